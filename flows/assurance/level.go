@@ -1,0 +1,41 @@
+package assurance
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Level is a value of an ordered scale. The zero value is no assurance at all.
+type Level int
+
+// The built-in scale, NIST SP 800-63B-4 §2.
+const (
+	None Level = iota
+	AAL1
+	AAL2
+	AAL3
+)
+
+// ErrUnknownLevel reports a name that is on no scale.
+var ErrUnknownLevel = errors.New("assurance: unknown level")
+
+// Levels returns the names of the built-in scale, lowest first.
+func Levels() []string { return []string{"aal1", "aal2", "aal3"} }
+
+// String returns the level's name as it stands in "acr"; None is "none".
+func (l Level) String() string {
+	if l <= None || l > AAL3 {
+		return "none"
+	}
+	return Levels()[l-1]
+}
+
+// ParseLevel returns the level of that name, or [ErrUnknownLevel].
+func ParseLevel(name string) (Level, error) {
+	for i, n := range Levels() {
+		if n == name {
+			return Level(i + 1), nil
+		}
+	}
+	return None, fmt.Errorf("%w: %q", ErrUnknownLevel, name)
+}

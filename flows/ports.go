@@ -1,0 +1,185 @@
+package flows
+
+import (
+	"context"
+	"time"
+
+	"github.com/stile-auth/stile/flows/assurance"
+)
+
+// Alias is a SHA-256 under which a run can be found: of a handle, or of the
+// idempotency key of a start. The store never sees what was hashed.
+type Alias [32]byte
+
+// Record is a run at rest. The store treats Data as opaque (it is sealed) and
+// compares Version.
+type Record struct {
+	ID      string // random, public; primary key
+	Aliases []Alias
+	Version int64 // 1 when created; the engine adds one per update
+	Expires time.Time
+	Data    []byte
+}
+
+// Store keeps runs. Safe for concurrent use; what it returns is a copy.
+type Store interface {
+	// Create stores a new run; [ErrExists] if its id or one of its aliases is taken by a record that has not expired.
+	Create(ctx context.Context, r Record) error
+	// Load finds a run by any of its aliases; [ErrNotFound] if there is none or if now is not before Expires.
+	Load(ctx context.Context, a Alias, now time.Time) (Record, error)
+	// Update replaces the run if its stored Version is r.Version-1, else
+	// [ErrConflict] ([ErrNotFound] if it is gone). Aliases that r no longer has stop working in the same instant.
+	Update(ctx context.Context, r Record) error
+	// DeleteExpired removes at most limit runs that expired at or before now and returns how many.
+	DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error)
+}
+
+// Definitions keeps the canonical text of the flows that runs are pinned to, by content hash.
+type Definitions interface {
+	// PutDefinition stores the text; storing the same hash again is no error.
+	PutDefinition(ctx context.Context, hash string, source []byte) error
+	// Definition returns the text; [ErrNotFound].
+	Definition(ctx context.Context, hash string) ([]byte, error)
+}
+
+// Session is what completed runs leave. The store knows the hash of its secret only.
+type Session struct {
+	ID       string // "sid" of tokens; stays when the secret is replaced
+	Secret   Alias
+	Subject  string
+	Client   string
+	Key      string // thumbprint that it is bound to, "" if none
+	Evidence []assurance.Evidence
+	Created  time.Time
+	Expires  time.Time
+}
+
+// Sessions keeps sessions. Safe for concurrent use; what it returns is a copy.
+type Sessions interface {
+	// PutSession stores s and, in the same transaction, removes the session whose secret is replaces (zero: none).
+	PutSession(ctx context.Context, s Session, replaces Alias) error
+	// Session finds a session by its secret; [ErrNotFound] if there is none or if now is not before Expires.
+	Session(ctx context.Context, secret Alias, now time.Time) (Session, error)
+	// EndSession removes every session of that ID; absent is no error.
+	EndSession(ctx context.Context, id string) error
+	// DeleteExpiredSessions removes at most limit sessions that expired at or before now.
+	DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error)
+}
+
+// Counter is the state of one throttled key.
+type Counter struct {
+	Failures int       // consecutive failures, reserved ones included
+	Until    time.Time // no attempt before this instant; zero: none
+}
+
+// Throttle counts attempts. Every method is atomic across all nodes and runs.
+type Throttle interface {
+	// Reserve asks for one attempt. next computes, from the counter as it stands,
+	// the counter with this attempt counted; it may be called more than once and
+	// must be pure. If it returns an error nothing changes and the error comes back unwrapped.
+	Reserve(ctx context.Context, key string, next func(Counter) (Counter, error)) (Counter, error)
+	// Release gives one reserved attempt back (the system failed, nothing was checked). It never goes below zero.
+	Release(ctx context.Context, key string) error
+	// Reset clears the counter after a success; absent is no error.
+	Reset(ctx context.Context, key string) error
+}
+
+// Marks are one-time marks: DPoP proof ids, codes, states.
+type Marks interface {
+	// TakeMark takes the mark for owner until expires. If it is held by another owner and
+	// now is before its expiry: [ErrTaken]. The same owner may take it again; held then says so.
+	TakeMark(ctx context.Context, mark, owner string, now, expires time.Time) (held bool, err error)
+	// DeleteExpiredMarks removes at most limit marks that expired at or before now.
+	DeleteExpiredMarks(ctx context.Context, now time.Time, limit int) (int, error)
+}
+
+// AccountStatus says whether an account may be used.
+type AccountStatus string
+
+// The account states. Anything else counts as disabled.
+const (
+	AccountActive   AccountStatus = "active"
+	AccountDisabled AccountStatus = "disabled"
+)
+
+// Account is what the engine may know of an account.
+type Account struct {
+	Subject        string
+	Status         AccountStatus
+	Attributes     map[string]string
+	Authenticators []Authenticator // active ones only
+}
+
+// Authenticator is what the engine may know of a bound authenticator.
+type Authenticator struct {
+	ID      string
+	Type    string
+	Binding assurance.Level
+	Key     string // thumbprint of the device key that it belongs to, "" if none
+}
+
+// Accounts looks accounts up.
+type Accounts interface {
+	// Account returns the account of that subject; [ErrNotFound].
+	Account(ctx context.Context, subject string) (Account, error)
+	// Resolve returns the subject that an identifier (login id) belongs to; [ErrNotFound].
+	Resolve(ctx context.Context, identifier string) (subject string, err error)
+}
+
+// Event is one audit event. It holds no secret.
+type Event struct {
+	ID      string    `json:"id"` // unique; recording the same id again is no error and adds nothing
+	Time    time.Time `json:"time"`
+	Type    string    `json:"type"` // closed set, see docs/operations.md
+	Run     string    `json:"run,omitempty"`
+	Flow    string    `json:"flow,omitempty"`
+	Step    string    `json:"step,omitempty"`
+	Turn    int       `json:"turn,omitempty"`
+	Client  string    `json:"client,omitempty"`
+	Subject string    `json:"subject,omitempty"`
+	Target  string    `json:"target,omitempty"`
+	Reason  string    `json:"reason,omitempty"` // closed word
+	ACR     string    `json:"acr,omitempty"`
+	AMR     []string  `json:"amr,omitempty"`
+}
+
+// Recorder records audit events durably before it returns. If it fails, the answer is withheld.
+type Recorder interface {
+	Record(ctx context.Context, events ...Event) error
+}
+
+// Sealer encrypts and authenticates data at rest. AAD binds a ciphertext to its place.
+type Sealer interface {
+	Seal(plaintext, aad []byte) ([]byte, error)
+	Open(sealed, aad []byte) ([]byte, error)
+}
+
+// Identity is what the assurance gate lets out: the only input of a Propagator.
+type Identity struct {
+	Subject  string
+	Client   string
+	Session  string // sid
+	Key      string // thumbprint to bind the token to, "" if none
+	ACR      string
+	AMR      []string
+	AuthTime time.Time
+	Target   string
+	Audience string
+	TTL      time.Duration  // 0: the propagator's default
+	Claims   map[string]any // mapped by the target; never reserved ones
+	Now      time.Time
+}
+
+// Grant is what a propagator made of an identity.
+type Grant struct {
+	Type    string    `json:"type"`             // the propagator's type, e.g. "bearer_jwt"
+	Token   string    `json:"token"`            // a secret: shown once, to the client, in the completing answer
+	Scheme  string    `json:"scheme,omitempty"` // HTTP authentication scheme to present it with: "Bearer" or "DPoP"
+	Expires time.Time `json:"expiresAt"`
+}
+
+// Propagator turns an identity into something that target applications accept.
+type Propagator interface {
+	// Propagate is called only by the engine's issuing function.
+	Propagate(ctx context.Context, id Identity) (Grant, error)
+}

@@ -1,0 +1,176 @@
+package flows
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows/assurance"
+)
+
+// Step is one configured step of a flow. It holds configuration only, is made
+// once at load and is used by many runs at once; all state lives in the Visit.
+//
+// A wrong answer is an Outcome, never an error: an error means that the system
+// failed ([ErrUnavailable]: a dependency; [ErrMalformed]: the input has not the
+// promised form; anything else: a bug) and changes nothing.
+type Step interface {
+	// Enter is called when a run arrives and may be called again at the same
+	// instant after a crash: it must not do anything twice.
+	Enter(ctx context.Context, v *Visit) (Outcome, error)
+	// Answer is called with the client's answer to the current prompt.
+	Answer(ctx context.Context, v *Visit, in Input) (Outcome, error)
+}
+
+// Claimer is implemented by steps whose answer names an account (a login). The
+// engine resolves the identifier, sets Visit.Claimed, and reserves an attempt
+// before Answer sees the secret.
+type Claimer interface {
+	// Claim returns the identifier in the answer, "" if it has none.
+	Claim(in Input) (identifier string, err error)
+}
+
+// StepType is a kind of step: a value, listed once in package steps.
+type StepType struct {
+	Name   string          // YAML "type", [a-z][a-z0-9_]*
+	Doc    string          // first line: title; the rest: manual
+	Code   string          // nextStep.type of its prompts, upper snake case, ends in _REQUIRED
+	Config json.RawMessage // JSON Schema of "with:"; see flowdefs.SchemaFor
+	Input  json.RawMessage // JSON Schema of the answer
+	Reads  []string        // names of the facts that it reads
+	Sets   []string        // names of the facts that it sets
+
+	Evidence []assurance.Ceiling // the most that it can prove; empty: it proves nothing
+	Exits    []string            // named exits besides the default
+
+	// Authenticator is the type of the account's authenticator that the step
+	// checks ("password", "totp", ...), "" if it checks none. Attempts are
+	// counted per account and this name.
+	Authenticator string
+	// Guessable is true if the answer is a secret that could be guessed: the
+	// engine then reserves an attempt before Answer. Requires Authenticator.
+	Guessable bool
+	// HardLimit is the number of consecutive failures after which the
+	// authenticator stays locked until an administrator acts; 0: the engine's default.
+	HardLimit int
+	// NeedsDevice is true if the step is offered only on a run whose key belongs to a bound device.
+	NeedsDevice bool
+	// Enrols is true if the step binds an authenticator: it then needs the
+	// highest level that the account's active authenticators can reach.
+	Enrols bool
+
+	// New makes a configured step: strict decode and validation, no I/O.
+	New func(cfg flowdefs.Config) (Step, error)
+	// Actor makes the answer of a scenario: state is the prompt's data, how is
+	// "ok", "wrong" or another word that Doc names. May be nil.
+	Actor func(state json.RawMessage, how string) (json.RawMessage, error)
+}
+
+// Input is a client's answer: one JSON object, not yet decoded.
+type Input json.RawMessage
+
+// Decode fills dst, a pointer to a struct with `json` tags. Duplicate, unknown,
+// case-folded and missing keys (those without omitempty), trailing data, and
+// wrong types are [ErrMalformed].
+func (in Input) Decode(dst any) error { return DecodeStrict(in, dst) }
+
+// Visit is what a step may know and use while it is entered or answered. It is
+// valid only during the call.
+type Visit struct {
+	RunID      string // public id of the run: not a secret
+	Flow       string
+	StepID     string
+	Turn       int // number of the prompt that is answered; on Enter the number that the next prompt will have
+	Attempt    int // how often the run has arrived at this step, from 1
+	Now        time.Time
+	Client     flowdefs.Client
+	Locale     string
+	Key        string // RFC 7638 thumbprint of the run's DPoP key, "" if it has none
+	Subject    string // who proved to be there; "" before the first proof
+	Claimed    string // account that is claimed (equals Subject after the first proof); "" if none, or if unknown
+	Identifier string // what was claimed, as typed; for decoys only
+	Level      assurance.Level
+
+	owner string
+	marks Marks
+	state *State
+}
+
+// Owner identifies this run, turn and input: the holder of a one-time mark.
+// The same request repeated has the same owner.
+func (v *Visit) Owner() string { return v.owner }
+
+// Keep stores the step's own memory until the run leaves the step (an answer that is
+// rejected keeps it unless replaced). It is sealed at rest and never shown to clients.
+func (v *Visit) Keep(memory any) error { return v.state.keep(memory) }
+
+// Kept reads what Keep stored; [ErrNotFound] if nothing.
+func (v *Visit) Kept(dst any) error { return v.state.kept(dst) }
+
+// Once takes a one-time mark for this visit's owner. The same owner may take it
+// again; anyone else gets [ErrTaken]. exclusive adds: not even the same owner (an effect that must not be repeated).
+func (v *Visit) Once(ctx context.Context, mark string, ttl time.Duration, exclusive bool) error {
+	return v.once(ctx, mark, ttl, exclusive)
+}
+
+// Prompt asks the client for something. It is data, so that every client renders every step.
+type Prompt struct {
+	Data    any           // rendered as nextStep.data; must not hold a secret; nil: {}
+	Expires time.Duration // how long the prompt is good for; 0: as long as the run
+}
+
+// Proof is what a successful answer amounts to.
+type Proof struct {
+	// Subject is who was proved. Empty: the run's claimed subject (an error of
+	// the step if there is none).
+	Subject string
+	// Evidence: the step fills Method, Authenticator, Device, Categories, the
+	// axes, Binding and Cap; the engine fills the rest and checks the ceilings.
+	Evidence assurance.Evidence
+}
+
+// Outcome is what a step decided. Make one with [Ask], [Pass], [Done], [Exit] or [Reject].
+type Outcome struct {
+	kind     outcomeKind
+	prompt   *Prompt
+	proof    *Proof
+	exit     string
+	reason   string
+	enrolled string
+}
+
+type outcomeKind int
+
+const (
+	outcomeNone outcomeKind = iota
+	outcomeAsk
+	outcomePass
+	outcomeDone
+	outcomeExit
+	outcomeReject
+)
+
+// Ask waits for the client. From Answer it asks again without counting a wrong answer (a fresh challenge).
+func Ask(p Prompt) Outcome { return Outcome{kind: outcomeAsk, prompt: &p} }
+
+// Pass completes the step with a proof.
+func Pass(p Proof) Outcome { return Outcome{kind: outcomePass, proof: &p} }
+
+// Done completes a step that proves nothing (a message, an enrolment).
+func Done() Outcome { return Outcome{kind: outcomeDone} }
+
+// Enrolled completes a step that bound the authenticator of that id. It never is evidence in this run.
+func Enrolled(authenticator string) Outcome {
+	return Outcome{kind: outcomeDone, enrolled: authenticator}
+}
+
+// Exit leaves the step by a named exit: it is not completed and proves nothing.
+func Exit(name string) Outcome { return Outcome{kind: outcomeExit, exit: name} }
+
+// Reject refuses a wrong answer: the engine counts, audits, and shows the prompt
+// again (a nil prompt: unchanged). reason is a closed word for audit and metrics,
+// never shown to clients: clients cannot tell why.
+func Reject(reason string, again *Prompt) Outcome {
+	return Outcome{kind: outcomeReject, reason: reason, prompt: again}
+}
