@@ -1,22 +1,85 @@
 package flows
 
-import "github.com/stile-auth/stile/flowdefs"
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/stile-auth/stile/flowdefs"
+)
 
 // Registry holds the step types. It is immutable and implements [flowdefs.Catalogue].
 type Registry struct {
 	types map[string]StepType
+	names []string
 }
 
 var _ flowdefs.Catalogue = (*Registry)(nil)
 
+var (
+	typeName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+	codeName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*_REQUIRED$`)
+)
+
 // NewRegistry checks the step types and reports all bad or duplicate ones at once.
-func NewRegistry(types ...StepType) (*Registry, error) { return nil, errBuild }
+func NewRegistry(types ...StepType) (*Registry, error) {
+	r := &Registry{types: make(map[string]StepType, len(types))}
+	var errs []error
+	for _, t := range types {
+		if err := checkType(t); err != nil {
+			errs = append(errs, fmt.Errorf("flows: step type %q: %w", t.Name, err))
+		}
+		if _, dup := r.types[t.Name]; dup {
+			errs = append(errs, fmt.Errorf("flows: step type %q is listed twice", t.Name))
+		}
+		r.types[t.Name] = t
+	}
+	r.names = slices.Sorted(maps.Keys(r.types))
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return r, nil
+}
+
+func checkType(t StepType) error {
+	var errs []error
+	add := func(bad bool, what string) {
+		if bad {
+			errs = append(errs, errors.New(what))
+		}
+	}
+	add(!typeName.MatchString(t.Name), "name must match "+typeName.String())
+	add(strings.TrimSpace(t.Doc) == "", "has no documentation")
+	add(!codeName.MatchString(t.Code), "code must match "+codeName.String())
+	add(t.New == nil, "has no New")
+	add(t.Guessable && t.Authenticator == "", "is guessable but names no authenticator to count attempts on")
+	add(t.Enrols && len(t.Evidence) > 0, "enrols and proves: an enrolment is never a proof")
+	return errors.Join(errs...)
+}
 
 // Lookup returns the step type of that name.
-func (r *Registry) Lookup(name string) (StepType, bool) { t, ok := r.types[name]; return t, ok }
+func (r *Registry) Lookup(name string) (StepType, bool) {
+	t, ok := r.types[name]
+	return t, ok
+}
 
 // Names returns all names, sorted.
-func (r *Registry) Names() []string { return nil }
+func (r *Registry) Names() []string { return slices.Clone(r.names) }
 
 // Describe returns the loader's view of a step type.
-func (r *Registry) Describe(name string) (flowdefs.StepInfo, bool) { return flowdefs.StepInfo{}, false }
+func (r *Registry) Describe(name string) (flowdefs.StepInfo, bool) {
+	t, ok := r.types[name]
+	if !ok {
+		return flowdefs.StepInfo{}, false
+	}
+	return flowdefs.StepInfo{
+		Name: t.Name, Doc: t.Doc, Config: t.Config, Exits: slices.Clone(t.Exits),
+		Check: func(cfg flowdefs.Config) error {
+			_, err := t.New(cfg)
+			return err
+		},
+	}, true
+}

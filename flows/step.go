@@ -75,45 +75,6 @@ type Input json.RawMessage
 // wrong types are [ErrMalformed].
 func (in Input) Decode(dst any) error { return DecodeStrict(in, dst) }
 
-// Visit is what a step may know and use while it is entered or answered. It is
-// valid only during the call.
-type Visit struct {
-	RunID      string // public id of the run: not a secret
-	Flow       string
-	StepID     string
-	Turn       int // number of the prompt that is answered; on Enter the number that the next prompt will have
-	Attempt    int // how often the run has arrived at this step, from 1
-	Now        time.Time
-	Client     flowdefs.Client
-	Locale     string
-	Key        string // RFC 7638 thumbprint of the run's DPoP key, "" if it has none
-	Subject    string // who proved to be there; "" before the first proof
-	Claimed    string // account that is claimed (equals Subject after the first proof); "" if none, or if unknown
-	Identifier string // what was claimed, as typed; for decoys only
-	Level      assurance.Level
-
-	owner string
-	marks Marks
-	state *State
-}
-
-// Owner identifies this run, turn and input: the holder of a one-time mark.
-// The same request repeated has the same owner.
-func (v *Visit) Owner() string { return v.owner }
-
-// Keep stores the step's own memory until the run leaves the step (an answer that is
-// rejected keeps it unless replaced). It is sealed at rest and never shown to clients.
-func (v *Visit) Keep(memory any) error { return v.state.keep(memory) }
-
-// Kept reads what Keep stored; [ErrNotFound] if nothing.
-func (v *Visit) Kept(dst any) error { return v.state.kept(dst) }
-
-// Once takes a one-time mark for this visit's owner. The same owner may take it
-// again; anyone else gets [ErrTaken]. exclusive adds: not even the same owner (an effect that must not be repeated).
-func (v *Visit) Once(ctx context.Context, mark string, ttl time.Duration, exclusive bool) error {
-	return v.once(ctx, mark, ttl, exclusive)
-}
-
 // Prompt asks the client for something. It is data, so that every client renders every step.
 type Prompt struct {
 	Data    any           // rendered as nextStep.data; must not hold a secret; nil: {}
@@ -174,3 +135,26 @@ func Exit(name string) Outcome { return Outcome{kind: outcomeExit, exit: name} }
 func Reject(reason string, again *Prompt) Outcome {
 	return Outcome{kind: outcomeReject, reason: reason, prompt: again}
 }
+
+// Asked returns the prompt of an outcome made with Ask, else nil.
+func (o Outcome) Asked() *Prompt {
+	if o.kind != outcomeAsk {
+		return nil
+	}
+	return o.prompt
+}
+
+// Passed returns the proof of an outcome made with Pass, else nil.
+func (o Outcome) Passed() *Proof { return o.proof }
+
+// IsDone reports whether the step completed without a proof.
+func (o Outcome) IsDone() bool { return o.kind == outcomeDone }
+
+// EnrolledID returns the id given to Enrolled, else "".
+func (o Outcome) EnrolledID() string { return o.enrolled }
+
+// Exited returns the exit given to Exit, else "".
+func (o Outcome) Exited() string { return o.exit }
+
+// Rejected returns the reason given to Reject and whether the outcome is one.
+func (o Outcome) Rejected() (reason string, ok bool) { return o.reason, o.kind == outcomeReject }
