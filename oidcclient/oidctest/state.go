@@ -1,0 +1,228 @@
+package oidctest
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	interactionTTL = 10 * time.Minute
+	sessionTTL     = 8 * time.Hour
+	refreshTTL     = 30 * 24 * time.Hour
+	sweepEvery     = time.Minute
+)
+
+// digest is what is kept of a secret: a lookup by it tells nothing through its
+// timing.
+type digest [sha256.Size]byte
+
+func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }
+
+// newSecret makes 256 random bits, in base64url.
+func newSecret() string {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // documented never to fail
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// session is a browser in which somebody is signed in. It is not changed.
+type session struct {
+	sid      string // public name of the session: the sid claim
+	csrf     string // for the sign-out form
+	user     *User
+	authTime time.Time
+	expires  time.Time
+}
+
+// interaction is an authorization request that is waiting for a person.
+type interaction struct {
+	request  authorizationRequest
+	browser  digest // of the cookie of the browser that brought the request
+	csrf     string
+	loggedIn bool // the person has signed in for this very request
+	agreed   bool // the person has allowed this very request
+	expires  time.Time
+}
+
+// grant is what a user has allowed a client: the family of all tokens that
+// come from one authorization. Only revoked changes.
+type grant struct {
+	client   *Client
+	user     *User
+	scopes   []string
+	nonce    string
+	sid      string
+	authTime time.Time
+	revoked  atomic.Bool
+}
+
+func (g *grant) offline() bool { return slices.Contains(g.scopes, "offline_access") }
+
+type code struct {
+	grant       *grant
+	redirectURI string
+	challenge   string
+	expires     time.Time
+	used        bool
+}
+
+type accessToken struct {
+	grant   *grant
+	scopes  []string
+	expires time.Time
+}
+
+type refreshToken struct {
+	grant   *grant
+	expires time.Time
+	used    bool
+}
+
+type consentKey struct{ subject, client string }
+
+// state is everything that the provider remembers, in memory.
+type state struct {
+	mu           sync.Mutex
+	swept        time.Time
+	interactions map[string]interaction
+	sessions     map[digest]session
+	consents     map[consentKey][]string
+	grants       map[string][]*grant // by sid
+	codes        map[digest]*code
+	access       map[digest]accessToken
+	refresh      map[digest]*refreshToken
+}
+
+func newState() *state {
+	return &state{
+		interactions: map[string]interaction{},
+		sessions:     map[digest]session{},
+		consents:     map[consentKey][]string{},
+		grants:       map[string][]*grant{},
+		codes:        map[digest]*code{},
+		access:       map[digest]accessToken{},
+		refresh:      map[digest]*refreshToken{},
+	}
+}
+
+// putInteraction stores or replaces a pending request.
+func (s *state) putInteraction(id string, i interaction, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sweep(now)
+	s.interactions[id] = i
+}
+
+func (s *state) interaction(id string, now time.Time) (interaction, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, ok := s.interactions[id]
+	return i, ok && now.Before(i.expires)
+}
+
+// takeInteraction ends a pending request; only one caller gets true.
+func (s *state) takeInteraction(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.interactions[id]
+	delete(s.interactions, id)
+	return ok
+}
+
+// addSession stores a session and returns the secret for the cookie.
+func (s *state) addSession(sn session) string {
+	secret := newSecret()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sessions[digestOf(secret)] = sn
+	return secret
+}
+
+func (s *state) session(secret string, now time.Time) (session, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sn, ok := s.sessions[digestOf(secret)]
+	return sn, ok && now.Before(sn.expires)
+}
+
+// replaceSession forgets a session whose browser signs in again.
+func (s *state) replaceSession(secret string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, digestOf(secret))
+}
+
+// endSession forgets the session and revokes what came from it, except what
+// was granted for offline_access.
+func (s *state) endSession(secret string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sn := s.sessions[digestOf(secret)]
+	delete(s.sessions, digestOf(secret))
+	for _, g := range s.grants[sn.sid] {
+		if !g.offline() {
+			g.revoked.Store(true)
+		}
+	}
+	delete(s.grants, sn.sid)
+}
+
+// consented says whether the user has already allowed the client all scopes.
+func (s *state) consented(k consentKey, scopes []string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, scope := range scopes {
+		if !slices.Contains(s.consents[k], scope) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *state) addConsent(k consentKey, scopes []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.consents[k] = slices.Concat(s.consents[k], scopes)
+	slices.Sort(s.consents[k])
+	s.consents[k] = slices.Compact(s.consents[k])
+}
+
+// sweep drops what has expired, at most once in a while. A code and a refresh
+// token are remembered as long as their reuse could still do harm.
+func (s *state) sweep(now time.Time) {
+	if now.Sub(s.swept) < sweepEvery {
+		return
+	}
+	s.swept = now
+	for k, v := range s.interactions {
+		if now.After(v.expires) {
+			delete(s.interactions, k)
+		}
+	}
+	for k, v := range s.sessions {
+		if now.After(v.expires) {
+			delete(s.sessions, k)
+			delete(s.grants, v.sid)
+		}
+	}
+	for k, v := range s.access {
+		if now.After(v.expires) {
+			delete(s.access, k)
+		}
+	}
+	for k, v := range s.codes {
+		if now.After(v.expires.Add(refreshTTL)) {
+			delete(s.codes, k)
+		}
+	}
+	for k, v := range s.refresh {
+		if now.After(v.expires) {
+			delete(s.refresh, k)
+		}
+	}
+}
