@@ -41,7 +41,7 @@ func Arrows() []Arrow {
 		{account, nil},
 		{dpop, nil},
 		{client, nil},
-		{"oidcclient/oidctest", nil},
+		{"oidcclient/oidctest/...", nil},
 		{"flowdefs/examples", nil},
 		// The spine.
 		{defs, []string{assurance}},
@@ -82,7 +82,7 @@ func library() []string {
 // harnesses may be imported by tests and by cmd alone, whatever a row says:
 // "flows/store/*" in a row must not open the door to storetest.
 func harnesses() []string {
-	return []string{"steps/steptest", "flows/store/storetest", "oidcclient/oidctest"}
+	return []string{"steps/steptest", "flows/store/storetest", "oidcclient/oidctest/..."}
 }
 
 // ginPackages are the only places that know the web framework.

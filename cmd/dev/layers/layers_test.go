@@ -52,6 +52,8 @@ func TestArrows(t *testing.T) {
 		{"oidcclient", own + "flows", false},
 		{"oidcclient", own + "oidcclient/oidctest", false},
 		{"oidcclient/oidctest", own + "oidcclient", false},
+		{"oidcclient/oidctest/browser", own + "oidcclient/oidctest", false},
+		{"steps/sso", own + "oidcclient/oidctest", false},
 		{"flowdefs/examples", own + "flowdefs", false},
 		// Steps.
 		{"steps/totp", own + "flows", true},

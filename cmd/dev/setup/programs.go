@@ -1,0 +1,140 @@
+// Package setup gets a machine ready for the tests: programs from the
+// distribution, and packages from npm.
+//
+// What the tests need is the table [Programs]. Another program is another row.
+// Only what is missing is installed, only with apt-get, and only as root or
+// where sudo asks no password; otherwise the error says what to install.
+package setup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// A Program is something that the tests need and that Go does not bring.
+type Program struct {
+	// Name and Why are shown to people: "gcc", "for go test -race".
+	Name, Why string
+	// Binaries must all be in PATH.
+	Binaries []string
+	// Probe, if set, is a command that must succeed, with Input as its standard
+	// input. It finds what is half installed.
+	Probe []string
+	Input string
+	// Apt names the distribution packages that bring it (Debian, Ubuntu).
+	Apt []string
+	// OnlyWith, if set, is a path below the root of the repository; the program
+	// is needed only where that path exists.
+	OnlyWith string
+}
+
+// Programs is what the tests need.
+func Programs() []Program {
+	return []Program{
+		{
+			Name: "gcc", Why: "for go test -race", Binaries: []string{"gcc"}, Apt: []string{"gcc", "libc6-dev"},
+			Probe: []string{"gcc", "-xc", "-fsyntax-only", "-"}, Input: "#include <stdlib.h>\n",
+		},
+		{
+			Name: "node", Why: "for the OpenID provider of " + ProviderFolder, Binaries: []string{"node"}, Apt: []string{"nodejs"},
+			OnlyWith: ProviderFolder,
+		},
+		{
+			Name: "npm", Why: "for the OpenID provider of " + ProviderFolder, Binaries: []string{"npm"}, Apt: []string{"npm"},
+			OnlyWith: ProviderFolder,
+		},
+	}
+}
+
+// Install makes the programs available, in one go. It reports what it does to
+// log, and returns an error that tells people what to install if it cannot.
+func Install(ctx context.Context, root string, programs []Program, log io.Writer) error {
+	gone := Missing(ctx, root, programs)
+	if len(gone) == 0 {
+		return nil
+	}
+	var packages, texts []string
+	for _, p := range gone {
+		packages = append(packages, p.Apt...)
+		texts = append(texts, fmt.Sprintf("%s (%s)", p.Name, p.Why))
+	}
+	what := strings.Join(texts, ", ")
+	prefix, err := aptGet(ctx)
+	if err != nil {
+		return fmt.Errorf("missing: %s. %w. Install it by hand, on Debian and Ubuntu with: apt-get install %s", what, err, strings.Join(packages, " "))
+	}
+	fmt.Fprintf(log, "setup: installing %s\n", what)
+	for _, args := range [][]string{{"update"}, append([]string{"install", "-y", "--no-install-recommends"}, packages...)} {
+		if err := quietly(ctx, "", append(prefix, args...)); err != nil {
+			return fmt.Errorf("installing %s: %w", what, err)
+		}
+	}
+	if still := Missing(ctx, root, gone); len(still) > 0 {
+		return fmt.Errorf("%s is missing after apt-get install %s", still[0].Name, strings.Join(packages, " "))
+	}
+	return nil
+}
+
+// Missing returns the programs that are needed and not there.
+func Missing(ctx context.Context, root string, programs []Program) []Program {
+	var gone []Program
+	for _, p := range programs {
+		if p.OnlyWith != "" {
+			if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(p.OnlyWith))); err != nil {
+				continue
+			}
+		}
+		if !p.works(ctx) {
+			gone = append(gone, p)
+		}
+	}
+	return gone
+}
+
+func (p Program) works(ctx context.Context) bool {
+	for _, name := range p.Binaries {
+		if _, err := exec.LookPath(name); err != nil {
+			return false
+		}
+	}
+	if len(p.Probe) == 0 {
+		return true
+	}
+	cmd := exec.CommandContext(ctx, p.Probe[0], p.Probe[1:]...)
+	cmd.Stdin = strings.NewReader(p.Input)
+	return cmd.Run() == nil
+}
+
+// aptGet returns the beginning of a command line that may install packages.
+func aptGet(ctx context.Context) ([]string, error) {
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return nil, errors.New("There is no apt-get on this machine")
+	}
+	command := []string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"}
+	if os.Geteuid() == 0 {
+		return command, nil
+	}
+	if exec.CommandContext(ctx, "sudo", "-n", "true").Run() == nil {
+		return append([]string{"sudo", "-n"}, command...), nil
+	}
+	return nil, errors.New("Installing needs root or a sudo that asks no password")
+}
+
+// quietly runs a command and shows its output only in the error.
+func quietly(ctx context.Context, dir string, args []string) error {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir = dir
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out.String())
+	}
+	return nil
+}
