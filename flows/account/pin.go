@@ -1,0 +1,58 @@
+package account
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// Bounds of PINs, in digits. Under eight digits SP 800-63B-4 §3.1.1 gives no credit for a factor.
+const (
+	MinPIN = 6
+	MaxPIN = 12
+)
+
+// PasswordData is the data of a [TypePassword] authenticator.
+type PasswordData struct {
+	Hash string `json:"hash"` // PHC string of a Hasher
+}
+
+// PINData is the data of a [TypePIN] authenticator.
+type PINData struct {
+	Hash   string `json:"hash"`   // PHC string of a Hasher
+	Digits int    `json:"digits"` // how long the PIN is
+}
+
+// DeviceData is the data of a [TypeDevice] authenticator: a key that a device holds.
+type DeviceData struct {
+	JWK      json.RawMessage `json:"jwk"`      // public key, RFC 7517
+	Attested bool            `json:"attested"` // the device's maker vouched for where the key is kept
+}
+
+// CheckPIN says whether a PIN may be set: [MinPIN] to [MaxPIN] ASCII digits, no
+// run of neighbours (123456, 987654, also over nine and zero) and no repeated
+// group (111111, 121212, 12341234). [ErrUnfit] otherwise.
+func CheckPIN(pin string) error {
+	if len(pin) < MinPIN || len(pin) > MaxPIN || strings.Trim(pin, "0123456789") != "" {
+		return fmt.Errorf("%w: want %d to %d digits", ErrUnfit, MinPIN, MaxPIN)
+	}
+	if isRun(pin, 1) || isRun(pin, 9) {
+		return fmt.Errorf("%w: digits in sequence", ErrUnfit)
+	}
+	for n := 1; n <= len(pin)/2; n++ {
+		if len(pin)%n == 0 && strings.Repeat(pin[:n], len(pin)/n) == pin {
+			return fmt.Errorf("%w: repeated digits", ErrUnfit)
+		}
+	}
+	return nil
+}
+
+// isRun is true if each digit is the one before plus step, modulo ten.
+func isRun(pin string, step int) bool {
+	for i := 1; i < len(pin); i++ {
+		if (int(pin[i-1]-'0')+step)%10 != int(pin[i]-'0') {
+			return false
+		}
+	}
+	return true
+}
