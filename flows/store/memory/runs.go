@@ -1,0 +1,158 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stile-auth/stile/flows"
+)
+
+// runs keeps records by id, and which id an alias stands for. seen is the latest
+// instant that a caller named: the store has no clock of its own.
+type runs struct {
+	mu      sync.RWMutex
+	byID    map[string]flows.Record
+	byAlias map[flows.Alias]string
+	seen    time.Time
+}
+
+// Create implements [flows.Store]. A record counts as expired as of the latest
+// instant that Load or DeleteExpired was called with.
+func (s *Store) Create(ctx context.Context, r flows.Record) error {
+	if err := done(ctx); err != nil {
+		return err
+	}
+	m := &s.runs
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.free(r, "") {
+		return flows.ErrExists
+	}
+	m.remove(r.ID)
+	m.put(r)
+	return nil
+}
+
+// Load implements [flows.Store].
+func (s *Store) Load(ctx context.Context, a flows.Alias, now time.Time) (flows.Record, error) {
+	if err := done(ctx); err != nil {
+		return flows.Record{}, err
+	}
+	m := &s.runs
+	m.saw(now)
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	id, ok := m.byAlias[a]
+	if !ok {
+		return flows.Record{}, flows.ErrNotFound
+	}
+	r := m.byID[id]
+	if !now.Before(r.Expires) {
+		return flows.Record{}, flows.ErrNotFound
+	}
+	return cloneRecord(r), nil
+}
+
+// Update implements [flows.Store]. [flows.ErrExists] if one of the aliases
+// belongs to another run that has not expired.
+func (s *Store) Update(ctx context.Context, r flows.Record) error {
+	if err := done(ctx); err != nil {
+		return err
+	}
+	m := &s.runs
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old, ok := m.byID[r.ID]
+	if !ok {
+		return flows.ErrNotFound
+	}
+	if old.Version != r.Version-1 {
+		return flows.ErrConflict
+	}
+	if !m.free(r, r.ID) {
+		return flows.ErrExists
+	}
+	m.remove(r.ID)
+	m.put(r)
+	return nil
+}
+
+// DeleteExpired implements [flows.Store].
+func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error) {
+	if err := done(ctx); err != nil {
+		return 0, err
+	}
+	m := &s.runs
+	m.saw(now)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for id, r := range m.byID {
+		if n >= limit {
+			break
+		}
+		if !now.Before(r.Expires) {
+			m.remove(id)
+			n++
+		}
+	}
+	return n, nil
+}
+
+// saw notes that it is now at least that late.
+func (m *runs) saw(now time.Time) {
+	m.mu.RLock()
+	later := now.After(m.seen)
+	m.mu.RUnlock()
+	if !later {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now.After(m.seen) {
+		m.seen = now
+	}
+}
+
+// free says whether nothing that has not expired holds the id or an alias of r;
+// self is an id that may.
+func (m *runs) free(r flows.Record, self string) bool {
+	holders := []string{r.ID}
+	for _, a := range r.Aliases {
+		if id, ok := m.byAlias[a]; ok {
+			holders = append(holders, id)
+		}
+	}
+	return !slices.ContainsFunc(holders, func(id string) bool {
+		old, ok := m.byID[id]
+		return ok && id != self && m.seen.Before(old.Expires)
+	})
+}
+
+// put stores r and takes its aliases, also from expired runs.
+func (m *runs) put(r flows.Record) {
+	for _, a := range r.Aliases {
+		m.byAlias[a] = r.ID
+	}
+	m.byID[r.ID] = cloneRecord(r)
+}
+
+// remove removes a run and those aliases that still stand for it.
+func (m *runs) remove(id string) {
+	for _, a := range m.byID[id].Aliases {
+		if m.byAlias[a] == id {
+			delete(m.byAlias, a)
+		}
+	}
+	delete(m.byID, id)
+}
+
+func cloneRecord(r flows.Record) flows.Record {
+	r.Aliases = slices.Clone(r.Aliases)
+	r.Data = bytes.Clone(r.Data)
+	r.Expires = utc(r.Expires)
+	return r
+}

@@ -1,0 +1,103 @@
+package memory
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/assurance"
+)
+
+type sessions struct {
+	mu       sync.RWMutex
+	bySecret map[flows.Alias]flows.Session
+}
+
+// PutSession implements [flows.Sessions].
+func (s *Store) PutSession(ctx context.Context, session flows.Session, replaces flows.Alias) error {
+	if err := done(ctx); err != nil {
+		return err
+	}
+	m := &s.sessions
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if replaces != (flows.Alias{}) {
+		delete(m.bySecret, replaces)
+	}
+	m.bySecret[session.Secret] = cloneSession(session)
+	return nil
+}
+
+// Session implements [flows.Sessions].
+func (s *Store) Session(ctx context.Context, secret flows.Alias, now time.Time) (flows.Session, error) {
+	if err := done(ctx); err != nil {
+		return flows.Session{}, err
+	}
+	m := &s.sessions
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	session, ok := m.bySecret[secret]
+	if !ok || !now.Before(session.Expires) {
+		return flows.Session{}, flows.ErrNotFound
+	}
+	return cloneSession(session), nil
+}
+
+// EndSession implements [flows.Sessions].
+func (s *Store) EndSession(ctx context.Context, id string) error {
+	if err := done(ctx); err != nil {
+		return err
+	}
+	m := &s.sessions
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for secret, session := range m.bySecret {
+		if session.ID == id {
+			delete(m.bySecret, secret)
+		}
+	}
+	return nil
+}
+
+// DeleteExpiredSessions implements [flows.Sessions].
+func (s *Store) DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error) {
+	if err := done(ctx); err != nil {
+		return 0, err
+	}
+	m := &s.sessions
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for secret, session := range m.bySecret {
+		if n >= limit {
+			break
+		}
+		if !now.Before(session.Expires) {
+			delete(m.bySecret, secret)
+			n++
+		}
+	}
+	return n, nil
+}
+
+func cloneSession(s flows.Session) flows.Session {
+	s.Created, s.Expires = utc(s.Created), utc(s.Expires)
+	s.Evidence = slices.Clone(s.Evidence)
+	for i := range s.Evidence {
+		s.Evidence[i] = cloneEvidence(s.Evidence[i])
+	}
+	return s
+}
+
+func cloneEvidence(e assurance.Evidence) assurance.Evidence {
+	e.At, e.Expires = utc(e.At), utc(e.Expires)
+	e.Categories = slices.Clone(e.Categories)
+	if e.Upstream != nil {
+		up := *e.Upstream
+		up.AMR, up.AuthTime = slices.Clone(up.AMR), utc(up.AuthTime)
+		e.Upstream = &up
+	}
+	return e
+}
