@@ -18,13 +18,13 @@ import (
 type Verdict string
 
 const (
-	// Killed: the test passes on the tree and fails on the mutant.
+	// Killed means that the test passes on the tree and fails on the mutant.
 	Killed Verdict = "killed"
-	// Survived: the test passes on the mutant, so nothing guards the check.
+	// Survived means that the test passes on the mutant, so nothing guards the check.
 	Survived Verdict = "SURVIVED"
-	// Invalid: the row proves nothing. The old text is gone, the patch does not
-	// compile, no test of that name runs, the test fails or skips on the tree
-	// as it is, or it hangs on the mutant.
+	// Invalid means that the row proves nothing: the old text is gone, the patch
+	// does not compile, no test of that name runs, the test fails or skips on
+	// the tree as it is, or it hangs on the mutant.
 	Invalid Verdict = "INVALID"
 )
 

@@ -68,7 +68,7 @@ func Install(ctx context.Context, root string, programs []Program, log io.Writer
 	what := strings.Join(texts, ", ")
 	prefix, err := aptGet(ctx)
 	if err != nil {
-		return fmt.Errorf("missing: %s. %w. Install it by hand, on Debian and Ubuntu with: apt-get install %s", what, err, strings.Join(packages, " "))
+		return fmt.Errorf("missing: %s; %w; install it by hand, on Debian and Ubuntu with: apt-get install %s", what, err, strings.Join(packages, " "))
 	}
 	fmt.Fprintf(log, "setup: installing %s\n", what)
 	for _, args := range [][]string{{"update"}, append([]string{"install", "-y", "--no-install-recommends"}, packages...)} {
@@ -115,7 +115,7 @@ func (p Program) works(ctx context.Context) bool {
 // aptGet returns the beginning of a command line that may install packages.
 func aptGet(ctx context.Context) ([]string, error) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return nil, errors.New("There is no apt-get on this machine")
+		return nil, errors.New("there is no apt-get on this machine")
 	}
 	command := []string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"}
 	if os.Geteuid() == 0 {
@@ -124,7 +124,7 @@ func aptGet(ctx context.Context) ([]string, error) {
 	if exec.CommandContext(ctx, "sudo", "-n", "true").Run() == nil {
 		return append([]string{"sudo", "-n"}, command...), nil
 	}
-	return nil, errors.New("Installing needs root or a sudo that asks no password")
+	return nil, errors.New("installing needs root or a sudo that asks no password")
 }
 
 // quietly runs a command and shows its output only in the error.
