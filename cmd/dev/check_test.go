@@ -31,12 +31,16 @@ func TestStepsAllRunAndFailuresShow(t *testing.T) {
 		{
 			"failure in the middle",
 			[]step{{"one", ends(nil)}, {"two", ends(broken)}, {"three", ends(nil)}},
-			true, []string{"ok    one", "FAIL  two: broken", "words of broken", "ok    three", "1 of 3 checks failed"}, []string{"words of <nil>"},
+			true,
+			[]string{"ok    one", "FAIL  two: broken", "words of broken", "ok    three", "1 of 3 checks failed"},
+			[]string{"words of <nil>"},
 		},
 		{
 			"skip",
 			[]step{{"one", ends(nil)}, {"two", ends(skipError{"no net"})}},
-			false, []string{"SKIP  two: no net", "0 of 2 checks failed", "NOT CHECKED: two"}, nil,
+			false,
+			[]string{"SKIP  two: no net", "0 of 2 checks failed", "NOT CHECKED: two"},
+			nil,
 		},
 	}
 	for _, tt := range tests {

@@ -87,6 +87,19 @@ func TestFailures(t *testing.T) {
 			passed: 1, failed: 1, shown: "afterwards",
 		},
 		{
+			name: "a parent by itself, beside another test",
+			stream: `{"Action":"run","Package":"m/a","Test":"TestP"}
+{"Action":"run","Package":"m/a","Test":"TestP/good"}
+{"Action":"pass","Package":"m/a","Test":"TestP/good"}
+{"Action":"fail","Package":"m/a","Test":"TestP"}
+{"Action":"run","Package":"m/a","Test":"TestQ"}
+{"Action":"output","Package":"m/a","Test":"TestQ","Output":"also bad\n"}
+{"Action":"fail","Package":"m/a","Test":"TestQ"}
+{"Action":"fail","Package":"m/a"}
+`,
+			passed: 1, failed: 2, shown: "also bad",
+		},
+		{
 			name: "a build",
 			stream: `{"ImportPath":"m/a","Action":"build-output","Output":"# m/a\n"}
 {"ImportPath":"m/a","Action":"build-output","Output":"a.go:3:2: undefined: nope\n"}
