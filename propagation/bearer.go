@@ -1,0 +1,210 @@
+package propagation
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/stile-auth/stile/flows"
+)
+
+// TypeBearerJWT is the name of [BearerJWT] in definitions and grants.
+const TypeBearerJWT = "bearer_jwt"
+
+// Schemes to present a token with.
+const (
+	schemeBearer = "Bearer" // RFC 6750
+	schemeDPoP   = "DPoP"   // RFC 9449 §7.1
+)
+
+// Errors of [BearerJWT.Propagate]. Both mean that nothing was signed.
+var (
+	ErrIncomplete = errors.New("propagation: the identity is incomplete")
+	ErrReserved   = errors.New("propagation: a mapped claim has a reserved name")
+)
+
+// BearerConfig is what a [BearerJWT] needs.
+type BearerConfig struct {
+	Issuer     string        // "iss": an http or https origin without a closing slash
+	Keys       *KeySet       // the active one signs
+	DefaultTTL time.Duration // of tokens whose target names none; default 5 minutes
+	MaxTTL     time.Duration // of any token; default 1 hour
+}
+
+// BearerJWT makes JWT access tokens (RFC 9068). It is safe for concurrent use.
+type BearerJWT struct {
+	cfg    BearerConfig
+	method jwt.SigningMethod
+}
+
+var _ flows.Propagator = (*BearerJWT)(nil)
+
+// NewBearerJWT checks the configuration.
+func NewBearerJWT(cfg BearerConfig) (*BearerJWT, error) {
+	if err := checkIssuer(cfg.Issuer); err != nil {
+		return nil, err
+	}
+	if cfg.Keys == nil {
+		return nil, fmt.Errorf("%w: no keys", ErrKey)
+	}
+	if cfg.DefaultTTL == 0 {
+		cfg.DefaultTTL = 5 * time.Minute
+	}
+	if cfg.MaxTTL == 0 {
+		cfg.MaxTTL = time.Hour
+	}
+	if cfg.DefaultTTL < time.Second || cfg.DefaultTTL > cfg.MaxTTL {
+		return nil, fmt.Errorf("propagation: the default lifetime %v is not between 1s and the longest, %v", cfg.DefaultTTL, cfg.MaxTTL)
+	}
+	method, err := cfg.Keys.Active().method()
+	if err != nil {
+		return nil, err
+	}
+	return &BearerJWT{cfg: cfg, method: method}, nil
+}
+
+// checkIssuer accepts an origin in the one spelling that relying parties
+// compare with: scheme, host, and nothing behind it.
+func checkIssuer(issuer string) error {
+	u, err := url.Parse(issuer)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.Scheme+"://"+strings.ToLower(u.Host) != issuer {
+		return fmt.Errorf("propagation: the issuer %q is not an origin such as https://auth.example", issuer)
+	}
+	return nil
+}
+
+// Propagate signs a token for one identity. An identity without subject,
+// client, session, audience, acr, amr or authentication time is
+// [ErrIncomplete]; mapped claims with a reserved name are [ErrReserved]; a
+// lifetime above the longest is refused, not shortened. A token for an
+// identity with a key is bound to it (RFC 9449 §6.1).
+func (b *BearerJWT) Propagate(_ context.Context, id flows.Identity) (flows.Grant, error) {
+	if err := checkIdentity(id); err != nil {
+		return flows.Grant{}, err
+	}
+	ttl, err := b.lifetime(id.TTL)
+	if err != nil {
+		return flows.Grant{}, err
+	}
+	expires := id.Now.Add(ttl).Truncate(time.Second)
+	claims, err := b.claims(id, expires)
+	if err != nil {
+		return flows.Grant{}, err
+	}
+	key := b.cfg.Keys.Active()
+	token := jwt.NewWithClaims(b.method, claims)
+	token.Header["typ"] = "at+jwt" // RFC 9068 §2.1
+	token.Header["kid"] = key.ID()
+	text, err := token.SignedString(key.signer)
+	if err != nil {
+		return flows.Grant{}, fmt.Errorf("propagation: sign: %w", err)
+	}
+	grant := flows.Grant{Type: TypeBearerJWT, Token: text, Scheme: schemeBearer, Expires: expires.UTC()}
+	if id.Key != "" {
+		grant.Scheme = schemeDPoP
+	}
+	return grant, nil
+}
+
+func (b *BearerJWT) lifetime(ttl time.Duration) (time.Duration, error) {
+	switch {
+	case ttl == 0:
+		return b.cfg.DefaultTTL, nil
+	case ttl < time.Second || ttl > b.cfg.MaxTTL:
+		return 0, fmt.Errorf("propagation: the lifetime %v is not between 1s and the longest, %v", ttl, b.cfg.MaxTTL)
+	}
+	return ttl, nil
+}
+
+// checkIdentity refuses an identity that does not say everything. Without
+// these checks a mistake elsewhere would become a token that says less than
+// relying parties read into it.
+func checkIdentity(id flows.Identity) error {
+	missing := func(what string) error { return fmt.Errorf("%w: no %s", ErrIncomplete, what) }
+	switch {
+	case id.Subject == "":
+		return missing("subject")
+	case id.Client == "":
+		return missing("client")
+	case id.Session == "":
+		return missing("session")
+	case id.Audience == "":
+		return missing("audience")
+	case id.ACR == "":
+		return missing("acr")
+	case len(id.AMR) == 0 || slices.Contains(id.AMR, ""):
+		return missing("amr")
+	case id.AuthTime.IsZero() || id.AuthTime.Unix() <= 0:
+		return missing("authentication time")
+	case id.Now.IsZero():
+		return missing("time")
+	case id.AuthTime.After(id.Now):
+		return fmt.Errorf("%w: the authentication time lies ahead", ErrIncomplete)
+	case id.Subject == id.Client: // RFC 9068 §5: such a token says that the client acts for itself
+		return fmt.Errorf("%w: the subject is a client", ErrIncomplete)
+	}
+	return checkThumbprint(id.Key)
+}
+
+// checkThumbprint accepts "" and what RFC 7638 makes of SHA-256.
+func checkThumbprint(key string) error {
+	if key == "" {
+		return nil
+	}
+	sum, err := base64.RawURLEncoding.Strict().DecodeString(key)
+	if err != nil || len(sum) != 32 || len(key) != 43 {
+		return fmt.Errorf("%w: the key is not a thumbprint", ErrIncomplete)
+	}
+	return nil
+}
+
+func (b *BearerJWT) claims(id flows.Identity, expires time.Time) (jwt.MapClaims, error) {
+	claims := make(jwt.MapClaims, len(id.Claims)+12)
+	for name, value := range id.Claims {
+		if Reserved(name) {
+			return nil, fmt.Errorf("%w: %q", ErrReserved, name)
+		}
+		if name == "" || value == nil {
+			return nil, fmt.Errorf("%w: the mapped claim %q has no value", ErrIncomplete, name)
+		}
+		claims[name] = value
+	}
+	claims["iss"] = b.cfg.Issuer
+	claims["sub"] = id.Subject
+	claims["aud"] = id.Audience
+	claims["iat"] = id.Now.Unix()
+	claims["exp"] = expires.Unix()
+	claims["jti"] = rand.Text() // at least 128 random bits
+	claims["client_id"] = id.Client
+	claims["sid"] = id.Session
+	claims["auth_time"] = id.AuthTime.Unix()
+	claims["acr"] = id.ACR
+	claims["amr"] = id.AMR
+	if id.Key != "" {
+		claims["cnf"] = map[string]string{"jkt": id.Key}
+	}
+	return claims, nil
+}
+
+// Reserved reports whether a mapped claim must not have that name: because
+// Stile writes the claim, or because it would change what a token means. Letter
+// case and its Unicode foldings make no difference, since there are parsers
+// that read "Sub" as "sub".
+func Reserved(name string) bool {
+	return slices.ContainsFunc(reservedClaims(), func(r string) bool { return strings.EqualFold(r, name) })
+}
+
+func reservedClaims() []string {
+	return []string{
+		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "acr", "amr", "auth_time",
+		"cnf", "typ", "azp", "scope", "act", "may_act",
+	}
+}
