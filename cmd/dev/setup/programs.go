@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -53,33 +54,51 @@ func Programs() []Program {
 	}
 }
 
-// Install makes the programs available, in one go. It reports what it does to
-// log, and returns an error that tells people what to install if it cannot.
+// Install makes the programs available. It reports what it does to log, and
+// returns an error that tells people what to install if it cannot.
 func Install(ctx context.Context, root string, programs []Program, log io.Writer) error {
 	gone := Missing(ctx, root, programs)
 	if len(gone) == 0 {
 		return nil
 	}
-	var packages, texts []string
-	for _, p := range gone {
-		packages = append(packages, p.Apt...)
-		texts = append(texts, fmt.Sprintf("%s (%s)", p.Name, p.Why))
-	}
-	what := strings.Join(texts, ", ")
-	prefix, err := aptGet(ctx)
+	apt, err := aptGet(ctx)
 	if err != nil {
-		return fmt.Errorf("missing: %s; %w; install it by hand, on Debian and Ubuntu with: apt-get install %s", what, err, strings.Join(packages, " "))
+		return fmt.Errorf("missing: %s; %w; install it by hand, on Debian and Ubuntu with: apt-get install %s", describe(gone), err, aptNames(gone))
 	}
-	fmt.Fprintf(log, "setup: installing %s\n", what)
-	for _, args := range [][]string{{"update"}, append([]string{"install", "-y", "--no-install-recommends"}, packages...)} {
-		if err := quietly(ctx, "", append(prefix, args...)); err != nil {
-			return fmt.Errorf("installing %s: %w", what, err)
+	fmt.Fprintf(log, "setup: installing %s\n", describe(gone))
+	if err := quietly(ctx, "", append(apt, "update")); err != nil {
+		return err
+	}
+	for _, p := range gone {
+		// One after the other, since one may bring the next: some packages of
+		// nodejs contain npm, and conflict with a package of that name.
+		if p.works(ctx) {
+			continue
+		}
+		if err := quietly(ctx, "", append(append(apt, "install", "-y", "--no-install-recommends"), p.Apt...)); err != nil {
+			return fmt.Errorf("installing %s: %w", p.Name, err)
+		}
+		if !p.works(ctx) {
+			return fmt.Errorf("%s is missing after apt-get install %s", p.Name, strings.Join(p.Apt, " "))
 		}
 	}
-	if still := Missing(ctx, root, gone); len(still) > 0 {
-		return fmt.Errorf("%s is missing after apt-get install %s", still[0].Name, strings.Join(packages, " "))
-	}
 	return nil
+}
+
+func describe(programs []Program) string {
+	var texts []string
+	for _, p := range programs {
+		texts = append(texts, fmt.Sprintf("%s (%s)", p.Name, p.Why))
+	}
+	return strings.Join(texts, ", ")
+}
+
+func aptNames(programs []Program) string {
+	var names []string
+	for _, p := range programs {
+		names = append(names, p.Apt...)
+	}
+	return strings.Join(names, " ")
 }
 
 // Missing returns the programs that are needed and not there.
@@ -119,10 +138,10 @@ func aptGet(ctx context.Context) ([]string, error) {
 	}
 	command := []string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"}
 	if os.Geteuid() == 0 {
-		return command, nil
+		return slices.Clip(command), nil
 	}
 	if exec.CommandContext(ctx, "sudo", "-n", "true").Run() == nil {
-		return append([]string{"sudo", "-n"}, command...), nil
+		return slices.Clip(append([]string{"sudo", "-n"}, command...)), nil
 	}
 	return nil, errors.New("installing needs root or a sudo that asks no password")
 }

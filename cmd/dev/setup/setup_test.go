@@ -64,7 +64,7 @@ func TestInstallSaysWhatToInstall(t *testing.T) {
 func TestInstallInstalls(t *testing.T) {
 	bin := t.TempDir()
 	write(t, bin, map[string]string{
-		"apt-get": "#!/bin/sh\nPATH=/usr/bin:/bin\necho \"$DEBIAN_FRONTEND $*\" >>" + bin + "/log\ncase \"$*\" in *frob-tools*) touch " + bin + "/frob; chmod +x " + bin + "/frob;; esac\n",
+		"apt-get": "#!/bin/sh\nPATH=/usr/bin:/bin\necho \"$DEBIAN_FRONTEND $*\" >>" + bin + "/log\ncase \"$*\" in *frob-tools*) cd " + bin + "; touch frob frobctl; chmod +x frob frobctl;; esac\n",
 		"env":     "#!/bin/sh\nexport \"$1\"\nshift\nexec \"$@\"\n",
 		"sudo":    "#!/bin/sh\nshift\ncase $1 in true) exit 0;; esac\nexec \"$@\"\n",
 	})
@@ -74,9 +74,12 @@ func TestInstallInstalls(t *testing.T) {
 		}
 	}
 	t.Setenv("PATH", bin)
-	p := Program{Name: "frobnicator", Binaries: []string{"frob"}, Apt: []string{"frob-tools"}}
+	programs := []Program{
+		{Name: "frobnicator", Binaries: []string{"frob"}, Apt: []string{"frob-tools"}},
+		{Name: "frobctl", Binaries: []string{"frobctl"}, Apt: []string{"in-conflict-with-frob-tools"}},
+	}
 	for range 2 { // the second time there is nothing to do
-		if err := Install(t.Context(), bin, []Program{p}, io.Discard); err != nil {
+		if err := Install(t.Context(), bin, programs, io.Discard); err != nil {
 			t.Fatal(err)
 		}
 	}
