@@ -26,14 +26,14 @@ type Result struct {
 // max_age (RFC 9470 §4, OpenID Connect Core §2) and must not be made to believe
 // that all of acr and amr was proved when only the last part was.
 func Assess(evidence []Evidence, now time.Time, p Policy) Result {
-	live := fresh(evidence, now, p)
+	live := Fresh(evidence, now, p)
 	return Result{Level: level(live), AMR: amr(live), AuthTime: authTime(live)}
 }
 
-// fresh keeps what counts at the instant now: proved (a record without a time
+// Fresh keeps what counts at the instant now: proved (a record without a time
 // proves nothing), not in the future, not expired (it is at exactly Expires)
 // and at most MaxAge old.
-func fresh(evidence []Evidence, now time.Time, p Policy) []Evidence {
+func Fresh(evidence []Evidence, now time.Time, p Policy) []Evidence {
 	var live []Evidence
 	for _, e := range evidence {
 		switch {
