@@ -3,6 +3,9 @@ package flows
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,23 +28,42 @@ type EngineConfig struct {
 	Propagators map[string]Propagator // by type, e.g. "bearer_jwt"
 	Logger      *zap.Logger
 	Now         func() time.Time
+	DecoyKey    []byte        // 32 bytes; keys the counters, and what unknown accounts are shown
 	PathPrefix  string        // of the hrefs of actions; default "/v1"
 	RunTTL      time.Duration // default 10 minutes
 	SessionTTL  time.Duration // default 12 hours
-	DecoyKey    []byte        // 32 bytes; keys what unknown accounts are shown and counted under
 }
 
-// StartRequest starts a run. Exactly one of Flow and Target is set.
-type StartRequest struct {
-	ClientID     string
-	Flow         string
-	Target       string
-	ACRValues    []string // necessary: the run fails if none is met (RFC 9470 §5)
-	MaxAge       *time.Duration
-	LoginHint    string
-	Locale       string
-	Capabilities []string // step codes that the client can draw; empty: all
-	Session      Secret
+func (c *EngineConfig) check() error {
+	var errs []error
+	need := func(ok bool, what string) {
+		if !ok {
+			errs = append(errs, errors.New("flows: engine needs "+what))
+		}
+	}
+	need(c.Definitions != nil, "Definitions")
+	need(c.Registry != nil, "a Registry")
+	need(c.Store != nil, "a Store")
+	need(c.Texts != nil, "Texts")
+	need(c.Sessions != nil, "Sessions")
+	need(c.Throttle != nil, "a Throttle")
+	need(c.Marks != nil, "Marks")
+	need(c.Accounts != nil, "Accounts")
+	need(c.Recorder != nil, "a Recorder")
+	need(c.Sealer != nil, "a Sealer")
+	need(c.Logger != nil, "a Logger")
+	need(c.Now != nil, "Now")
+	need(len(c.DecoyKey) >= 32, "a DecoyKey of 32 bytes")
+	if c.PathPrefix == "" {
+		c.PathPrefix = "/v1"
+	}
+	if c.RunTTL <= 0 {
+		c.RunTTL = 10 * time.Minute
+	}
+	if c.SessionTTL <= 0 {
+		c.SessionTTL = 12 * time.Hour
+	}
+	return errors.Join(errs...)
 }
 
 // Caller is who sends a request, as the adapter verified it.
@@ -52,58 +74,129 @@ type Caller struct {
 	RequestID      string
 }
 
-// ErrBuild marks code that is not there.
-var errBuild = errors.New("flows: unbuilt")
-
-// Engine runs flows. Safe for concurrent use.
-type Engine struct{ cfg EngineConfig }
+// Engine runs flows. It is the I/O shell around advance: load, throttle, call
+// the step, compare-and-swap, audit, issue. Safe for concurrent use; it holds
+// no state of runs.
+type Engine struct {
+	cfg      EngineConfig
+	live     map[string]*program // by flow name: what new runs start on
+	programs sync.Map            // content hash -> *program, also of definitions that only running runs use
+	texts    sync.Map            // content hash -> struct{}: text is in the store
+	recorded recent              // changes whose events this node has seen recorded
+}
 
 // NewEngine checks the configuration and compiles all flows; it returns every mistake at once.
-func NewEngine(cfg EngineConfig) (*Engine, error) { return nil, errBuild }
-
-// Start starts a run. Every error is a *[Problem].
-func (e *Engine) Start(ctx context.Context, c Caller, r StartRequest) (View, error) {
-	return View{}, errBuild
+func NewEngine(cfg EngineConfig) (*Engine, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	e := &Engine{cfg: cfg, live: make(map[string]*program, len(cfg.Definitions.Flows))}
+	var errs []error
+	for name, f := range cfg.Definitions.Flows {
+		p, err := compile(f, cfg.Registry)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		e.live[name] = p
+		e.programs.Store(f.Hash, p)
+	}
+	for name, t := range cfg.Definitions.Targets {
+		if _, ok := cfg.Propagators[t.Propagate.Type]; !ok {
+			errs = append(errs, fmt.Errorf("flows: target %q: no propagator of type %q", name, t.Propagate.Type))
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return e, nil
 }
 
-// Show returns the current view.
-func (e *Engine) Show(ctx context.Context, h Secret, c Caller) (View, error) { return View{}, errBuild }
-
-// Answer answers the current step: stepID and turn as the href had them.
-func (e *Engine) Answer(ctx context.Context, h Secret, c Caller, stepID string, turn int, in Input) (View, error) {
-	return View{}, errBuild
+// program returns the flow of that content hash: a run finishes on the
+// definition that it started with, also when the definition has changed since.
+func (e *Engine) program(ctx context.Context, hash string) (*program, error) {
+	if p, ok := e.programs.Load(hash); ok {
+		return p.(*program), nil
+	}
+	text, err := e.cfg.Texts.Definition(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	f, err := flowdefs.Parse(text, e.cfg.Registry)
+	if err != nil || f.Hash != hash {
+		return nil, fmt.Errorf("flows: definition %s in the store does not load: %w", hash, err)
+	}
+	p, err := compile(f, e.cfg.Registry)
+	if err != nil {
+		return nil, err
+	}
+	e.programs.Store(hash, p)
+	return p, nil
 }
 
-// Back returns to the previous prompt that has no completed evidence.
-func (e *Engine) Back(ctx context.Context, h Secret, c Caller) (View, error) { return View{}, errBuild }
-
-// Restart starts the same flow anew with the same client and key; the old run ends.
-func (e *Engine) Restart(ctx context.Context, h Secret, c Caller) (View, error) {
-	return View{}, errBuild
+// pin puts the text of a definition where every node finds it.
+func (e *Engine) pin(ctx context.Context, f *flowdefs.Flow) error {
+	if _, ok := e.texts.Load(f.Hash); ok {
+		return nil
+	}
+	if err := e.cfg.Texts.PutDefinition(ctx, f.Hash, f.Source); err != nil {
+		return err
+	}
+	e.texts.Store(f.Hash, struct{}{})
+	return nil
 }
 
-// Cancel ends the run; the view says cancelled.
-func (e *Engine) Cancel(ctx context.Context, h Secret, c Caller) (View, error) {
-	return View{}, errBuild
+// TakeProof takes the one-time mark of a DPoP proof (RFC 9449 §11.1); [ErrTaken] if it was seen before.
+func (e *Engine) TakeProof(ctx context.Context, thumbprint, jti string, expires time.Time) error {
+	_, err := e.cfg.Marks.TakeMark(ctx, "dpop\x00"+thumbprint+"\x00"+jti, newID(), e.cfg.Now(), expires)
+	return err
 }
 
 // Refuse records that an adapter refused a request before it reached the
 // engine (malformed, too large, a bad proof): one audit event.
-func (e *Engine) Refuse(ctx context.Context, c Caller, code string) error { return errBuild }
-
-// TakeProof takes the one-time mark of a DPoP proof (RFC 9449 §11.1); [ErrTaken] if it was seen before.
-func (e *Engine) TakeProof(ctx context.Context, thumbprint, jti string, expires time.Time) error {
-	return errBuild
+func (e *Engine) Refuse(ctx context.Context, c Caller, code string) error {
+	return e.cfg.Recorder.Record(ctx, Event{ID: newID(), Time: e.cfg.Now().UTC(), Type: EventRefused, Reason: code})
 }
 
-// Ready reports whether the engine can serve: nil, or which dependency cannot be used.
-func (e *Engine) Ready(ctx context.Context) error { return errBuild }
-
-// Sweep removes what has expired, in steps of at most limit rows.
-func (e *Engine) Sweep(ctx context.Context, limit int) error { return errBuild }
-
-// Client returns the client of that id, for adapters (CORS origins).
-func (e *Engine) Client(id string) (flowdefs.Client, bool) { return flowdefs.Client{}, false }
+// Sweep removes what has expired, at most limit rows of each kind.
+func (e *Engine) Sweep(ctx context.Context, limit int) error {
+	now := e.cfg.Now()
+	_, err1 := e.cfg.Store.DeleteExpired(ctx, now, limit)
+	_, err2 := e.cfg.Sessions.DeleteExpiredSessions(ctx, now, limit)
+	_, err3 := e.cfg.Marks.DeleteExpiredMarks(ctx, now, limit)
+	return errors.Join(err1, err2, err3)
+}
 
 // Origins returns every origin that some client allows, sorted.
-func (e *Engine) Origins() []string { return nil }
+func (e *Engine) Origins() []string {
+	var all []string
+	for _, c := range e.cfg.Definitions.Clients {
+		all = append(all, c.Origins...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// recent remembers the last few thousand changes, so that a node does not
+// record again what it recorded itself. Losing it costs work, never an event.
+type recent struct {
+	mu       sync.Mutex
+	now, old map[string]struct{}
+}
+
+func (r *recent) add(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.now) >= 4096 || r.now == nil {
+		r.old, r.now = r.now, make(map[string]struct{})
+	}
+	r.now[key] = struct{}{}
+}
+
+func (r *recent) has(key string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, a := r.now[key]
+	_, b := r.old[key]
+	return a || b
+}

@@ -1,0 +1,171 @@
+package flows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+)
+
+// commit stores what the exchange changed, with one compare-and-swap, then
+// records its audit events, then answers. Whoever loses the swap changes nothing.
+func (x *exchange) commit(ctx context.Context) (View, error) {
+	r := x.r
+	r.Retired = nil
+	if x.handle == "" && x.rotates() {
+		if x.c.IdempotencyKey != "" {
+			retired := r.Handle // answers the repeat of this request, and nothing else
+			r.Retired = &retired
+		}
+		x.handle, r.Handle = newHandle()
+	}
+	v := x.e.view(r, x.p)
+	v.Handle, v.Result = x.handle, x.result
+	if x.instead != nil {
+		v = *x.instead
+	}
+	if err := r.remember(x.c, x.presented, v, x.refused); err != nil {
+		return View{}, err
+	}
+	x.stamp()
+	if err := x.store(ctx); err != nil {
+		return View{}, err
+	}
+	if err := x.e.recordEffects(ctx, r); err != nil {
+		return View{}, err
+	}
+	x.clear(ctx)
+	if x.refused != nil {
+		pr := *x.refused
+		pr.View = &v
+		return View{}, &pr
+	}
+	return v, nil
+}
+
+// rotates: the handle is replaced at the first successful proof and again at completion.
+func (x *exchange) rotates() bool {
+	s := &x.r.State
+	return s.Status == Completed || s.Subject != "" && !x.r.Proved
+}
+
+// store writes the run, and before it the session that it leaves: a session
+// whose secret nobody was told is harmless, a told one that is missing is not.
+func (x *exchange) store(ctx context.Context) error {
+	r := x.r
+	r.Proved = r.State.Subject != ""
+	if x.session != nil {
+		var replaces Alias
+		if r.State.Session != nil {
+			replaces = r.State.Session.Secret
+		}
+		if err := x.e.cfg.Sessions.PutSession(ctx, *x.session, replaces); err != nil {
+			return err
+		}
+	}
+	rec, err := x.e.record(r, r.version+1)
+	if err != nil {
+		return err
+	}
+	if x.fresh {
+		err = x.e.cfg.Store.Create(ctx, rec)
+	} else {
+		err = x.e.cfg.Store.Update(ctx, rec)
+	}
+	if err != nil {
+		return err
+	}
+	r.version = rec.Version
+	return nil
+}
+
+// stamp completes the events of this change and lists them in the run, so that
+// whoever loads it next records them if this node dies before it did.
+func (x *exchange) stamp() {
+	r := x.r
+	for i := range x.events {
+		ev := &x.events[i]
+		ev.ID = fmt.Sprintf("%s.%d.%d", r.ID, r.version+1, i)
+		ev.Time, ev.Run, ev.Flow, ev.Client, ev.Target = x.w.now, r.ID, r.Flow, r.Client, r.Target
+		ev.Turn, ev.Subject = r.State.Turn, r.State.Subject
+	}
+	r.Effects = x.events
+}
+
+// recordEffects records the events of the run's last change, unless this node knows that they are.
+func (e *Engine) recordEffects(ctx context.Context, r *run) error {
+	if len(r.Effects) == 0 {
+		return nil
+	}
+	key := fmt.Sprintf("%s.%d", r.ID, r.version)
+	if e.recorded.has(key) {
+		return nil
+	}
+	if err := e.cfg.Recorder.Record(ctx, r.Effects...); err != nil {
+		return fmt.Errorf("%w: audit: %w", ErrUnavailable, err)
+	}
+	e.recorded.add(key)
+	return nil
+}
+
+// clear resets the counters of what was proved. A failure costs the person a delay, never the login.
+func (x *exchange) clear(ctx context.Context) {
+	for _, key := range x.passed {
+		if err := x.e.cfg.Throttle.Reset(ctx, key); err != nil {
+			x.e.cfg.Logger.Warn("attempt counter not cleared", zap.String("run", x.r.ID), zap.Error(err))
+		}
+	}
+}
+
+// conflict is the answer to something that is not possible now; nothing changed.
+func (x *exchange) conflict(code string) *Problem {
+	v := x.e.view(x.r, x.p)
+	kind := KindConflict
+	if code == CodeMalformed {
+		kind = KindMalformed
+	}
+	return &Problem{Kind: kind, Code: code, Detail: "Not possible now.", View: &v}
+}
+
+func notFound(err error) *Problem {
+	return &Problem{Kind: KindNotFound, Code: CodeNotFound, Detail: "No such flow.", Err: err}
+}
+
+// problem makes every error one that may be shown, and leaves one audit event
+// for each request that changed nothing.
+func (e *Engine) problem(ctx context.Context, c Caller, x *exchange, err error) error {
+	if err == nil {
+		return nil
+	}
+	var pr *Problem
+	if !errors.As(err, &pr) {
+		pr = classify(err)
+	}
+	if pr.Kind == KindInternal {
+		e.cfg.Logger.Error("internal error", zap.String("request", c.RequestID), zap.Error(err))
+	}
+	if committed := x != nil && x.refused != nil && pr.Code == x.refused.Code && pr.Kind == x.refused.Kind; committed {
+		return pr
+	}
+	ev := Event{ID: newID(), Time: e.cfg.Now().UTC(), Type: EventRefused, Reason: pr.Code}
+	if x != nil && x.r != nil {
+		ev.Run, ev.Flow, ev.Step, ev.Client = x.r.ID, x.r.Flow, x.r.State.At, x.r.Client
+	}
+	if rerr := e.cfg.Recorder.Record(ctx, ev); rerr != nil {
+		return &Problem{Kind: KindUnavailable, Code: CodeUnavailable, Detail: "Try again later.", Err: errors.Join(err, rerr)}
+	}
+	return pr
+}
+
+func classify(err error) *Problem {
+	switch {
+	case errors.Is(err, ErrMalformed):
+		return &Problem{Kind: KindMalformed, Code: CodeMalformed, Detail: "The request has not the promised form.", Err: err}
+	case errors.Is(err, ErrTaken), errors.Is(err, ErrConflict):
+		return &Problem{Kind: KindConflict, Code: CodeInFlight, Detail: "The same is being done already.", Err: err}
+	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return &Problem{Kind: KindUnavailable, Code: CodeUnavailable, Detail: "Try again later.", Err: err}
+	}
+	return &Problem{Kind: KindInternal, Code: CodeInternal, Detail: "Internal error.", Err: err}
+}

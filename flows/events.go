@@ -1,0 +1,21 @@
+package flows
+
+// The types of audit events: a closed set.
+const (
+	EventRunStarted      = "run_started"
+	EventRunCompleted    = "run_completed"
+	EventRunFailed       = "run_failed"
+	EventRunCancelled    = "run_cancelled"
+	EventStepPassed      = "step_passed"   // a proof was recorded
+	EventStepDone        = "step_done"     // completed without a proof
+	EventStepSkipped     = "step_skipped"  // session evidence stood for it
+	EventStepRejected    = "step_rejected" // a wrong answer
+	EventStepExit        = "step_exit"
+	EventStepLost        = "step_lost" // exhausted or locked
+	EventConditionFailed = "condition_failed"
+	EventSubjectChanged  = "subject_change_refused"
+	EventEnrolledProof   = "enrolled_proof_refused"
+	EventAboveCeiling    = "evidence_refused"
+	EventRefused         = "request_refused" // nothing changed; Reason is the problem's code
+	EventSessionIgnored  = "session_ignored"
+)

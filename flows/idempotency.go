@@ -1,0 +1,117 @@
+package flows
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// answered is the answer to the last request that changed a run, kept for its
+// idempotent repeat. What cannot be rendered again (a new handle, a result) is
+// sealed under a key derived from the secret that the request presented: at
+// rest nobody can read it.
+type answered struct {
+	Key    [32]byte      `json:"key"`  // hash of the idempotency key
+	Body   [32]byte      `json:"body"` // hash of the request
+	Sealed []byte        `json:"sealed,omitempty"`
+	Kind   Kind          `json:"kind,omitempty"` // of the problem that it was answered with
+	Code   string        `json:"code,omitempty"`
+	Retry  time.Duration `json:"retry,omitempty"`
+}
+
+// secrets is what Sealed holds.
+type secrets struct {
+	Handle Secret  `json:"handle,omitempty"`
+	Result *Result `json:"result,omitempty"`
+	View   *View   `json:"view,omitempty"` // of another run
+}
+
+// remember keeps the answer to c in r, if c asked for it.
+func (r *run) remember(c Caller, presented string, v View, pr *Problem) error {
+	r.Answered = nil
+	if c.IdempotencyKey == "" {
+		return nil
+	}
+	a := &answered{Key: sha256.Sum256([]byte(c.IdempotencyKey)), Body: sha256.Sum256(c.Body)}
+	if pr != nil {
+		a.Kind, a.Code, a.Retry = pr.Kind, pr.Code, pr.RetryAfter
+	}
+	if v.Handle != "" || v.Result != nil {
+		kept := secrets{Handle: v.Handle, Result: v.Result}
+		if v.Flow.ID != r.ID {
+			kept = secrets{View: &v}
+		}
+		plain, err := json.Marshal(kept)
+		if err != nil {
+			return fmt.Errorf("flows: encode answer: %w", err)
+		}
+		aead, err := answerCipher(presented)
+		if err != nil {
+			return err
+		}
+		a.Sealed = aead.Seal(nil, nil, plain, []byte(r.ID))
+	}
+	r.Answered = a
+	return nil
+}
+
+// isRepeat reports whether c repeats the request that r answered last: nil and
+// true, or a problem if the key was used for another request.
+func (r *run) isRepeat(c Caller) (bool, *Problem) {
+	if c.IdempotencyKey == "" || r.Answered == nil {
+		return false, nil
+	}
+	key, body := sha256.Sum256([]byte(c.IdempotencyKey)), sha256.Sum256(c.Body)
+	if subtle.ConstantTimeCompare(key[:], r.Answered.Key[:]) != 1 {
+		return false, nil
+	}
+	if body != r.Answered.Body {
+		return false, &Problem{Kind: KindRejected, Code: CodeKeyReused, Detail: "The idempotency key was used for another request."}
+	}
+	return true, nil
+}
+
+// replay renders the kept answer again.
+func (e *Engine) replay(r *run, p *program, presented string) (View, error) {
+	v := e.view(r, p)
+	a := r.Answered
+	if a.Sealed != nil {
+		aead, err := answerCipher(presented)
+		if err != nil {
+			return View{}, err
+		}
+		plain, err := aead.Open(nil, nil, a.Sealed, []byte(r.ID))
+		if err != nil {
+			return View{}, notFound(nil)
+		}
+		var s secrets
+		if err := json.Unmarshal(plain, &s); err != nil {
+			return View{}, err
+		}
+		if s.View != nil {
+			return *s.View, nil
+		}
+		v.Handle, v.Result = s.Handle, s.Result
+	}
+	if a.Code != "" {
+		return View{}, &Problem{Kind: a.Kind, Code: a.Code, RetryAfter: a.Retry, View: &v}
+	}
+	return v, nil
+}
+
+func answerCipher(presented string) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, []byte(presented), nil, "stile idempotent answer", 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}

@@ -1,0 +1,101 @@
+package flows
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// run is one execution of a flow as it is kept, sealed, in the store.
+type run struct {
+	ID         string        `json:"id"`
+	Flow       string        `json:"flow"`
+	Definition string        `json:"definition"` // content hash that it finishes on
+	Client     string        `json:"client"`
+	Target     string        `json:"target,omitempty"`
+	Key        string        `json:"key,omitempty"`
+	Locale     string        `json:"locale,omitempty"`
+	Draws      []string      `json:"draws,omitempty"`
+	ACRValues  []string      `json:"acrValues,omitempty"`
+	MaxAge     time.Duration `json:"maxAge,omitempty"` // -1: none asked
+	Started    time.Time     `json:"started"`
+	Expires    time.Time     `json:"expires"`
+	Proved     bool          `json:"proved,omitempty"` // the handle was replaced at the first proof
+	State      State         `json:"state"`
+
+	Handle    Alias     `json:"handle"`            // of the current handle
+	Retired   *Alias    `json:"retired,omitempty"` // of the handle that the current one replaced
+	Begun     *Alias    `json:"begun,omitempty"`   // of the idempotency key of the start
+	BegunBody [32]byte  `json:"begunBody"`
+	Answered  *answered `json:"answered,omitempty"`
+	Effects   []Event   `json:"effects,omitempty"` // of the last change: recorded again on load if this node did not see it done
+
+	version int64
+}
+
+// noMaxAge stands for "no maximum age was asked": zero is a real request.
+const noMaxAge = time.Duration(-1)
+
+// newHandle makes the secret that continues a run: 256 random bits.
+func newHandle() (Secret, Alias) {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return Secret(base64.RawURLEncoding.EncodeToString(b[:])), secretAlias(b[:])
+}
+
+// parseSecret returns the alias of a handle or session secret in its one
+// canonical spelling; [ErrNotFound] for anything else.
+func parseSecret(s Secret) (Alias, error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(string(s))
+	if err != nil || len(b) != 32 || len(s) != 43 {
+		return Alias{}, ErrNotFound
+	}
+	return secretAlias(b), nil
+}
+
+func secretAlias(b []byte) Alias { return sha256.Sum256(append([]byte("secret\x00"), b...)) }
+
+func startAlias(client, key string) Alias {
+	return sha256.Sum256([]byte("start\x00" + client + "\x00" + key))
+}
+
+// newID returns a random public name of 130 bits.
+func newID() string { return rand.Text() }
+
+func (e *Engine) record(r *run, version int64) (Record, error) {
+	plain, err := json.Marshal(r)
+	if err != nil {
+		return Record{}, fmt.Errorf("flows: encode run: %w", err)
+	}
+	data, err := e.cfg.Sealer.Seal(plain, runAAD(r.ID, version))
+	if err != nil {
+		return Record{}, fmt.Errorf("flows: seal run: %w", err)
+	}
+	rec := Record{ID: r.ID, Version: version, Expires: r.Expires, Data: data, Aliases: []Alias{r.Handle}}
+	for _, a := range []*Alias{r.Retired, r.Begun} {
+		if a != nil {
+			rec.Aliases = append(rec.Aliases, *a)
+		}
+	}
+	return rec, nil
+}
+
+// openRecord undoes record. A record that was moved, rolled back or altered does not open.
+func (e *Engine) openRecord(rec Record) (*run, error) {
+	plain, err := e.cfg.Sealer.Open(rec.Data, runAAD(rec.ID, rec.Version))
+	if err != nil {
+		return nil, fmt.Errorf("flows: unseal run: %w", err)
+	}
+	r := &run{version: rec.Version}
+	if err := json.Unmarshal(plain, r); err != nil {
+		return nil, fmt.Errorf("flows: decode run: %w", err)
+	}
+	return r, nil
+}
+
+func runAAD(id string, version int64) []byte {
+	return fmt.Appendf(nil, "run\x00%s\x00%d", id, version)
+}

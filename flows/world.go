@@ -1,0 +1,127 @@
+package flows
+
+import (
+	"slices"
+	"time"
+
+	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows/assurance"
+)
+
+// enrolFresh is how old the evidence may be that lets somebody bind an authenticator.
+const enrolFresh = 15 * time.Minute
+
+// world is everything that advance may know beside the run: facts that were
+// looked up before, for one request.
+type world struct {
+	now      time.Time
+	account  Account // of the subject or, before the first proof, of the claimed one; zero if unknown
+	bound    bool    // the run's key belongs to a bound device of that account
+	key      string
+	keyed    bool // the client must use keys: a session without one skips nothing
+	flow     string
+	target   string
+	started  time.Time
+	maxAge   time.Duration // goal: older evidence does not count; 0: no limit
+	request  map[string]string
+	drawable []string // step codes that the client can draw; empty: all
+}
+
+func (w *world) draws(code string) bool {
+	return len(w.drawable) == 0 || slices.Contains(w.drawable, code)
+}
+
+func (w *world) policy() assurance.Policy { return assurance.Policy{MaxAge: w.maxAge} }
+
+func (w *world) assess(ev []assurance.Evidence) assurance.Result {
+	return assurance.Assess(ev, w.now, w.policy())
+}
+
+// setAccount takes the account in and derives what depends on it.
+func (w *world) setAccount(a Account) {
+	w.account, w.bound = a, false
+	for _, au := range a.Authenticators {
+		if w.key != "" && au.Key == w.key {
+			w.bound = true
+		}
+	}
+}
+
+// reach is the highest level that the account's active authenticators could
+// prove together with what a provider vouched for in this run.
+func (w *world) reach(p *program, evidence []assurance.Evidence) assurance.Level {
+	var all []assurance.Evidence
+	for _, e := range evidence {
+		if e.Method == assurance.Federated {
+			all = append(all, e)
+		}
+	}
+	for _, au := range w.account.Authenticators {
+		for _, c := range p.reach[au.Type] {
+			e := assurance.Highest(c, au.Binding, assurance.AAL3, w.now)
+			e.Authenticator = au.ID
+			all = append(all, e)
+		}
+	}
+	return assurance.Assess(all, w.now, assurance.Policy{}).Level
+}
+
+// freshLevel is what was proved recently enough to bind an authenticator.
+func (m *machine) freshLevel() assurance.Level {
+	limit := enrolFresh
+	if m.w.maxAge > 0 && m.w.maxAge < limit {
+		limit = m.w.maxAge
+	}
+	return assurance.Assess(m.s.Evidence, m.w.now, assurance.Policy{MaxAge: limit}).Level
+}
+
+// reuse lets fresh session evidence of the same step type and configuration,
+// same subject and same key stand for a step; the first such skip is the run's first proof.
+func (m *machine) reuse(n *node) bool {
+	ps := m.s.Session
+	if ps == nil || len(n.typ.Evidence) == 0 || m.w.account.Subject != ps.Subject || m.w.account.Status != AccountActive {
+		return false
+	}
+	if m.s.Subject != "" && m.s.Subject != ps.Subject || m.w.keyed && m.w.key == "" {
+		return false
+	}
+	for _, e := range assurance.Fresh(ps.Evidence, m.w.now, m.w.policy()) {
+		if e.StepType != n.def.Type || e.Config != n.def.ConfigHash || !m.stillBound(e) {
+			continue
+		}
+		e.Step = n.def.ID
+		m.s.Subject, m.s.Claimed = ps.Subject, ps.Subject
+		m.s.Evidence = append(m.s.Evidence, e)
+		m.s.step(n.def.ID, func(st *StepState) { st.Done = true })
+		m.s.Trail = nil
+		m.note(Event{Type: EventStepSkipped, Step: n.def.ID})
+		return true
+	}
+	return false
+}
+
+// stillBound: what an authenticator proved in the session counts only while the account still has it.
+func (m *machine) stillBound(e assurance.Evidence) bool {
+	return e.Method == assurance.Federated || slices.ContainsFunc(m.w.account.Authenticators,
+		func(a Authenticator) bool { return a.ID == e.Authenticator })
+}
+
+// env is what conditions see now.
+func (m *machine) env() *flowdefs.Env { return m.w.env(&m.s) }
+
+func (w *world) env(s *State) *flowdefs.Env {
+	types := make([]string, 0, len(w.account.Authenticators))
+	for _, a := range w.account.Authenticators {
+		types = append(types, a.Type)
+	}
+	return &flowdefs.Env{
+		Account:  flowdefs.AccountEnv{Attributes: w.account.Attributes, Types: types},
+		Device:   flowdefs.DeviceEnv{Bound: w.bound},
+		Evidence: s.Evidence,
+		ACR:      w.assess(s.Evidence).Level,
+		Target:   w.target,
+		Run:      flowdefs.RunEnv{Flow: w.flow, Started: w.started},
+		Now:      w.now,
+		Request:  w.request,
+	}
+}
