@@ -3,7 +3,14 @@ package flowdefs
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"time"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 
 	"github.com/stile-auth/stile/flows/assurance"
 )
@@ -52,15 +59,149 @@ type RunEnv struct {
 type Condition struct {
 	Source string
 	Pos    Pos
+
+	program cel.Program
 }
 
-// Bool evaluates a condition; every failure is an [ErrCondition].
+// Bool evaluates a condition; every failure is an [ErrCondition]: an error of
+// the expression (a missing key or absent field too), a value that is not true
+// or false, a cancelled ctx, a cost above the limit.
 func (c *Condition) Bool(ctx context.Context, env *Env) (bool, error) {
-	return false, ErrCondition
+	value, err := c.eval(ctx, env)
+	if err != nil {
+		return false, err
+	}
+	b, ok := value.(types.Bool)
+	if !ok {
+		return false, fmt.Errorf("%w: %s: the value is neither true nor false", ErrCondition, c.Pos)
+	}
+	return bool(b), nil
 }
 
 // Value evaluates an expression of any type to plain Go data that
 // encoding/json can render; every failure, null included, is an [ErrCondition].
+// A time becomes its RFC 3339 text in UTC, a level its name.
 func (c *Condition) Value(ctx context.Context, env *Env) (any, error) {
-	return nil, ErrCondition
+	value, err := c.eval(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	data, err := plainData(value)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrCondition, c.Pos, err)
+	}
+	return data, nil
+}
+
+func (c *Condition) eval(ctx context.Context, env *Env) (ref.Val, error) {
+	if c == nil || c.program == nil || env == nil {
+		return nil, fmt.Errorf("%w: nothing to evaluate", ErrCondition)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrCondition, c.Pos, err)
+	}
+	value, _, err := c.program.ContextEval(ctx, activation{env})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrCondition, c.Pos, err)
+	}
+	return value, nil
+}
+
+// activation hands CEL the parts of an Env that it asks for, and copies nothing else.
+type activation struct{ env *Env }
+
+// Parent implements [cel.Activation].
+func (a activation) Parent() cel.Activation { return nil }
+
+// ResolveName implements [cel.Activation].
+func (a activation) ResolveName(name string) (any, bool) {
+	switch name {
+	case "account":
+		return &a.env.Account, true
+	case "device":
+		return &a.env.Device, true
+	case "client":
+		return &a.env.Client, true
+	case "evidence":
+		return evidenceList(a.env.Evidence), true
+	case "acr":
+		return levelValue(a.env.ACR), true
+	case "level":
+		return levels{}, true
+	case "tags":
+		return a.env.Tags, true
+	case "target":
+		return a.env.Target, true
+	case "run":
+		return &a.env.Run, true
+	case "now":
+		return a.env.Now, true
+	case untrusted:
+		return a.env.Request, true
+	}
+	return nil, false
+}
+
+func evidenceList(evidence []assurance.Evidence) ref.Val {
+	values := make([]ref.Val, len(evidence))
+	for i := range evidence {
+		values[i] = opaqueOf(evidenceName, &evidence[i])
+	}
+	return types.NewRefValList(types.DefaultTypeAdapter, values)
+}
+
+// plainData turns a value of CEL into one that encoding/json renders.
+func plainData(value ref.Val) (any, error) {
+	switch v := value.(type) {
+	case types.Bool:
+		return bool(v), nil
+	case types.Int:
+		return int64(v), nil
+	case types.Uint:
+		return uint64(v), nil
+	case types.String:
+		return string(v), nil
+	case types.Double:
+		if f := float64(v); !math.IsNaN(f) && !math.IsInf(f, 0) {
+			return f, nil
+		}
+		return nil, errors.New("not a finite number")
+	case types.Timestamp:
+		return v.UTC().Format(time.RFC3339Nano), nil
+	case levelValue:
+		return assurance.Level(v).String(), nil
+	case traits.Lister:
+		return plainList(v)
+	case traits.Mapper:
+		return plainMap(v)
+	}
+	return nil, fmt.Errorf("a %s has no form in JSON", value.Type().TypeName())
+}
+
+func plainList(list traits.Lister) (any, error) {
+	out := []any{}
+	for it := list.Iterator(); it.HasNext() == types.True; {
+		item, err := plainData(it.Next())
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, item)
+	}
+	return out, nil
+}
+
+func plainMap(m traits.Mapper) (any, error) {
+	out := map[string]any{}
+	for it := m.Iterator(); it.HasNext() == types.True; {
+		key, ok := it.Next().(types.String)
+		if !ok {
+			return nil, errors.New("a key is not a string")
+		}
+		item, err := plainData(m.Get(key))
+		if err != nil {
+			return nil, err
+		}
+		out[string(key)] = item
+	}
+	return out, nil
 }

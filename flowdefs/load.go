@@ -1,10 +1,13 @@
 package flowdefs
 
 import (
-	"encoding/json"
-	"errors"
+	"bytes"
+	"cmp"
 	"fmt"
+	"io"
 	"io/fs"
+	"path"
+	"slices"
 	"strings"
 )
 
@@ -29,15 +32,96 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-var errUnbuilt = errors.New("flowdefs: unbuilt")
+func (ps Problems) sorted() Problems {
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		return cmp.Or(strings.Compare(a.Pos.File, b.Pos.File), a.Pos.Line-b.Pos.Line,
+			a.Pos.Column-b.Pos.Column, strings.Compare(a.Message, b.Message))
+	})
+	return slices.Compact(ps)
+}
 
 // Load reads every *.yaml file (not *.test.yaml) of dir in fsys. All mistakes of all files come back
 // together as [Problems]; a set is returned only if there is none.
-func Load(fsys fs.FS, dir string, cat Catalogue) (*Set, error) { return nil, errUnbuilt }
+//
+// A directory or file that cannot be read is an error that is not Problems.
+func Load(fsys fs.FS, dir string, cat Catalogue) (*Set, error) {
+	names, err := definitionFiles(fsys, dir)
+	if err != nil {
+		return nil, err
+	}
+	l, err := newLoader(cat)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		data, err := readLimited(fsys, path.Join(dir, name))
+		if err != nil {
+			return nil, fmt.Errorf("flowdefs: %w", err)
+		}
+		root, problems := parseYAML(name, data, maxFile)
+		l.problems = append(l.problems, problems...)
+		l.broken = l.broken || len(problems) > 0
+		if root != nil {
+			l.file(root)
+		}
+	}
+	l.checkReferences()
+	if len(l.problems) > 0 {
+		return nil, l.problems.sorted()
+	}
+	return l.set, nil
+}
+
+// definitionFiles returns the names of the files to load, sorted.
+func definitionFiles(fsys fs.FS, dir string) ([]string, error) {
+	entries, err := fs.ReadDir(fsys, dir)
+	if err != nil {
+		return nil, fmt.Errorf("flowdefs: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if name := e.Name(); !e.IsDir() && strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, ".test.yaml") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// readLimited reads a file, but not more of it than shows that it is too large.
+func readLimited(fsys fs.FS, name string) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // read only
+	var b bytes.Buffer
+	if _, err := io.Copy(&b, io.LimitReader(f, maxFile+1)); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
 
 // Parse reads the canonical text of one flow ([Flow].Source), as kept with a
 // run that is pinned to it. References to providers are not checked again.
-func Parse(source []byte, cat Catalogue) (*Flow, error) { return nil, errUnbuilt }
-
-// SchemaFor returns the JSON Schema of T, a struct with `json` (answers) or `yaml` (configuration) tags.
-func SchemaFor[T any]() json.RawMessage { return nil }
+func Parse(source []byte, cat Catalogue) (*Flow, error) {
+	l, err := newLoader(cat)
+	if err != nil {
+		return nil, err
+	}
+	root, problems := parseYAML("source", source, maxSource)
+	if len(problems) > 0 {
+		return nil, problems.sorted()
+	}
+	if root == nil || len(root.keys) != 1 || root.get("flows") == nil || len(root.get("flows").keys) != 1 {
+		return nil, Problems{{Pos{"source", 1, 1}, "expected one flow and nothing else"}}
+	}
+	l.file(root)
+	if len(l.problems) > 0 {
+		return nil, l.problems.sorted()
+	}
+	for _, f := range l.set.Flows {
+		return f, nil
+	}
+	return nil, Problems{{Pos{"source", 1, 1}, "expected one flow and nothing else"}}
+}

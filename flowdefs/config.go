@@ -1,0 +1,169 @@
+package flowdefs
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// config is the "with:" block of a step. It is immutable: every Decode starts anew.
+type config struct {
+	pos  Pos                             // where complaints about the whole go
+	n    *node                           // nil: an empty mapping
+	note func(kind, name string, at Pos) // told of every reference; nil outside Load
+}
+
+// Decode implements [Config]. It understands string, bool, int, [time.Duration],
+// structs with `yaml` tags, and slices of these.
+//
+//	Provider string        `yaml:"provider" ref:"provider"` // required; must name a provider
+//	Grace    time.Duration `yaml:"grace,optional"`          // keeps its value if absent
+//
+// Errors are [Problems], all at once. A dst that has another form is a mistake
+// of the program; its error is not Problems.
+func (c *config) Decode(dst any) error {
+	v := reflect.ValueOf(dst)
+	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
+		return fmt.Errorf("flowdefs: Decode into %T: want a pointer to a struct", dst)
+	}
+	d := structDecoder{note: c.note}
+	n := c.n
+	if n == nil {
+		n = &node{kind: mappingKind, pos: c.pos}
+	}
+	if err := d.structure(n, v.Elem(), "with"); err != nil {
+		return err
+	}
+	if len(d.problems) > 0 {
+		return d.problems
+	}
+	return nil
+}
+
+// field is what the tags of a struct's field say.
+type field struct {
+	index    int
+	name     string
+	optional bool
+	ref      string
+}
+
+func yamlFields(t reflect.Type) ([]field, error) {
+	fields := make([]field, 0, t.NumField())
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, option, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if !f.IsExported() || name == "" || option != "" && option != "optional" {
+			return nil, fmt.Errorf(`flowdefs: %s.%s: want an exported field with a tag yaml:"name" or yaml:"name,optional"`, t, f.Name)
+		}
+		fields = append(fields, field{i, name, option == "optional", f.Tag.Get("ref")})
+	}
+	return fields, nil
+}
+
+type structDecoder struct {
+	note     func(kind, name string, at Pos)
+	problems Problems
+}
+
+func (d *structDecoder) fail(pos Pos, format string, args ...any) {
+	d.problems = append(d.problems, Problem{pos, fmt.Sprintf(format, args...)})
+}
+
+// structure returns an error only for a destination that cannot be.
+func (d *structDecoder) structure(n *node, v reflect.Value, what string) error {
+	fields, err := yamlFields(v.Type())
+	if err != nil {
+		return err
+	}
+	if n.kind != mappingKind {
+		d.fail(n.pos, "%s: expected a mapping, found %s", what, n.describe())
+		return nil
+	}
+	known := make([]string, len(fields))
+	for i, f := range fields {
+		known[i] = f.name
+		child := n.get(f.name)
+		if child == nil {
+			if !f.optional {
+				d.fail(n.pos, "%s: %q is missing", what, f.name)
+			}
+			continue
+		}
+		if err := d.value(child, v.Field(f.index), f.name); err != nil {
+			return err
+		}
+		if f.ref != "" && d.note != nil && child.kind == stringKind {
+			d.note(f.ref, child.text, child.pos)
+		}
+	}
+	for _, k := range n.keys {
+		if !slices.Contains(known, k.text) {
+			d.fail(k.pos, "%s: unknown key %s%s", what, quote(k.text), didYouMean(k.text, known))
+		}
+	}
+	return nil
+}
+
+func (d *structDecoder) value(n *node, v reflect.Value, what string) error {
+	switch {
+	case v.Type() == reflect.TypeFor[time.Duration]():
+		length, message := durationOf(n)
+		if message != "" {
+			d.fail(n.pos, "%s: %s", what, message)
+		}
+		v.SetInt(int64(length))
+	case v.Kind() == reflect.String:
+		if d.is(n, stringKind, what, "a string", n.quoteHint()) {
+			v.SetString(n.text)
+		}
+	case v.Kind() == reflect.Bool:
+		if d.is(n, boolKind, what, "true or false", "") {
+			v.SetBool(n.text == "true")
+		}
+	case v.CanInt():
+		if d.is(n, intKind, what, "a number", "") {
+			d.integer(n, v, what)
+		}
+	case v.Kind() == reflect.Struct:
+		return d.structure(n, v, what)
+	case v.Kind() == reflect.Slice:
+		return d.slice(n, v, what)
+	default:
+		return fmt.Errorf("flowdefs: %s: cannot decode into %s", what, v.Type())
+	}
+	return nil
+}
+
+func (d *structDecoder) is(n *node, want kind, what, wanted, hint string) bool {
+	if n.kind != want {
+		d.fail(n.pos, "%s: expected %s, found %s%s", what, wanted, n.describe(), hint)
+	}
+	return n.kind == want
+}
+
+func (d *structDecoder) integer(n *node, v reflect.Value, what string) {
+	i, err := strconv.ParseInt(n.text, 10, v.Type().Bits())
+	if err != nil {
+		d.fail(n.pos, "%s: %s is too large", what, n.text)
+		return
+	}
+	v.SetInt(i)
+}
+
+func (d *structDecoder) slice(n *node, v reflect.Value, what string) error {
+	if !d.is(n, sequenceKind, what, "a list", "") {
+		return nil
+	}
+	list := reflect.MakeSlice(v.Type(), len(n.items), len(n.items))
+	for i, item := range n.items {
+		if err := d.value(item, list.Index(i), what); err != nil {
+			return err
+		}
+	}
+	v.Set(list)
+	return nil
+}

@@ -1,0 +1,76 @@
+package flowdefs_test
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stile-auth/stile/flowdefs"
+)
+
+// catalogue is a small set of step types.
+type catalogue struct{}
+
+var object = json.RawMessage(`{"type":"object"}`)
+
+func (catalogue) Names() []string {
+	return []string{"device_biometric", "device_enrolment", "knobs", "picky", "password", "pin", "sso", "totp"}
+}
+
+func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
+	info := flowdefs.StepInfo{Name: name}
+	switch name {
+	case "sso":
+		info.Config = object
+		info.Check = check[ssoConfig]
+	case "knobs":
+		info.Config = object
+		info.Check = check[knobsConfig]
+	case "picky":
+		info.Config = object
+		info.Check = func(flowdefs.Config) error { return errors.New("never satisfied") }
+	}
+	return info, slices.Contains(c.Names(), name)
+}
+
+type ssoConfig struct {
+	Provider string `yaml:"provider" ref:"provider"`
+}
+
+// knobsConfig has a field of every type that a configuration may have.
+type knobsConfig struct {
+	Text   string        `yaml:"text,optional"`
+	On     bool          `yaml:"on,optional"`
+	Count  int           `yaml:"count,optional"`
+	Small  int8          `yaml:"small,optional"`
+	Length time.Duration `yaml:"length,optional"`
+	Words  []string      `yaml:"words,optional"`
+	Inner  struct {
+		Depth int `yaml:"depth"`
+	} `yaml:"inner,optional"`
+	List []struct {
+		Name string `yaml:"name"`
+	} `yaml:"list,optional"`
+}
+
+func check[T any](cfg flowdefs.Config) error {
+	var t T
+	return cfg.Decode(&t)
+}
+
+// load reads one file of definitions.
+func load(text string) (*flowdefs.Set, error) {
+	return flowdefs.Load(fstest.MapFS{"f.yaml": {Data: []byte(text)}}, ".", catalogue{})
+}
+
+func mustLoad(t *testing.T, text string) *flowdefs.Set {
+	t.Helper()
+	set, err := load(text)
+	if err != nil {
+		t.Fatalf("does not load:\n%v\n%s", err, text)
+	}
+	return set
+}

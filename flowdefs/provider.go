@@ -1,0 +1,114 @@
+package flowdefs
+
+import (
+	"regexp"
+	"slices"
+
+	"github.com/stile-auth/stile/flows/assurance"
+)
+
+var (
+	scopeForm = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]+$`) // scope-token, RFC 6749 §3.3
+	envForm   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+)
+
+func (l *loader) provider(key, n *node) {
+	what := "provider " + quote(key.text)
+	o, ok := l.object(n, what,
+		[]string{"issuer", "client_id", "client_secret", "scopes", "provision", "assurance"},
+		[]string{"acr_values", "claims", "type", "auth_method", "max_age", "prompt"})
+	if !ok {
+		return
+	}
+	p := &Provider{
+		Name: key.text, Pos: key.pos,
+		Issuer:     o.requiredText("issuer"),
+		ClientID:   o.requiredText("client_id"),
+		Scopes:     l.scopes(o),
+		Provision:  ProvisionNever,
+		Categories: []assurance.Category{assurance.Knowledge},
+		Cap:        assurance.AAL1,
+	}
+	if issuer := n.get("issuer"); p.Issuer != "" {
+		l.checkURL(issuer, "issuer", issuerURL)
+	}
+	if secret := n.get("client_secret"); secret != nil {
+		p.ClientSecret = l.secret(secret, what+": client_secret")
+	}
+	if word := o.word("provision", string(ProvisionNever), string(ProvisionLinkOnly), string(ProvisionCreate)); word != "" {
+		p.Provision = Provision(word)
+	}
+	if a := n.get("assurance"); a != nil {
+		l.providerAssurance(p, a, what+": assurance")
+	}
+	l.set.Providers[key.text] = p
+}
+
+// scopes returns the scopes to ask for. Without "openid" there is no ID token
+// (OpenID Connect Core §3.1.2.1), so it cannot be left out.
+func (l *loader) scopes(o object) []string {
+	n := o.n.get("scopes")
+	if n == nil {
+		return []string{"openid"}
+	}
+	scopes, nodes := o.texts("scopes")
+	for i, s := range scopes {
+		if !scopeForm.MatchString(s) {
+			l.fail(nodes[i].pos, "scopes: %s is not one scope: no spaces, quotes or backslashes", quote(s))
+		}
+	}
+	if n.kind == sequenceKind && !slices.Contains(scopes, "openid") {
+		l.fail(n.pos, `scopes: "openid" is missing; without it a provider says nothing about who signed in`)
+	}
+	return scopes
+}
+
+func (l *loader) secret(n *node, what string) *SecretRef {
+	if n.kind == stringKind {
+		l.fail(n.pos, "%s: a secret does not stand in a definition; expected {env: NAME} or {file: PATH}", what)
+		return nil
+	}
+	o, ok := l.object(n, what, []string{"env", "file"}, []string{"vault"})
+	if !ok {
+		return nil
+	}
+	env, file := n.get("env"), n.get("file")
+	if (env == nil) == (file == nil) {
+		l.fail(n.pos, "%s: expected exactly one of env and file", what)
+		return nil
+	}
+	if file != nil {
+		return &SecretRef{File: o.requiredText("file")}
+	}
+	ref := &SecretRef{Env: o.requiredText("env")}
+	if ref.Env != "" && !envForm.MatchString(ref.Env) {
+		l.fail(env.pos, "%s: %s is not the name of an environment variable", what, quote(ref.Env))
+	}
+	return ref
+}
+
+func (l *loader) providerAssurance(p *Provider, n *node, what string) {
+	o, ok := l.object(n, what, []string{"categories", "cap"}, []string{"acr", "amr", "map"})
+	if !ok {
+		return
+	}
+	if n.get("cap") != nil {
+		p.Cap = o.level("cap")
+	}
+	list := n.get("categories")
+	if list == nil {
+		return
+	}
+	names, nodes := o.texts("categories")
+	if list.kind == sequenceKind && len(list.items) == 0 {
+		l.fail(list.pos, "categories: expected at least one")
+	}
+	known := []string{string(assurance.Knowledge), string(assurance.Possession), string(assurance.Inherence)}
+	p.Categories = nil
+	for i, name := range names {
+		if !slices.Contains(known, name) {
+			l.fail(nodes[i].pos, "categories: expected %s, found %s%s", oneOf(known), quote(name), didYouMeanOnly(name, known))
+		}
+		p.Categories = append(p.Categories, assurance.Category(name))
+	}
+}

@@ -1,0 +1,122 @@
+package flowdefs
+
+import (
+	"fmt"
+	"slices"
+)
+
+// loader collects what the files of one load declare, and what is wrong with it.
+type loader struct {
+	cat      Catalogue
+	cel      *compiler
+	set      *Set
+	problems Problems
+	broken   bool // a file could not be read at all: what it declares is not known
+	refs     []reference
+	declared map[string]map[string]bool // section and name, whether or not the rest was right
+	places   map[string]Pos             // "section name" to where it is declared
+}
+
+// reference is a name that must be declared in a section.
+type reference struct {
+	section, name string
+	pos           Pos
+}
+
+func newLoader(cat Catalogue) (*loader, error) {
+	c, err := newCompiler()
+	if err != nil {
+		return nil, err
+	}
+	return &loader{
+		cat: cat, cel: c,
+		set: &Set{
+			Flows: map[string]*Flow{}, Targets: map[string]*Target{},
+			Providers: map[string]*Provider{}, Clients: map[string]*Client{},
+		},
+		declared: map[string]map[string]bool{},
+		places:   map[string]Pos{},
+	}, nil
+}
+
+// file reads the sections of one file. They are read in a fixed order, not in the file's.
+func (l *loader) file(root *node) {
+	sections := []string{"flows", "targets", "providers", "clients"}
+	o, ok := l.object(root, "the file", sections, []string{"levels", "scales", "messages", "flow-parts"})
+	if !ok {
+		return
+	}
+	read := map[string]func(key, n *node){
+		"flows": l.flow, "targets": l.target, "providers": l.provider, "clients": l.client,
+	}
+	for _, section := range sections {
+		n := o.n.get(section)
+		if n == nil {
+			continue
+		}
+		if n.kind != mappingKind {
+			l.fail(n.pos, "%s: expected a mapping of names, found %s", section, n.describe())
+			continue
+		}
+		for i, key := range n.keys {
+			if l.declare(section, key) {
+				read[section](key, n.items[i])
+			}
+		}
+	}
+}
+
+// declare notes a definition's name; false: another of that name was first.
+func (l *loader) declare(section string, key *node) bool {
+	word := section[:len(section)-1]
+	l.checkName(key, word)
+	id := section + " " + key.text
+	if first, dup := l.places[id]; dup {
+		l.fail(key.pos, "%s %s is defined twice; the other is at %s", word, quote(key.text), first)
+		l.fail(first, "%s %s is defined twice; the other is at %s", word, quote(key.text), key.pos)
+		return false
+	}
+	l.places[id] = key.pos
+	if l.declared[section] == nil {
+		l.declared[section] = map[string]bool{}
+	}
+	l.declared[section][key.text] = true
+	return true
+}
+
+func (l *loader) refer(section, name string, pos Pos) {
+	l.refs = append(l.refs, reference{section, name, pos})
+}
+
+// referAll notes a list of names.
+func (l *loader) referAll(o object, section string) []string {
+	names, nodes := o.texts(section)
+	for i, name := range names {
+		l.refer(section, name, nodes[i].pos)
+	}
+	return names
+}
+
+// checkReferences reports the names that nothing declares. If a file could not
+// be read nobody knows what it declares, and dangling names are not reported.
+func (l *loader) checkReferences() {
+	if l.broken {
+		return
+	}
+	for _, r := range l.refs {
+		known := l.declared[r.section]
+		if known[r.name] {
+			continue
+		}
+		var names []string
+		for name := range known {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		hint := didYouMean(r.name, names)
+		if len(names) == 0 {
+			hint = fmt.Sprintf("; no %s are defined", r.section)
+		}
+		l.fail(r.pos, "no %s %s is defined%s", r.section[:len(r.section)-1], quote(r.name), hint)
+	}
+}

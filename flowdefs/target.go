@@ -1,0 +1,99 @@
+package flowdefs
+
+import (
+	"slices"
+	"time"
+
+	"github.com/stile-auth/stile/flows/assurance"
+)
+
+const maxTTL = 24 * time.Hour
+
+// reservedClaims are written by the issuer alone: a target's claims cannot touch them
+// (RFC 7519 §4.1, RFC 7800, RFC 8693, RFC 9068, OpenID Connect Core §2).
+func reservedClaims() []string {
+	return []string{
+		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "acr", "amr",
+		"auth_time", "cnf", "typ", "azp", "scope", "act", "may_act",
+	}
+}
+
+func (l *loader) target(key, n *node) {
+	what := "target " + quote(key.text)
+	o, ok := l.object(n, what, []string{"flow", "requires", "propagate"}, []string{"scale", "roles", "authorization"})
+	if !ok {
+		return
+	}
+	t := &Target{Name: key.text, Pos: key.pos}
+	if flow := o.required("flow"); flow != nil {
+		t.Flow = l.text(flow, "flow")
+		if flow.kind == stringKind {
+			l.refer("flows", flow.text, flow.pos)
+		}
+	}
+	if requires := n.get("requires"); requires != nil {
+		t.Requires = l.requirement(requires, what+": requires")
+	}
+	if propagate := o.required("propagate"); propagate != nil {
+		t.Propagate = l.propagate(propagate, what+": propagate")
+	}
+	l.set.Targets[key.text] = t
+}
+
+func (l *loader) requirement(n *node, what string) Requirement {
+	o, ok := l.object(n, what, []string{"acr", "max_age"}, []string{"scale", "amr"})
+	if !ok {
+		return Requirement{}
+	}
+	return Requirement{ACR: o.level("acr"), MaxAge: o.duration("max_age", 365*24*time.Hour)}
+}
+
+// level returns a level by name, None if the key is absent or wrong.
+func (o object) level(key string) assurance.Level {
+	name := o.word(key, assurance.Levels()...)
+	level, err := assurance.ParseLevel(name)
+	if err != nil {
+		return assurance.None
+	}
+	return level
+}
+
+func (l *loader) propagate(n *node, what string) Propagate {
+	o, ok := l.object(n, what, []string{"type", "audience", "ttl", "claims"}, []string{"scope", "header", "exchange"})
+	if !ok {
+		return Propagate{}
+	}
+	o.required("type")
+	p := Propagate{
+		Type:     o.word("type", "bearer_jwt"),
+		Audience: o.requiredText("audience"),
+		TTL:      o.duration("ttl", maxTTL),
+	}
+	if claims := n.get("claims"); claims != nil {
+		p.Claims = l.claims(claims, what+": claims")
+	}
+	return p
+}
+
+func (l *loader) claims(n *node, what string) map[string]*Condition {
+	if n.kind != mappingKind {
+		l.fail(n.pos, "%s: expected a mapping of claim names to expressions, found %s", what, n.describe())
+		return nil
+	}
+	if len(n.keys) > maxConditions {
+		l.fail(n.pos, "%s: %d claims; at most %d are allowed", what, len(n.keys), maxConditions)
+		return nil
+	}
+	claims := make(map[string]*Condition, len(n.keys))
+	for i, key := range n.keys {
+		if key.text == "" {
+			l.fail(key.pos, "%s: a claim needs a name", what)
+		}
+		if slices.Contains(reservedClaims(), key.text) {
+			l.fail(key.pos, "%s: %q is reserved: it says what happened and cannot be set", what, key.text)
+			continue
+		}
+		claims[key.text] = l.condition(n.items[i], claimPlace)
+	}
+	return claims
+}
