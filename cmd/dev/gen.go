@@ -41,8 +41,8 @@ func checkGenerated(ctx context.Context, root string, out io.Writer) error {
 	for _, name := range names {
 		fmt.Fprintf(out, "%s was not up to date; it is now\n", name)
 	}
-	if len(names) > 0 {
-		return errReported
+	if n := len(names); n > 0 {
+		return fmt.Errorf("%d generated files were not up to date", n)
 	}
 	return nil
 }

@@ -28,8 +28,8 @@ func printLayers(ctx context.Context, root string, out io.Writer) error {
 	for _, p := range problems {
 		fmt.Fprintln(out, p)
 	}
-	if len(problems) > 0 {
-		return errReported
+	if n := len(problems); n > 0 {
+		return fmt.Errorf("%d breaches of the house rules", n)
 	}
 	return nil
 }
