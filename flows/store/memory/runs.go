@@ -28,10 +28,9 @@ func (s *Store) Create(ctx context.Context, r flows.Record) error {
 	m := &s.runs
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.free(r, "") {
+	if !m.clear(r, "") {
 		return flows.ErrExists
 	}
-	m.remove(r.ID)
 	m.put(r)
 	return nil
 }
@@ -72,7 +71,7 @@ func (s *Store) Update(ctx context.Context, r flows.Record) error {
 	if old.Version != r.Version-1 {
 		return flows.ErrConflict
 	}
-	if !m.free(r, r.ID) {
+	if !m.clear(r, r.ID) {
 		return flows.ErrExists
 	}
 	m.remove(r.ID)
@@ -117,22 +116,31 @@ func (m *runs) saw(now time.Time) {
 	}
 }
 
-// free says whether nothing that has not expired holds the id or an alias of r;
-// self is an id that may.
-func (m *runs) free(r flows.Record, self string) bool {
+// clear removes the expired runs that hold the id or an alias of r; self is an
+// id that may stay. False if one of the holders has not expired: then nothing is removed.
+func (m *runs) clear(r flows.Record, self string) bool {
 	holders := []string{r.ID}
 	for _, a := range r.Aliases {
 		if id, ok := m.byAlias[a]; ok {
 			holders = append(holders, id)
 		}
 	}
-	return !slices.ContainsFunc(holders, func(id string) bool {
+	live := func(id string) bool {
 		old, ok := m.byID[id]
 		return ok && id != self && m.seen.Before(old.Expires)
-	})
+	}
+	if slices.ContainsFunc(holders, live) {
+		return false
+	}
+	for _, id := range holders {
+		if id != self {
+			m.remove(id)
+		}
+	}
+	return true
 }
 
-// put stores r and takes its aliases, also from expired runs.
+// put stores r under its aliases.
 func (m *runs) put(r flows.Record) {
 	for _, a := range r.Aliases {
 		m.byAlias[a] = r.ID
@@ -140,12 +148,10 @@ func (m *runs) put(r flows.Record) {
 	m.byID[r.ID] = cloneRecord(r)
 }
 
-// remove removes a run and those aliases that still stand for it.
+// remove removes a run and its aliases.
 func (m *runs) remove(id string) {
 	for _, a := range m.byID[id].Aliases {
-		if m.byAlias[a] == id {
-			delete(m.byAlias, a)
-		}
+		delete(m.byAlias, a)
 	}
 	delete(m.byID, id)
 }

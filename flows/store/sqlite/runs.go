@@ -1,0 +1,185 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/stile-auth/stile/flows"
+)
+
+const aliasBytes = len(flows.Alias{})
+
+// Create implements [flows.Store]. A record counts as expired as of the latest
+// instant that Load or DeleteExpired was called with: the store has no clock of its own.
+func (s *Store) Create(ctx context.Context, r flows.Record) error {
+	err := s.writer.do(ctx, func(ctx context.Context, w *writer) error { return insertRun(ctx, w, r) })
+	if !errors.Is(err, flows.ErrExists) {
+		return err
+	}
+	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
+		if _, err := w.exec(ctx, `DELETE FROM runs WHERE id = ? AND expires <= ?`, r.ID, s.seen.Load()); err != nil {
+			return err
+		}
+		if err := s.freeAliases(ctx, w, r); err != nil {
+			return err
+		}
+		return insertRun(ctx, w, r)
+	})
+}
+
+// Load implements [flows.Store].
+func (s *Store) Load(ctx context.Context, a flows.Alias, now time.Time) (flows.Record, error) {
+	s.saw(now)
+	var r flows.Record
+	var expires int64
+	var aliases []byte
+	err := s.reader.row(ctx, `SELECT r.id, r.version, r.expires, r.aliases, r.data
+		FROM run_aliases a JOIN runs r ON r.row = a.run WHERE a.alias = ? AND r.expires > ?`,
+		[]any{a[:], nanos(now)}, &r.ID, &r.Version, &expires, &aliases, &r.Data)
+	if err != nil {
+		return flows.Record{}, err
+	}
+	r.Expires, r.Aliases = instant(expires), unpack(aliases)
+	return r, nil
+}
+
+// Update implements [flows.Store]. [flows.ErrExists] if one of the aliases
+// belongs to another run that has not expired.
+func (s *Store) Update(ctx context.Context, r flows.Record) error {
+	err := s.writer.do(ctx, func(ctx context.Context, w *writer) error { return updateRun(ctx, w, r) })
+	if !errors.Is(err, flows.ErrExists) {
+		return err
+	}
+	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
+		if err := s.freeAliases(ctx, w, r); err != nil {
+			return err
+		}
+		return updateRun(ctx, w, r)
+	})
+}
+
+// DeleteExpired implements [flows.Store].
+func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error) {
+	s.saw(now)
+	return s.sweep(ctx, `DELETE FROM runs WHERE row IN (SELECT row FROM runs WHERE expires <= ? ORDER BY expires LIMIT ?)`, now, limit)
+}
+
+// sweepStep bounds what one transaction deletes, so that others need not wait long.
+const sweepStep = 200
+
+// sweep deletes by a query with an instant and a number of rows, in small steps.
+func (s *Store) sweep(ctx context.Context, query string, now time.Time, limit int) (int, error) {
+	deleted := 0
+	for deleted < limit {
+		step := min(sweepStep, limit-deleted)
+		var n int64
+		err := s.writer.do(ctx, func(ctx context.Context, w *writer) (err error) {
+			n, err = w.exec(ctx, query, nanos(now), step)
+			return err
+		})
+		if err != nil {
+			return deleted, err
+		}
+		deleted += int(n)
+		if int(n) < step {
+			break
+		}
+	}
+	return deleted, nil
+}
+
+// freeAliases removes other runs that hold an alias of r and have expired.
+func (s *Store) freeAliases(ctx context.Context, w *writer, r flows.Record) error {
+	for _, a := range r.Aliases {
+		_, err := w.exec(ctx, `DELETE FROM runs WHERE row = (SELECT run FROM run_aliases WHERE alias = ?) AND expires <= ? AND id <> ?`,
+			a[:], s.seen.Load(), r.ID)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func insertRun(ctx context.Context, w *writer, r flows.Record) error {
+	var row int64
+	err := w.row(ctx, `INSERT INTO runs (id, version, expires, aliases, data) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING row`,
+		[]any{r.ID, r.Version, nanos(r.Expires), pack(r.Aliases), blob(r.Data)}, &row)
+	if errors.Is(err, flows.ErrNotFound) {
+		return flows.ErrExists
+	}
+	if err != nil {
+		return err
+	}
+	return insertAliases(ctx, w, row, r.Aliases)
+}
+
+func insertAliases(ctx context.Context, w *writer, row int64, aliases []flows.Alias) error {
+	for _, a := range aliases {
+		n, err := w.exec(ctx, `INSERT INTO run_aliases (alias, run) VALUES (?, ?) ON CONFLICT DO NOTHING`, a[:], row)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return flows.ErrExists
+		}
+	}
+	return nil
+}
+
+// updateRun is one statement as long as the aliases stay.
+func updateRun(ctx context.Context, w *writer, r flows.Record) error {
+	aliases := pack(r.Aliases)
+	n, err := w.exec(ctx, `UPDATE runs SET version = ?, expires = ?, data = ? WHERE id = ? AND version = ? AND aliases = ?`,
+		r.Version, nanos(r.Expires), blob(r.Data), r.ID, r.Version-1, aliases)
+	if err != nil || n == 1 {
+		return err
+	}
+	var row, version int64
+	if err := w.row(ctx, `SELECT row, version FROM runs WHERE id = ?`, []any{r.ID}, &row, &version); err != nil {
+		return err
+	}
+	if version != r.Version-1 {
+		return flows.ErrConflict
+	}
+	if _, err := w.exec(ctx, `DELETE FROM run_aliases WHERE run = ?`, row); err != nil {
+		return err
+	}
+	if err := insertAliases(ctx, w, row, r.Aliases); err != nil {
+		return err
+	}
+	_, err = w.exec(ctx, `UPDATE runs SET version = ?, expires = ?, aliases = ?, data = ? WHERE row = ?`,
+		r.Version, nanos(r.Expires), aliases, blob(r.Data), row)
+	return err
+}
+
+// saw notes that it is now at least that late.
+func (s *Store) saw(now time.Time) {
+	n := nanos(now)
+	for old := s.seen.Load(); n > old && !s.seen.CompareAndSwap(old, n); old = s.seen.Load() {
+	}
+}
+
+func pack(aliases []flows.Alias) []byte {
+	out := make([]byte, 0, len(aliases)*aliasBytes)
+	for _, a := range aliases {
+		out = append(out, a[:]...)
+	}
+	return out
+}
+
+func unpack(b []byte) []flows.Alias {
+	out := make([]flows.Alias, 0, len(b)/aliasBytes)
+	for ; len(b) >= aliasBytes; b = b[aliasBytes:] {
+		out = append(out, flows.Alias(b[:aliasBytes]))
+	}
+	return out
+}
+
+// blob is b, but never NULL.
+func blob(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
