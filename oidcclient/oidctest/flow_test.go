@@ -1,7 +1,6 @@
 package oidctest_test
 
 import (
-	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -26,23 +25,12 @@ func TestStandardRelyingParty(t *testing.T) {
 				t.Fatal(err)
 			}
 			cfg := oauth2.Config{
-				ClientID: "app", Endpoint: provider.Endpoint(), RedirectURL: "http://127.0.0.1:54321/callback",
+				ClientID: "app", Endpoint: provider.Endpoint(), RedirectURL: "http://" + loopback + "/callback",
 				Scopes: []string{"openid", "profile", "email"},
 			}
 			secret := oauth2.GenerateVerifier()
-			page := w.logIn(w.open(cfg.AuthCodeURL("s", oauth2.S256ChallengeOption(secret), oidc.Nonce("n"))))
-			b, err := page.Submit(t.Context(), "Allow", nil)
-			if err == nil {
-				t.Fatalf("nobody listens on the loopback port, but the browser got %+v", b)
-			}
-			// The browser has left for the port; take the response from the page
-			// that the remembered consent gives.
-			response := w.do(w.newRequest(http.MethodGet, cfg.AuthCodeURL("s", oauth2.S256ChallengeOption(secret), oidc.Nonce("n")), "", "Cookie", w.cookies()))
-			location, err := url.Parse(response.Header.Get("Location"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			tok, err := cfg.Exchange(w.ctx(), location.Query().Get("code"), oauth2.VerifierOption(secret))
+			response := w.authorize(cfg.AuthCodeURL("s", oauth2.S256ChallengeOption(secret), oidc.Nonce("n")))
+			tok, err := cfg.Exchange(w.ctx(), response.Get("code"), oauth2.VerifierOption(secret))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,6 +13,7 @@ const maxBody = 1 << 20
 
 // routes builds the router. It is the one list of the provider's paths.
 func (p *Provider) routes() (*gin.Engine, error) {
+	gin.SetMode(gin.ReleaseMode) // or New lists the routes on standard output
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
@@ -70,6 +71,7 @@ func (p *Provider) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	rec := recorder{header: http.Header{}}
 	p.engine.ServeHTTP(&rec, r)
+	rec.header.Del("Content-Length") // the body may change; net/http counts it anew
 	a := &Answer{Status: rec.status, Header: rec.header, Body: rec.body.Bytes()}
 	p.bendAnswer(endpoint, a)
 	a.send(r.Context(), w)

@@ -22,6 +22,7 @@ import (
 const (
 	appURI    = "com.example.app:/oauth2"
 	webURI    = "https://web.example/callback"
+	loopback  = "127.0.0.1:54321" // an app on this port; the browser hands over instead of connecting
 	webSecret = "a secret/with:signs+%"
 	password  = "correct horse"
 	verifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // RFC 7636 appendix B
@@ -93,7 +94,7 @@ func (w *world) newBrowser() *browser.Browser {
 	w.t.Helper()
 	b, err := browser.New(browser.Config{
 		Transport: w.http.Transport,
-		Claimed:   func(u *url.URL) bool { return u.Host == "web.example" },
+		Claimed:   func(u *url.URL) bool { return u.Host == "web.example" || u.Host == loopback },
 	})
 	if err != nil {
 		w.t.Fatal(err)
