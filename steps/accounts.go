@@ -1,0 +1,86 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/account"
+	"github.com/stile-auth/stile/flows/assurance"
+)
+
+// Repository finds accounts; the stores' repositories of accounts do. Safe for
+// concurrent use. What is not there is [account.ErrNotFound].
+type Repository interface {
+	Account(ctx context.Context, subject string) (account.Account, error)
+	// AccountByLogin finds by canonical login.
+	AccountByLogin(ctx context.Context, login string) (account.Account, error)
+	// Authenticators returns the account's authenticators, whatever their type and status.
+	Authenticators(ctx context.Context, subject string) ([]account.Authenticator, error)
+}
+
+// Accounts lets an engine look accounts up in a repository.
+func Accounts(r Repository) flows.Accounts { return accounts{r} }
+
+type accounts struct{ repository Repository }
+
+// Account returns the account with its active authenticators.
+func (a accounts) Account(ctx context.Context, subject string) (flows.Account, error) {
+	found, err := a.repository.Account(ctx, subject)
+	if err != nil {
+		return flows.Account{}, translate(err)
+	}
+	all, err := a.repository.Authenticators(ctx, subject)
+	if err != nil {
+		return flows.Account{}, translate(err)
+	}
+	return flows.Account{
+		Subject:        found.Subject,
+		Status:         status(found.Status),
+		Attributes:     found.Attributes,
+		Authenticators: active(all),
+	}, nil
+}
+
+// Resolve finds the account of a login, however it is spelled. What cannot be
+// a login belongs to nobody.
+func (a accounts) Resolve(ctx context.Context, identifier string) (string, error) {
+	login, err := account.Canonical(identifier)
+	if err != nil {
+		return "", flows.ErrNotFound
+	}
+	found, err := a.repository.AccountByLogin(ctx, login)
+	if err != nil {
+		return "", translate(err)
+	}
+	return found.Subject, nil
+}
+
+// status turns whatever is not plainly active into disabled.
+func status(s account.Status) flows.AccountStatus {
+	if s == account.Active {
+		return flows.AccountActive
+	}
+	return flows.AccountDisabled
+}
+
+func active(all []account.Authenticator) []flows.Authenticator {
+	var out []flows.Authenticator
+	for _, a := range all {
+		if a.Status != account.Active {
+			continue
+		}
+		binding, _ := assurance.ParseLevel(a.Binding) // of an unknown name: None, which earns nothing
+		out = append(out, flows.Authenticator{ID: a.ID, Type: a.Type, Binding: binding, Key: a.Key})
+	}
+	return out
+}
+
+// translate keeps "there is no such account" apart from "it cannot be known now".
+func translate(err error) error {
+	if errors.Is(err, account.ErrNotFound) {
+		return flows.ErrNotFound
+	}
+	return fmt.Errorf("%w: accounts: %w", flows.ErrUnavailable, err)
+}

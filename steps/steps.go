@@ -1,0 +1,48 @@
+// Package steps lists the step types that Stile comes with.
+//
+// To add one, write a package beside the others and add a line to [Builtin].
+package steps
+
+import (
+	"context"
+
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/account"
+	"github.com/stile-auth/stile/steps/devicebiometric"
+	"github.com/stile-auth/stile/steps/deviceenrolment"
+	"github.com/stile-auth/stile/steps/password"
+	"github.com/stile-auth/stile/steps/pin"
+	"github.com/stile-auth/stile/steps/totp"
+)
+
+// Deps is everything that the step types need. All fields are required.
+type Deps struct {
+	Authenticators Authenticators
+	Hasher         *account.Hasher // of passwords and PINs
+	Seeds          account.Sealer  // seals the seeds of one-time codes
+	Issuer         string          // Stile's issuer URL: the audience of what devices sign
+}
+
+// Authenticators keeps the authenticators of accounts; the stores' repositories
+// of accounts do. Safe for concurrent use.
+type Authenticators interface {
+	// Authenticators returns the account's authenticators, whatever their type and
+	// status; none is no error, and neither is an account that does not exist.
+	Authenticators(ctx context.Context, subject string) ([]account.Authenticator, error)
+	// AddAuthenticator adds one; [account.ErrExists] if any account has one of that id.
+	AddAuthenticator(ctx context.Context, a account.Authenticator) error
+	// UpdateAuthenticator calls fn on the authenticator and stores the result, atomically.
+	// If fn fails nothing is stored, and errors.Is finds fn's error.
+	UpdateAuthenticator(ctx context.Context, id string, fn func(*account.Authenticator) error) error
+}
+
+// Builtin returns every step type.
+func Builtin(d Deps) []flows.StepType {
+	return []flows.StepType{
+		password.Type(d.Authenticators, d.Hasher),
+		pin.Type(d.Authenticators, d.Hasher),
+		totp.Type(d.Authenticators, d.Seeds),
+		deviceenrolment.Type(d.Authenticators, d.Issuer),
+		devicebiometric.Type(d.Authenticators, d.Issuer),
+	}
+}
