@@ -29,6 +29,7 @@ type compiler struct {
 // compiled is an expression as far as it can be judged without its place.
 type compiled struct {
 	program    cel.Program
+	possible   cel.Program // set if it reads account: see Condition.Possible
 	out        *cel.Type
 	untrusted  *complaint // set if it reads what the client says; where
 	complaints []complaint
@@ -80,6 +81,9 @@ func (c *compiler) compileOnce(source string) *compiled {
 		return broken(err.Error())
 	}
 	result.program = program
+	if result.possible, err = possibility(c.env, checked); err != nil {
+		return broken(err.Error())
+	}
 	return result
 }
 

@@ -60,7 +60,8 @@ type Condition struct {
 	Source string
 	Pos    Pos
 
-	program cel.Program
+	program  cel.Program
+	possible cel.Program // nil: the account does not matter
 }
 
 // Bool evaluates a condition; every failure is an [ErrCondition]: an error of

@@ -331,5 +331,5 @@ func (l *loader) condition(n *node, p place) *Condition {
 	if len(complaints) > 0 {
 		return nil
 	}
-	return &Condition{Source: n.text, Pos: n.pos, program: compiled.program}
+	return &Condition{Source: n.text, Pos: n.pos, program: compiled.program, possible: compiled.possible}
 }
