@@ -47,7 +47,7 @@ func (p *Provider) authorize(c *gin.Context) {
 		request: req, csrf: newSecret(), browser: digestOf(p.browser(c)),
 		expires: p.cfg.Now().Add(interactionTTL),
 	}
-	p.proceed(c, newSecret(), pending)
+	p.proceed(c, p.state.addInteraction(pending, p.cfg.Now()), pending)
 }
 
 // recognise finds out who asks and where the answer goes. Until both are known

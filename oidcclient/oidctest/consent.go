@@ -14,17 +14,20 @@ func (p *Provider) showConsent(c *gin.Context) {
 		return
 	}
 	sn, signedIn := p.session(c)
-	if !signedIn {
+	if !signedIn || p.mustLogIn(i, sn) {
 		p.proceed(c, id, i)
 		return
 	}
+	i.shown = sn.sid
+	p.state.updateInteraction(id, i)
 	p.page(c, http.StatusOK, "consent.html", pageData{
 		Title: "Allow access?", Client: i.request.client.Name, Request: id, CSRF: i.csrf,
 		Username: sn.user.Username, Scopes: describe(i.request.scopes), formTarget: i.request.redirectURI,
 	})
 }
 
-// postConsent takes the decision. What was allowed is remembered for this
+// postConsent takes the decision of the one who has seen the page; anybody
+// else is asked first. What was allowed is remembered for this
 // user, client and these scopes.
 func (p *Provider) postConsent(c *gin.Context) {
 	id, in, i, ok := p.submitted(c)
@@ -34,9 +37,9 @@ func (p *Provider) postConsent(c *gin.Context) {
 	sn, signedIn := p.session(c)
 	switch in.get("decision") {
 	case "allow":
-		if signedIn && !p.mustLogIn(i, sn) {
-			p.state.addConsent(consentKey{sn.user.Subject, i.request.client.ID}, i.request.scopes)
-			i.agreed = true
+		if signedIn && i.shown == sn.sid && !p.mustLogIn(i, sn) {
+			p.state.addConsent(sn.consentKey(i.request.client), i.request.scopes)
+			i.agreed = sn.sid
 		}
 		p.proceed(c, id, i)
 	case "deny":

@@ -30,8 +30,8 @@
 //
 // acr_values is a voluntary wish (Core section 5.5.1.1): the ID token says
 // what the user's entry in the Config says was done. Each grant brings a
-// refresh token; it ends with the browser's session unless offline_access was
-// granted. RS256 is announced only by a provider that signs with it, although
+// refresh token; signing out ends it unless offline_access was granted. A
+// consent is remembered for the user, the client and the scopes. RS256 is announced only by a provider that signs with it, although
 // Discovery wants it always, because its metadata is to be true.
 //
 // # How it misbehaves

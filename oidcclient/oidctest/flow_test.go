@@ -259,4 +259,9 @@ func TestIDTokenHint(t *testing.T) {
 	if got := w.handed(w.open(w.request("id_token_hint", hint[:len(hint)-8]+"AAAAAAAA"))).Get("error"); got != "invalid_request" {
 		t.Errorf("forged hint: %q", got)
 	}
+	w.Misbehave(oidctest.SetClaim("iss", "https://other.example"))
+	foreign := w.post("/token", codeForm(w.authorize(w.request("prompt", "login consent")).Get("code"))).text("id_token")
+	if got := w.handed(w.open(w.request("id_token_hint", foreign))).Get("error"); got != "invalid_request" {
+		t.Errorf("another issuer's hint: %q", got)
+	}
 }

@@ -10,7 +10,7 @@ import (
 // proceed takes a pending request as far as it can go without the person:
 // to the login page, to the consent page, or to the answer.
 func (p *Provider) proceed(c *gin.Context, id string, pending interaction) {
-	req, now := pending.request, p.cfg.Now()
+	req := pending.request
 	sn, signedIn := p.session(c)
 	switch {
 	case !signedIn || p.mustLogIn(pending, sn):
@@ -21,14 +21,15 @@ func (p *Provider) proceed(c *gin.Context, id string, pending interaction) {
 		p.respondError(c, req, &oauthError{code: "login_required", description: "another user is signed in"})
 	case p.mustAgree(pending, sn):
 		p.ask(c, id, pending, EndpointConsent, "consent_required")
+	case !p.state.takeInteraction(id):
+		p.errorPage(c, http.StatusBadRequest, "invalid_request", "This request is finished.")
 	default:
-		p.state.takeInteraction(id)
 		g := &grant{
 			client: req.client, user: sn.user, scopes: req.scopes, nonce: req.nonce,
 			sid: sn.sid, authTime: sn.authTime,
 		}
 		issued := p.state.addCode(code{
-			grant: g, redirectURI: req.redirectURI, challenge: req.challenge, expires: now.Add(p.cfg.CodeTTL),
+			grant: g, redirectURI: req.redirectURI, challenge: req.challenge, expires: p.cfg.Now().Add(p.cfg.CodeTTL),
 		})
 		p.respond(c, req, Param{"code", issued})
 	}
@@ -38,7 +39,7 @@ func (p *Provider) proceed(c *gin.Context, id string, pending interaction) {
 // 3.1.2.3). Having signed in for this request always is.
 func (p *Provider) mustLogIn(pending interaction, sn session) bool {
 	req := pending.request
-	if pending.loggedIn {
+	if pending.loggedIn == sn.sid {
 		return false
 	}
 	return req.prompts("login") || req.prompts("select_account") ||
@@ -48,19 +49,20 @@ func (p *Provider) mustLogIn(pending interaction, sn session) bool {
 
 func (p *Provider) mustAgree(pending interaction, sn session) bool {
 	req := pending.request
-	if pending.agreed {
+	if pending.agreed == sn.sid {
 		return false
 	}
-	return req.prompts("consent") || !p.state.consented(consentKey{sn.user.Subject, req.client.ID}, req.scopes)
+	return req.prompts("consent") || !p.state.consented(sn.consentKey(req.client), req.scopes)
 }
 
 // ask sends the browser to a page, unless the client forbade it.
 func (p *Provider) ask(c *gin.Context, id string, pending interaction, page, ifForbidden string) {
 	if pending.request.prompts("none") {
+		p.state.takeInteraction(id)
 		p.respondError(c, pending.request, &oauthError{code: ifForbidden, description: "prompt is none"})
 		return
 	}
-	p.state.putInteraction(id, pending, p.cfg.Now())
+	p.state.updateInteraction(id, pending)
 	seeOther(c, "/"+page+"?request="+url.QueryEscape(id))
 }
 

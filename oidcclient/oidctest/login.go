@@ -41,6 +41,6 @@ func (p *Provider) postLogin(c *gin.Context) {
 	sn := session{sid: newSecret(), csrf: newSecret(), user: user, authTime: now, expires: now.Add(sessionTTL)}
 	p.setCookie(c, "session", p.state.addSession(sn))
 	c.Set("session", sn)
-	i.loggedIn, i.csrf = true, newSecret()
+	i.loggedIn, i.csrf = sn.sid, newSecret()
 	p.proceed(c, id, i)
 }

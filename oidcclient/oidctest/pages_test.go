@@ -3,6 +3,8 @@ package oidctest_test
 import (
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -179,6 +181,57 @@ func TestSessionCookie(t *testing.T) {
 	}
 	if strings.Contains(before, "session") {
 		t.Errorf("a session cookie before the login: %s", before)
+	}
+}
+
+// One request gives one answer, however often the button is pressed.
+func TestAllowIsPressedByMany(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	f, err := w.logIn(w.open(w.request())).Form("csrf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookies := w.cookies()
+	var codes atomic.Int32
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			a := w.post("/consent", form("request", f.Fields.Get("request"), "csrf", f.Fields.Get("csrf"), "decision", "allow"), "Cookie", cookies)
+			if strings.Contains(a.Header.Get("Location"), "code=") {
+				codes.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if got := codes.Load(); got != 1 {
+		t.Errorf("%d codes", got)
+	}
+}
+
+// Who presses Allow must be the one to whom the page was shown.
+func TestConsentIsOfTheOneWhoSawThePage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	shown := w.logIn(w.open(w.request()))
+	bob := map[string]string{"username": "bob", "password": "bob's password"}
+	w.submit(w.open(w.request("prompt", "login")), "Sign in", bob) // in another tab
+	again := w.submit(shown, "Allow", nil)
+	if again.Handed != nil || !strings.Contains(string(again.Body), "<strong>bob</strong>") {
+		t.Fatalf("bob was not asked: handed %v", again.Handed)
+	}
+	if w.handed(w.submit(again, "Allow", nil)).Get("code") == "" {
+		t.Error("bob cannot agree")
+	}
+	// Nor does agreeing before a demanded login count after it.
+	page := w.open(w.request("prompt", "login consent"))
+	f, err := page.Form("csrf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.post("/consent", form("request", f.Fields.Get("request"), "csrf", f.Fields.Get("csrf"), "decision", "allow"), "Cookie", w.cookies())
+	if page = w.logIn(page); page.Handed != nil {
+		t.Error("agreed before the login")
 	}
 }
 

@@ -41,12 +41,15 @@ type session struct {
 
 // interaction is an authorization request that is waiting for a person.
 type interaction struct {
-	request  authorizationRequest
-	browser  digest // of the cookie of the browser that brought the request
-	csrf     string
-	loggedIn bool // the person has signed in for this very request
-	agreed   bool // the person has allowed this very request
-	expires  time.Time
+	request authorizationRequest
+	browser digest // of the cookie of the browser that brought the request
+	csrf    string
+	expires time.Time
+
+	// The sids of the sessions in which the person has signed in for this very
+	// request, has seen its consent page, and has allowed it. They are not
+	// just true, because another user may sign in meanwhile, in another tab.
+	loggedIn, shown, agreed string
 }
 
 // grant is what a user has allowed a client: the family of all tokens that
@@ -85,6 +88,8 @@ type refreshToken struct {
 
 type consentKey struct{ subject, client string }
 
+func (s session) consentKey(c *Client) consentKey { return consentKey{s.user.Subject, c.ID} }
+
 // state is everything that the provider remembers, in memory.
 type state struct {
 	mu           sync.Mutex
@@ -110,12 +115,23 @@ func newState() *state {
 	}
 }
 
-// putInteraction stores or replaces a pending request.
-func (s *state) putInteraction(id string, i interaction, now time.Time) {
+// addInteraction stores a pending request and returns its name.
+func (s *state) addInteraction(i interaction, now time.Time) string {
+	id := newSecret()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweep(now)
 	s.interactions[id] = i
+	return id
+}
+
+// updateInteraction replaces a pending request, unless it was taken meanwhile.
+func (s *state) updateInteraction(id string, i interaction) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.interactions[id]; ok {
+		s.interactions[id] = i
+	}
 }
 
 func (s *state) interaction(id string, now time.Time) (interaction, bool) {
@@ -150,11 +166,14 @@ func (s *state) session(secret string, now time.Time) (session, bool) {
 	return sn, ok && now.Before(sn.expires)
 }
 
-// replaceSession forgets a session whose browser signs in again.
+// replaceSession forgets a session whose browser signs in again. What was
+// granted in it stays.
 func (s *state) replaceSession(secret string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.sessions, digestOf(secret))
+	d := digestOf(secret)
+	delete(s.grants, s.sessions[d].sid)
+	delete(s.sessions, d)
 }
 
 // endSession forgets the session and revokes what came from it, except what

@@ -71,6 +71,7 @@ func (s *state) addTokens(g *grant, scopes []string, now time.Time, accessTTL ti
 	access, refresh = newSecret(), newSecret()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.sweep(now)
 	s.access[digestOf(access)] = accessToken{grant: g, scopes: scopes, expires: now.Add(accessTTL)}
 	s.refresh[digestOf(refresh)] = &refreshToken{grant: g, expires: now.Add(refreshTTL)}
 	return access, refresh
