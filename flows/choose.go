@@ -169,11 +169,14 @@ func (m *machine) exchangeable(n *node) bool {
 		len(m.offers(&m.p.nodes[n.parent])) > 1
 }
 
-// remember notes the prompt that waits, so that back can return to it.
+// remember notes the prompt that waits, so that back can return to it. Who
+// comes to a prompt again has gone back by himself: the trail never grows in circles.
 func (m *machine) remember() {
-	if k := len(m.s.Trail); k == 0 || m.s.Trail[k-1] != m.s.At {
-		m.s.Trail = append(m.s.Trail, m.s.At)
+	if i := slices.Index(m.s.Trail, m.s.At); i >= 0 {
+		m.s.Trail = m.s.Trail[:i+1]
+		return
 	}
+	m.s.Trail = append(m.s.Trail, m.s.At)
 }
 
 // back returns to the prompt before the current one. No evidence lies between:

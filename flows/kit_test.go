@@ -1,0 +1,406 @@
+package flows_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/assurance"
+	"github.com/stile-auth/stile/flows/seal"
+	"github.com/stile-auth/stile/flows/store/memory"
+	"github.com/stile-auth/stile/flows/store/sqlite"
+)
+
+// kit is an engine on a real store with step types whose answers are easy to make.
+type kit struct {
+	t      testing.TB
+	engine *flows.Engine
+	ports  ports
+	clock  *clock
+	people *people
+	tokens *tokens
+	events *ledger
+	config flows.EngineConfig
+}
+
+// ports is what every store driver offers.
+type ports interface {
+	flows.Store
+	flows.Definitions
+	flows.Sessions
+	flows.Throttle
+	flows.Marks
+	flows.Recorder
+}
+
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.at }
+
+func (c *clock) pass(d time.Duration) { c.mu.Lock(); c.at = c.at.Add(d); c.mu.Unlock() }
+
+// people is a little directory.
+type people struct {
+	mu       sync.Mutex
+	accounts map[string]flows.Account
+	fail     error
+}
+
+func (p *people) Account(_ context.Context, subject string) (flows.Account, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a, ok := p.accounts[subject]
+	if p.fail != nil {
+		return flows.Account{}, p.fail
+	}
+	if !ok {
+		return flows.Account{}, flows.ErrNotFound
+	}
+	a.Authenticators = slices.Clone(a.Authenticators)
+	return a, nil
+}
+
+func (p *people) Resolve(ctx context.Context, identifier string) (string, error) {
+	a, err := p.Account(ctx, "sub-"+identifier)
+	return a.Subject, err
+}
+
+func (p *people) change(subject string, f func(*flows.Account)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a := p.accounts[subject]
+	f(&a)
+	p.accounts[subject] = a
+}
+
+func person(name string, status flows.AccountStatus, types ...string) flows.Account {
+	a := flows.Account{Subject: "sub-" + name, Status: status, Attributes: map[string]string{"branch": "Zurich"}}
+	for _, t := range types {
+		a.Authenticators = append(a.Authenticators, flows.Authenticator{ID: name + "-" + t, Type: t, Binding: assurance.AAL2})
+	}
+	return a
+}
+
+// tokens is a propagator that remembers what it was asked for.
+type tokens struct {
+	mu  sync.Mutex
+	got []flows.Identity
+	err error
+}
+
+func (p *tokens) Propagate(_ context.Context, id flows.Identity) (flows.Grant, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil {
+		return flows.Grant{}, p.err
+	}
+	p.got = append(p.got, id)
+	return flows.Grant{Type: "bearer_jwt", Token: fmt.Sprintf("token-canary-%d", len(p.got)), Scheme: "Bearer", Expires: id.Now.Add(time.Minute)}, nil
+}
+
+func (p *tokens) all() []flows.Identity { p.mu.Lock(); defer p.mu.Unlock(); return slices.Clone(p.got) }
+
+// ledger records each event once.
+type ledger struct {
+	mu     sync.Mutex
+	seen   map[string]bool
+	events []flows.Event
+	err    error
+}
+
+func (l *ledger) Record(_ context.Context, events ...flows.Event) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return l.err
+	}
+	for _, e := range events {
+		if !l.seen[e.ID] {
+			l.seen[e.ID] = true
+			l.events = append(l.events, e)
+		}
+	}
+	return nil
+}
+
+func (l *ledger) all() []flows.Event { l.mu.Lock(); defer l.mu.Unlock(); return slices.Clone(l.events) }
+
+// stores opens each kind of store.
+var stores = map[string]func(testing.TB) ports{
+	"memory": func(testing.TB) ports { return memory.New() },
+	"sqlite": func(t testing.TB) ports {
+		s, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(t.TempDir(), "stile.db"), Durability: "normal"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return s
+	},
+}
+
+const clients = `
+clients:
+  app: { flows: [f], targets: [t], redirect_uris: ["com.app.test:/cb"], dpop: optional }
+  bound: { flows: [f], targets: [t], redirect_uris: ["com.app.test:/cb"], dpop: required }
+`
+
+// definitions makes the text of one flow f and a target t of it.
+func definitions(steps, requires string) string {
+	return "flows:\n  f:\n    steps:\n" + steps + "targets:\n  t:\n    flow: f\n    requires: " + requires +
+		"\n    propagate: { type: bearer_jwt, audience: \"https://t.example\", ttl: 5m }\n" + clients
+}
+
+func newKit(t testing.TB, text string) *kit { return newKitOn(t, text, memory.New()) }
+
+func newKitOn(t testing.TB, text string, st ports) *kit {
+	t.Helper()
+	k := &kit{
+		t: t, ports: st, clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, tokens: &tokens{},
+		people: &people{accounts: map[string]flows.Account{}}, events: &ledger{seen: map[string]bool{}},
+	}
+	for _, a := range []flows.Account{
+		person("jane", flows.AccountActive, "secret", "code"), person("bob", flows.AccountActive, "secret", "code"),
+		person("bare", flows.AccountActive, "secret"), person("gone", flows.AccountDisabled, "secret", "code"),
+	} {
+		k.people.accounts[a.Subject] = a
+	}
+	k.engine = k.another(text)
+	return k
+}
+
+// another makes one more engine on the same store, clock and people: another node, or a restart.
+func (k *kit) another(text string) *flows.Engine {
+	k.t.Helper()
+	reg, err := flows.NewRegistry(k.types()...)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	set, err := flowdefs.Load(fstest.MapFS{"d/f.yaml": {Data: []byte(text)}}, "d", reg)
+	if err != nil {
+		k.t.Fatalf("definitions do not load: %v\n%s", err, text)
+	}
+	sealer, err := seal.New(seal.Key{ID: "k1", Secret: make([]byte, 32)})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.config = flows.EngineConfig{
+		Definitions: set, Registry: reg, Store: k.ports, Texts: k.ports, Sessions: k.ports, Throttle: k.ports, Marks: k.ports,
+		Accounts: k.people, Recorder: k.events, Sealer: sealer, Logger: zap.NewNop(), Now: k.clock.now,
+		Propagators: map[string]flows.Propagator{"bearer_jwt": k.tokens}, DecoyKey: make([]byte, 32),
+	}
+	e, err := flows.NewEngine(k.config)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return e
+}
+
+// fake is a step whose answer is {"answer": "...", "user": "..."}.
+type fake struct {
+	k   *kit
+	typ string
+}
+
+type fakeAnswer struct {
+	Answer string `json:"answer"`
+	User   string `json:"user,omitempty"`
+}
+
+func (f fake) Claim(in flows.Input) (string, error) {
+	var a fakeAnswer
+	if err := in.Decode(&a); err != nil {
+		return "", err
+	}
+	if f.typ != "secret" {
+		return "", nil
+	}
+	return a.User, nil
+}
+
+func (f fake) Enter(_ context.Context, v *flows.Visit) (flows.Outcome, error) {
+	return flows.Ask(flows.Prompt{Data: map[string]int{"visit": v.Attempt}}), nil
+}
+
+var errBroken = errors.New("broken")
+
+func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows.Outcome, error) {
+	var a fakeAnswer
+	if err := in.Decode(&a); err != nil {
+		return flows.Outcome{}, err
+	}
+	switch a.Answer {
+	case "down":
+		return flows.Outcome{}, fmt.Errorf("%w: test", flows.ErrUnavailable)
+	case "bug":
+		return flows.Outcome{}, errBroken
+	case "more": // more than the step type may prove
+		return flows.Pass(flows.Proof{Subject: v.Claimed, Evidence: assurance.Evidence{
+			Method: assurance.DeviceKey, Categories: []assurance.Category{assurance.Possession, assurance.Inherence},
+			Binding: assurance.AAL3, Cap: assurance.AAL3, PhishingResistant: true, HardwareBound: true, UserVerified: true,
+		}}), nil
+	case "own": // the authenticator that this run enrolled
+		return flows.Pass(flows.Proof{Evidence: f.evidence("new-key")}), nil
+	case "denied":
+		return flows.Exit("denied"), nil
+	}
+	switch f.typ {
+	case "bind":
+		f.k.people.change(v.Subject, func(acc *flows.Account) {
+			acc.Authenticators = append(acc.Authenticators, flows.Authenticator{ID: "new-key", Type: "code", Binding: v.Level, Key: v.Key})
+		})
+		return flows.Enrolled("new-key"), nil
+	case "note":
+		return flows.Done(), nil
+	case "sso":
+		if a.User == "" || a.Answer != "ok" {
+			return flows.Reject("wrong", nil), nil
+		}
+		return flows.Pass(flows.Proof{Subject: "sub-" + a.User, Evidence: f.evidence("https://idp " + a.User)}), nil
+	}
+	acc, err := f.k.people.Account(ctx, v.Claimed)
+	if err != nil && !errors.Is(err, flows.ErrNotFound) {
+		return flows.Outcome{}, err
+	}
+	for _, au := range acc.Authenticators {
+		if au.Type == f.typ && a.Answer == "ok" {
+			ev := f.evidence(au.ID)
+			ev.Binding = au.Binding
+			return flows.Pass(flows.Proof{Evidence: ev}), nil
+		}
+	}
+	return flows.Reject("wrong", &flows.Prompt{Data: map[string]int{"visit": v.Attempt}}), nil
+}
+
+func (f fake) evidence(id string) assurance.Evidence {
+	e := assurance.Evidence{Authenticator: id, Binding: assurance.AAL3, Cap: assurance.AAL3}
+	switch f.typ {
+	case "secret":
+		e.Method, e.Categories = assurance.Password, []assurance.Category{assurance.Knowledge}
+	case "code":
+		e.Method, e.Categories, e.ReplayResistant = assurance.TOTP, []assurance.Category{assurance.Possession}, true
+	case "sso":
+		e.Method, e.Categories, e.Cap = assurance.Federated, []assurance.Category{assurance.Knowledge}, assurance.AAL2
+	}
+	return e
+}
+
+func (k *kit) types() []flows.StepType {
+	ceil := func(m assurance.Method, replay bool, c assurance.Category) []assurance.Ceiling {
+		return []assurance.Ceiling{{Method: m, Categories: []assurance.Category{c}, ReplayResistant: replay}}
+	}
+	base := map[string]flows.StepType{
+		"secret": {Authenticator: "secret", Guessable: true, Evidence: ceil(assurance.Password, false, assurance.Knowledge)},
+		"code":   {Authenticator: "code", Guessable: true, Evidence: ceil(assurance.TOTP, true, assurance.Possession)},
+		"sso":    {Evidence: ceil(assurance.Federated, true, assurance.Knowledge)},
+		"bind":   {Enrols: true},
+		"note":   {},
+	}
+	var out []flows.StepType
+	for _, name := range slices.Sorted(maps.Keys(base)) {
+		t := base[name]
+		t.Name, t.Doc, t.Code = name, "Test step.\n\nA step of the tests.", "X_"+map[string]string{
+			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE",
+		}[name]+"_REQUIRED"
+		t.Exits = []string{"denied"}
+		t.New = func(cfg flowdefs.Config) (flows.Step, error) { return fake{k, name}, cfg.Decode(&struct{}{}) }
+		out = append(out, t)
+	}
+	return out
+}
+
+func in(answer, user string) flows.Input {
+	b, _ := json.Marshal(fakeAnswer{Answer: answer, User: user})
+	return b
+}
+
+// talk is a client with one run.
+type talk struct {
+	k      *kit
+	e      *flows.Engine
+	caller flows.Caller
+	handle flows.Secret
+	view   flows.View
+}
+
+func (k *kit) start(q flows.StartRequest, c flows.Caller) (*talk, error) {
+	v, err := k.engine.Start(context.Background(), c, q)
+	return &talk{k: k, e: k.engine, caller: flows.Caller{Key: c.Key}, handle: v.Handle, view: v}, err
+}
+
+func (k *kit) must(q flows.StartRequest) *talk {
+	k.t.Helper()
+	if q.ClientID == "" {
+		q.ClientID = "app"
+	}
+	tk, err := k.start(q, flows.Caller{})
+	if err != nil {
+		k.t.Fatalf("start: %v", err)
+	}
+	return tk
+}
+
+// say answers the current step and takes over what the answer says.
+func (tk *talk) say(answer, user string) error {
+	return tk.answer(tk.view.NextStep.StepID, tk.view.Flow.Turn, in(answer, user))
+}
+
+func (tk *talk) answer(step string, turn int, body flows.Input) error {
+	v, err := tk.e.Answer(context.Background(), tk.handle, tk.caller, step, turn, body)
+	return tk.take(v, err)
+}
+
+func (tk *talk) take(v flows.View, err error) error {
+	var p *flows.Problem
+	if errors.As(err, &p) && p.View != nil {
+		v = *p.View
+	}
+	if v.Flow.ID != "" {
+		tk.view = v
+	}
+	if v.Handle != "" {
+		tk.handle = v.Handle
+	}
+	return err
+}
+
+func (tk *talk) ok(answer, user string) {
+	tk.k.t.Helper()
+	if err := tk.say(answer, user); err != nil {
+		tk.k.t.Fatalf("answer %q: %v", answer, err)
+	}
+}
+
+// wants checks that err is a problem of that kind and code.
+func wants(t testing.TB, err error, kind flows.Kind, code string) *flows.Problem {
+	t.Helper()
+	var p *flows.Problem
+	if !errors.As(err, &p) || p.Kind != kind || p.Code != code {
+		t.Fatalf("got %v, want kind %d code %s", err, kind, code)
+	}
+	return p
+}
+
+func (k *kit) count(typ string) int {
+	n := 0
+	for _, e := range k.events.all() {
+		if e.Type == typ {
+			n++
+		}
+	}
+	return n
+}
