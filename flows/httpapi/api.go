@@ -1,0 +1,130 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"sync"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/stile-auth/stile/flows"
+)
+
+// apiPrefix begins the paths of the flow API: what browsers may call from
+// elsewhere, if a client allows their origin.
+const apiPrefix = "/v1/"
+
+type api struct {
+	cfg      Config
+	metrics  *metrics
+	notFound []byte    // the one answer for every handle that is not right
+	buffers  sync.Pool // of *bytes.Buffer, for answers
+}
+
+// New makes the handler. It is safe for concurrent use; a configuration error
+// names every mistake.
+func New(cfg Config) (http.Handler, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if cfg.MaxBody == 0 {
+		cfg.MaxBody = defaultMaxBody
+	}
+	m, err := newMetrics(cfg.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	a := &api{cfg: cfg, metrics: m, buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }}}
+	if a.notFound, err = renderNotFound(); err != nil {
+		return nil, err
+	}
+	return a.routes()
+}
+
+func (a *api) routes() (http.Handler, error) {
+	gin.SetMode(gin.ReleaseMode) // otherwise gin prints routes and warnings
+	r := gin.New()
+	if err := r.SetTrustedProxies(nil); err != nil {
+		return nil, err
+	}
+	r.HandleMethodNotAllowed = true
+	r.RedirectTrailingSlash = false // one spelling per path
+	r.UseEscapedPath = true         // "%66low" is not "flow": proofs name the path as it is sent
+	r.UnescapePathValues = false
+	r.Use(a.around)
+	r.NoRoute(a.noRoute)
+	r.NoMethod(a.noMethod)
+
+	r.POST("/v1/flows", a.serve(operation{body: bodyRequired, status: http.StatusCreated, do: a.start}))
+	r.GET("/v1/flow", a.serve(operation{handle: true, do: a.show}))
+	r.DELETE("/v1/flow", a.serve(operation{handle: true, do: a.cancel}))
+	r.POST("/v1/flow/steps/:stepId", a.serve(operation{handle: true, turn: true, body: bodyRequired, do: a.answer}))
+	r.POST("/v1/flow/back", a.serve(operation{handle: true, turn: true, body: bodyEmpty, do: a.back}))
+	r.POST("/v1/flow/restart", a.serve(operation{handle: true, body: bodyEmpty, status: http.StatusCreated, do: a.restart}))
+
+	r.GET("/healthz", a.health)
+	r.GET("/readyz", a.ready)
+	r.GET("/metrics", gin.WrapH(a.metrics.handler))
+	for path, h := range a.cfg.WellKnown {
+		r.GET(path, gin.WrapH(h))
+	}
+	return r, nil
+}
+
+// operation says what a call must look like and what it does.
+type operation struct {
+	handle bool // needs a handle; without one the call starts a run
+	turn   bool // needs ?turn=N; otherwise there must be no query
+	body   bodyRule
+	status int // of success; 0: 200
+	do     func(ctx context.Context, q *request) (flows.View, error)
+}
+
+func (a *api) serve(op operation) gin.HandlerFunc {
+	if op.status == 0 {
+		op.status = http.StatusOK
+	}
+	return func(c *gin.Context) {
+		q, f := a.read(c, op)
+		switch {
+		case f == nil:
+		case f.refusal:
+			a.refuse(c, q.caller, f)
+			return
+		default:
+			a.fail(c, f)
+			return
+		}
+		view, err := op.do(c.Request.Context(), q)
+		if err != nil {
+			a.fail(c, failureOf(err))
+			return
+		}
+		a.succeed(c, op.status, &view)
+	}
+}
+
+func (a *api) start(ctx context.Context, q *request) (flows.View, error) {
+	return a.cfg.Engine.Start(ctx, q.caller, q.start)
+}
+
+func (a *api) show(ctx context.Context, q *request) (flows.View, error) {
+	return a.cfg.Engine.Show(ctx, q.handle, q.caller)
+}
+
+func (a *api) answer(ctx context.Context, q *request) (flows.View, error) {
+	return a.cfg.Engine.Answer(ctx, q.handle, q.caller, q.stepID, q.turn, flows.Input(q.body))
+}
+
+func (a *api) back(ctx context.Context, q *request) (flows.View, error) {
+	return a.cfg.Engine.Back(ctx, q.handle, q.caller, q.turn)
+}
+
+func (a *api) restart(ctx context.Context, q *request) (flows.View, error) {
+	return a.cfg.Engine.Restart(ctx, q.handle, q.caller)
+}
+
+func (a *api) cancel(ctx context.Context, q *request) (flows.View, error) {
+	return a.cfg.Engine.Cancel(ctx, q.handle, q.caller)
+}

@@ -1,0 +1,84 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/stile-auth/stile/flows"
+)
+
+// runner drives runs; [flows.Engine] is the one that counts.
+type runner interface {
+	Start(ctx context.Context, c flows.Caller, r flows.StartRequest) (flows.View, error)
+	Show(ctx context.Context, h flows.Secret, c flows.Caller) (flows.View, error)
+	Answer(ctx context.Context, h flows.Secret, c flows.Caller, stepID string, turn int, in flows.Input) (flows.View, error)
+	Back(ctx context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error)
+	Restart(ctx context.Context, h flows.Secret, c flows.Caller) (flows.View, error)
+	Cancel(ctx context.Context, h flows.Secret, c flows.Caller) (flows.View, error)
+}
+
+// engine is what the API needs besides: records, readiness, the clients' origins.
+type engine interface {
+	runner
+	Refuse(ctx context.Context, c flows.Caller, code string) error
+	Ready(ctx context.Context) error
+	Origins() []string
+}
+
+var _ engine = (*flows.Engine)(nil)
+
+// verifier checks DPoP proofs; dpop.Verifier does. An error that is not
+// dpop.ErrProof means that it could not tell.
+type verifier interface {
+	Verify(ctx context.Context, headers []string, method, url, accessToken string) (thumbprint string, err error)
+}
+
+// Config is what the API is made of. All fields are required unless a default is named.
+type Config struct {
+	Engine    engine                  // a *flows.Engine
+	DPoP      verifier                // a *dpop.Verifier
+	BaseURL   string                  // external origin, e.g. "https://auth.example": what proofs are made for
+	Logger    *zap.Logger             // access log and failures
+	Now       func() time.Time        // for durations
+	Metrics   *prometheus.Registry    // the API's metrics are added; served at /metrics
+	WellKnown map[string]http.Handler // further GET handlers by exact path; default none
+	MaxBody   int64                   // of a request, in bytes; default 64 KiB
+}
+
+const defaultMaxBody = 64 << 10
+
+// check returns every mistake at once.
+func (c Config) check() error {
+	var problems []error
+	require := func(ok bool, what string) {
+		if !ok {
+			problems = append(problems, fmt.Errorf("httpapi: %s", what))
+		}
+	}
+	require(c.Engine != nil, "no engine")
+	require(c.DPoP != nil, "no DPoP verifier")
+	require(c.Logger != nil, "no logger")
+	require(c.Now != nil, "no clock")
+	require(c.Metrics != nil, "no metrics registry")
+	require(c.MaxBody >= 0, "the body limit is negative")
+	require(isOrigin(c.BaseURL), fmt.Sprintf("the base URL %q is not an origin such as https://auth.example", c.BaseURL))
+	for path, h := range c.WellKnown {
+		require(h != nil && strings.HasPrefix(path, "/.well-known/") && !strings.ContainsAny(path, ":*"),
+			fmt.Sprintf("%q is not a path below /.well-known/ with a handler", path))
+	}
+	return errors.Join(problems...)
+}
+
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" &&
+		u.Scheme+"://"+strings.ToLower(u.Host) == s
+}

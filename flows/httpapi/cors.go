@@ -1,0 +1,39 @@
+package httpapi
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+)
+
+// allowOrigin lets scripts of the clients' origins read an answer. Nobody else
+// is told anything. Cookies and the like are never allowed.
+func (a *api) allowOrigin(c *gin.Context) bool {
+	h := c.Writer.Header()
+	h.Add("Vary", "Origin")
+	origins := c.Request.Header["Origin"]
+	if len(origins) != 1 || !isOrigin(origins[0]) || !slices.Contains(a.cfg.Engine.Origins(), origins[0]) {
+		return false
+	}
+	h.Set("Access-Control-Allow-Origin", origins[0])
+	h.Set("Access-Control-Expose-Headers", "Retry-After, X-Request-Id")
+	return true
+}
+
+// preflight answers a browser that asks before it sends, and reports whether it did.
+func (a *api) preflight(c *gin.Context) bool {
+	h, r := c.Writer.Header(), c.Request
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" ||
+		!strings.HasPrefix(r.URL.Path, apiPrefix) || h.Get("Access-Control-Allow-Origin") == "" {
+		return false
+	}
+	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
+	h.Set("Access-Control-Allow-Methods", h.Get("Allow"))
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP, Idempotency-Key")
+	h.Set("Access-Control-Max-Age", "600")
+	c.Writer.WriteHeader(http.StatusNoContent)
+	c.Writer.WriteHeaderNow()
+	return true
+}

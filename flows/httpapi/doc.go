@@ -1,0 +1,38 @@
+// Package httpapi is the REST API that apps drive flows with: a gin adapter of
+// the engine. It knows HTTP and nothing of flows.
+//
+// # Calls
+//
+//	POST   /v1/flows                     start a run: 201, a handle, the first step
+//	GET    /v1/flow                      the current view
+//	POST   /v1/flow/steps/{id}?turn=N    answer the current step
+//	POST   /v1/flow/back?turn=N          return to the previous prompt
+//	POST   /v1/flow/restart              a new run of the same flow: 201
+//	DELETE /v1/flow                      cancel
+//	GET    /healthz /readyz /metrics     for operators
+//
+// The handle travels in "Authorization: Flow <handle>" and nowhere else. A
+// DPoP proof (RFC 9449) binds the run to the app's key; its htu is computed
+// from the configured base URL, never from what a request says about itself.
+// With an Idempotency-Key (22 to 128 characters of base64url) a request can be
+// repeated after a lost answer.
+//
+// # Answers
+//
+// Success is a [flows.View]. Everything else is a problem document (RFC 9457)
+// with a stable "code" and, where the handle is right, the members of the
+// view. An unknown, expired, foreign, replaced or malformed handle and, on a
+// run, a missing or wrong proof have one and the same answer, byte for byte.
+// The codes of this package are below; all others are in package flows.
+//
+// Requests are read strictly: one JSON object of media type application/json,
+// no unknown or doubled members, no unknown or doubled parameters. What is
+// refused before it reaches the engine leaves one audit event
+// ([flows.Engine.Refuse]); if that cannot be recorded the answer is 503.
+//
+// # What is logged
+//
+// One line per request: the route's template, method, status, duration,
+// request id, the run's public id and the problem's code. No path, query,
+// header or body is ever logged.
+package httpapi
