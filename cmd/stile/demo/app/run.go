@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -71,7 +72,7 @@ func (r *run) start(ctx context.Context, opts StartOptions) (view, error) {
 	if (opts.Target == "") == (opts.Flow == "") {
 		return view{}, errors.New("exactly one of Target and Flow must be set")
 	}
-	body, err := json.Marshal(opts.body(r.app.cfg))
+	body, err := marshal(opts.body(r.app.cfg))
 	if err != nil {
 		return view{}, err
 	}
@@ -85,6 +86,17 @@ func (r *run) start(ctx context.Context, opts StartOptions) (view, error) {
 	}
 	r.handle = v.Handle
 	return v, nil
+}
+
+// marshal leaves "&" as it is: the bodies are read by people too.
+func marshal(values map[string]any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(values); err != nil {
+		return nil, fmt.Errorf("app: body: %w", err)
+	}
+	return bytes.TrimSpace(b.Bytes()), nil
 }
 
 func (o StartOptions) body(cfg Config) map[string]any {
@@ -161,7 +173,7 @@ func (r *run) answer(ctx context.Context, s *step) (view, error) {
 	}
 	req := request{method: act.Method, url: u, handle: r.handle, key: random()}
 	if len(act.Schema) > 0 {
-		if req.body, err = json.Marshal(values); err != nil {
+		if req.body, err = marshal(values); err != nil {
 			return view{}, err
 		}
 	}
