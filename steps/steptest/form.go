@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 
+	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 )
 
@@ -44,15 +45,21 @@ func strictConfig(_ context.Context, c Case) error {
 	if inner := strings.TrimSuffix(strings.TrimSpace(c.With), "}"); inner != "" {
 		with = inner + ", surprise: true }"
 	}
-	_, err := load(c, with)
-	if err == nil {
-		return fmt.Errorf("%s was accepted", with)
+	if _, err := load(c, with); !errors.As(err, new(flowdefs.Problems)) {
+		return fmt.Errorf("%s: got %v; want a problem of the definition", with, err)
 	}
-	if !strings.Contains(err.Error(), "surprise") {
-		return fmt.Errorf("%s: the error does not name the key: %w", with, err)
+	if _, err := c.Type.New(refusing{}); !errors.Is(err, errRefused) {
+		return fmt.Errorf("new step of a refused configuration: %v", err)
 	}
 	return nil
 }
+
+// refusing is a configuration that does not fit.
+type refusing struct{}
+
+var errRefused = errors.New("steptest: this configuration does not fit")
+
+func (refusing) Decode(any) error { return errRefused }
 
 func quietPrompt(ctx context.Context, c Case) error {
 	b, err := setUp(c)
