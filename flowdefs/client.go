@@ -11,7 +11,7 @@ func (l *loader) client(key, n *node) {
 	c := &Client{ID: key.text, Pos: key.pos}
 	c.Flows = l.referAll(o, "flows")
 	c.Targets = l.referAll(o, "targets")
-	if len(c.Flows)+len(c.Targets) == 0 && len(l.of(n, "flows"))+len(l.of(n, "targets")) == 0 {
+	if empty(n.get("flows")) && empty(n.get("targets")) {
 		l.fail(n.pos, "%s may start nothing: name flows or targets", what)
 	}
 	c.RedirectURIs = l.urls(o, "redirect_uris", redirectURL)
@@ -21,12 +21,9 @@ func (l *loader) client(key, n *node) {
 	l.set.Clients[key.text] = c
 }
 
-// of returns the entries of a list, right or wrong.
-func (l *loader) of(n *node, key string) []*node {
-	if v := n.get(key); v != nil {
-		return v.items
-	}
-	return nil
+// empty reports whether a list is absent or has no entries.
+func empty(n *node) bool {
+	return n == nil || n.kind == sequenceKind && len(n.items) == 0
 }
 
 func (l *loader) urls(o object, key string, check urlCheck) []string {

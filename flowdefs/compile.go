@@ -102,7 +102,7 @@ func (c *compiled) inspect(checked *cel.Ast) {
 		switch e.Kind() {
 		case ast.StructKind:
 			p := at(e.ID())
-			p.message = "an expression cannot make a " + e.AsStruct().TypeName()
+			p.message = "an expression cannot make objects; found " + e.AsStruct().TypeName() + "{}"
 			c.complaints = append(c.complaints, p)
 		case ast.IdentKind:
 			// A loop variable of that name counts as well: it is named to mislead.
@@ -124,12 +124,12 @@ func (c *compiled) unfit(p place) []complaint {
 	}
 	if p == claimPlace {
 		if !renderable(c.out) {
-			return []complaint{{1, 0, fmt.Sprintf("a claim cannot be a %s; expected a string, number, boolean, level, time, or a list or map of these", c.out)}}
+			return []complaint{{1, 0, fmt.Sprintf("a claim cannot be of type %s; expected a string, number, boolean, level, time, or a list or map of these", plainTypes(c.out.String()))}}
 		}
 		return nil
 	}
 	if !c.out.IsExactType(cel.BoolType) {
-		return []complaint{{1, 0, fmt.Sprintf("expected a condition that is true or false, found a %s", c.out)}}
+		return []complaint{{1, 0, fmt.Sprintf("expected a condition that is true or false, found one of type %s", plainTypes(c.out.String()))}}
 	}
 	return nil
 }
@@ -145,8 +145,6 @@ func renderable(t *cel.Type) bool {
 		return renderable(t.Parameters()[0])
 	case types.MapKind:
 		return t.Parameters()[0].Kind() == types.StringKind && renderable(t.Parameters()[1])
-	case types.TypeParamKind:
-		return true // the elements of an empty list
 	}
 	return false
 }
@@ -174,14 +172,23 @@ func reword(e *cel.Error, parsed *cel.Ast) string {
 		return fmt.Sprintf("unknown field %s%s", quote(m[1]), didYouMean(m[1], fieldNames(e.ExprID, parsed)))
 	}
 	if m := overloadForm.FindStringSubmatch(e.Message); m != nil {
+		m[1], m[2] = strings.TrimPrefix(m[1], "@"), plainTypes(m[2])
 		hint := ""
 		if strings.Contains(m[2], levelName) {
 			hint = "; a level is compared with level." + strings.Join(assurance.Levels(), ", level.")
 		}
 		return fmt.Sprintf("%s does not take %s%s", m[1], m[2], hint)
 	}
-	message, _, _ := strings.Cut(e.Message, " expecting ")
-	return strings.TrimPrefix(message, "Syntax error: ")
+	message, _, _ := strings.Cut(strings.TrimPrefix(e.Message, "Syntax error: "), " expecting ")
+	if strings.Contains(message, "<EOF>") {
+		return "the expression ends too early"
+	}
+	return strings.Replace(message, "mismatched input ", "unexpected ", 1)
+}
+
+// plainTypes replaces the long names that CEL inherited.
+func plainTypes(text string) string {
+	return strings.NewReplacer("google.protobuf.", "", "null_type", "null").Replace(text)
 }
 
 func names() []string {

@@ -125,7 +125,7 @@ func (d *structDecoder) value(n *node, v reflect.Value, what string) error {
 			v.SetBool(n.text == "true")
 		}
 	case v.CanInt():
-		if d.is(n, intKind, what, "a number", "") {
+		if d.is(n, intKind, what, "a whole number", "") {
 			d.integer(n, v, what)
 		}
 	case v.Kind() == reflect.Struct:

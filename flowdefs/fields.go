@@ -27,6 +27,7 @@ func fieldsOf() map[string]map[string]*types.FieldType {
 			"started": always(cel.TimestampType, func(r *RunEnv) any { return r.Started }),
 		},
 		levelsName:   {},
+		levelName:    {},
 		evidenceName: evidenceFields(),
 	}
 	for i, name := range assurance.Levels() {

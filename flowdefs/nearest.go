@@ -11,8 +11,11 @@ import (
 func didYouMean(name string, known []string) string {
 	best, least := "", max(1, len(name)/3)+1
 	for _, k := range known {
-		if d := distance(strings.ToLower(name), k); d < least {
+		switch d := distance(strings.ToLower(name), k); {
+		case d < least:
 			best, least = k, d
+		case d == least:
+			best = "" // two are equally near: listing beats guessing
 		}
 	}
 	switch {

@@ -88,14 +88,17 @@ func quote(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
+// maxExactLine bounds the work for a place in a line, in bytes. Nobody writes longer lines.
+const maxExactLine = 4096
+
 // at returns the place in the file of a place inside the scalar's value: line
 // from 1, column from 0, both in code points. It is exact for scalars on one
-// line and for literal blocks; elsewhere it is where the scalar begins.
+// line of ordinary length and for literal blocks; elsewhere it is where the scalar begins.
 func (n *node) at(line, column int) Pos {
 	if n.style == literal {
 		return n.inLiteral(line, column)
 	}
-	if line != 1 || len(n.source) == 0 {
+	if line != 1 || len(n.source) == 0 || len(n.source[0]) > maxExactLine {
 		return n.pos
 	}
 	p := n.pos

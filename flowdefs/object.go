@@ -115,7 +115,7 @@ func (o object) number(key string, least, most int) int {
 		return 0
 	}
 	if v.kind != intKind {
-		o.l.fail(v.pos, "%s: expected a number, found %s", key, v.describe())
+		o.l.fail(v.pos, "%s: expected a whole number, found %s", key, v.describe())
 		return 0
 	}
 	i, err := strconv.Atoi(v.text)

@@ -1,9 +1,6 @@
 package flowdefs
 
-import (
-	"fmt"
-	"slices"
-)
+import "slices"
 
 // loader collects what the files of one load declare, and what is wrong with it.
 type loader struct {
@@ -59,29 +56,27 @@ func (l *loader) file(root *node) {
 			continue
 		}
 		for i, key := range n.keys {
-			if l.declare(section, key) {
-				read[section](key, n.items[i])
-			}
+			l.declare(section, key)
+			read[section](key, n.items[i])
 		}
 	}
 }
 
-// declare notes a definition's name; false: another of that name was first.
-func (l *loader) declare(section string, key *node) bool {
+// declare notes a definition's name and reports the second of that name, at both places.
+func (l *loader) declare(section string, key *node) {
 	word := section[:len(section)-1]
 	l.checkName(key, word)
 	id := section + " " + key.text
 	if first, dup := l.places[id]; dup {
 		l.fail(key.pos, "%s %s is defined twice; the other is at %s", word, quote(key.text), first)
 		l.fail(first, "%s %s is defined twice; the other is at %s", word, quote(key.text), key.pos)
-		return false
+		return
 	}
 	l.places[id] = key.pos
 	if l.declared[section] == nil {
 		l.declared[section] = map[string]bool{}
 	}
 	l.declared[section][key.text] = true
-	return true
 }
 
 func (l *loader) refer(section, name string, pos Pos) {
@@ -115,7 +110,7 @@ func (l *loader) checkReferences() {
 		slices.Sort(names)
 		hint := didYouMean(r.name, names)
 		if len(names) == 0 {
-			hint = fmt.Sprintf("; no %s are defined", r.section)
+			hint = "; there are none"
 		}
 		l.fail(r.pos, "no %s %s is defined%s", r.section[:len(r.section)-1], quote(r.name), hint)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -41,13 +42,13 @@ func parseYAML(file string, data []byte, most int) (*node, Problems) {
 	if len(data) > most {
 		return nil, Problems{{top, fmt.Sprintf("the file is larger than the %d bytes that are read", most)}}
 	}
-	if !utf8.Valid(data) {
-		return nil, Problems{{invalidUTF8(file, data), "the file is not UTF-8"}}
+	if problem, found := unreadable(file, data); found {
+		return nil, Problems{problem}
 	}
 	var documents []yaml.Node
 	err := yaml.Load(data, &documents, yaml.WithAllDocuments(), yaml.WithPlugin(depthLimit{}))
 	if err != nil {
-		return nil, Problems{syntaxProblem(file, err)}
+		return nil, Problems{syntaxProblem(file, data, err)}
 	}
 	if len(documents) > 1 {
 		n := &documents[1]
@@ -64,12 +65,16 @@ func parseYAML(file string, data []byte, most int) (*node, Problems) {
 	return root, nil
 }
 
-func invalidUTF8(file string, data []byte) Pos {
+// unreadable finds the first byte that cannot stand in a definition.
+func unreadable(file string, data []byte) (Problem, bool) {
 	p := Pos{file, 1, 1}
 	for len(data) > 0 {
 		r, size := utf8.DecodeRune(data)
-		if r == utf8.RuneError && size == 1 {
-			break
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return Problem{p, "the file is not UTF-8"}, true
+		case unicode.IsControl(r) && !strings.ContainsRune("\t\r\n", r):
+			return Problem{p, fmt.Sprintf("the control character %U cannot stand in a definition", r)}, true
 		}
 		p.Column++
 		if r == '\n' {
@@ -77,10 +82,10 @@ func invalidUTF8(file string, data []byte) Pos {
 		}
 		data = data[size:]
 	}
-	return p
+	return Problem{}, false
 }
 
-func syntaxProblem(file string, err error) Problem {
+func syntaxProblem(file string, data []byte, err error) Problem {
 	p := Problem{Pos{file, 1, 1}, "not YAML: " + err.Error()}
 	var one *yaml.LoadError
 	var many *yaml.LoadErrors
@@ -91,10 +96,24 @@ func syntaxProblem(file string, err error) Problem {
 	}
 	p.Pos.Line, p.Pos.Column = max(one.Mark.Line, 1), max(one.Mark.Column, 1)
 	p.Message = "not YAML: " + one.Message
+	if lines := strings.Split(string(data), "\n"); tabAt(lines, p.Pos) {
+		p.Message = "not YAML: a tab cannot indent; use spaces"
+	}
+	if c := one.ContextMark; one.ContextMsg != "" && c.Line > 0 && c != one.Mark {
+		p.Message += fmt.Sprintf(" (%s that begins at %d:%d)", one.ContextMsg, c.Line, max(c.Column, 1))
+	}
 	if errors.Is(one, errTooDeep) || strings.Contains(one.Message, errTooDeep.Error()) {
 		p.Message = depthMessage()
 	}
 	return p
+}
+
+func tabAt(lines []string, p Pos) bool {
+	if p.Line > len(lines) {
+		return false
+	}
+	runes := []rune(lines[p.Line-1])
+	return p.Column <= len(runes) && runes[p.Column-1] == '\t'
 }
 
 func depthMessage() string {
@@ -143,24 +162,9 @@ func (c *converter) mapping(n *node, y *yaml.Node, depth int) *node {
 	ok := true
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		yk, yv := y.Content[i], y.Content[i+1]
-		if yk.Kind == yaml.ScalarNode && yk.ShortTag() == "!!merge" {
-			c.fail(yk, "merge key <<: merge keys are not part of the language; write the values out")
-			ok = false
-			continue
-		}
-		key := c.convert(yk, depth+1)
+		key := c.key(yk, depth)
 		value := c.convert(yv, depth+1)
 		if key == nil || value == nil {
-			ok = false
-			continue
-		}
-		if key.kind != stringKind {
-			c.fail(yk, "a key must be a string, found %s%s", key.describe(), key.quoteHint())
-			ok = false
-			continue
-		}
-		if utf8.RuneCountInString(key.text) > maxKey {
-			c.fail(yk, "the key %s is longer than %d characters", quote(key.text), maxKey)
 			ok = false
 			continue
 		}
@@ -177,6 +181,26 @@ func (c *converter) mapping(n *node, y *yaml.Node, depth int) *node {
 		return nil
 	}
 	return n
+}
+
+// key returns nil if it has reported a problem.
+func (c *converter) key(y *yaml.Node, depth int) *node {
+	switch {
+	case y.Kind == yaml.ScalarNode && y.ShortTag() == "!!merge":
+		return c.fail(y, "merge key <<: merge keys are not part of the language; write the values out")
+	case y.Kind == yaml.MappingNode || y.Kind == yaml.SequenceNode:
+		return c.fail(y, "a key must be a string, found a list or a mapping")
+	}
+	key := c.convert(y, depth)
+	switch {
+	case key == nil:
+		return nil
+	case key.kind != stringKind:
+		return c.fail(y, "a key must be a string, found %s%s", key.describe(), key.quoteHint())
+	case utf8.RuneCountInString(key.text) > maxKey:
+		return c.fail(y, "the key %s is longer than %d characters", quote(key.text), maxKey)
+	}
+	return key
 }
 
 func (c *converter) sequence(n *node, y *yaml.Node, depth int) *node {
