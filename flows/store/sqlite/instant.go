@@ -8,20 +8,15 @@ import (
 // never is the zero time.Time at rest: before every instant.
 const never = math.MinInt64
 
-// The instants that nanoseconds in 64 bits can tell; others are moved to the nearest.
-var (
-	earliest = time.Unix(0, never+1)
-	latest   = time.Unix(0, math.MaxInt64)
-)
-
-// nanos is an instant at rest.
+// nanos is an instant at rest. Instants that nanoseconds in 64 bits cannot tell
+// (before 1677, after 2262) become the nearest that they can.
 func nanos(t time.Time) int64 {
 	switch {
 	case t.IsZero():
 		return never
-	case t.Before(earliest):
+	case t.Before(time.Unix(0, never+1)):
 		return never + 1
-	case t.After(latest):
+	case t.After(time.Unix(0, math.MaxInt64)):
 		return math.MaxInt64
 	}
 	return t.UnixNano()

@@ -1,0 +1,22 @@
+package memory_test
+
+import (
+	"testing"
+
+	"github.com/stile-auth/stile/flows/store/memory"
+	"github.com/stile-auth/stile/flows/store/storetest"
+)
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) storetest.Stores {
+		t.Helper()
+		s := memory.New()
+		return storetest.Stores{
+			Runs: s, Definitions: s, Sessions: s, Throttle: s, Marks: s, Audit: s,
+			Accounts: s.Accounts(), Authenticators: s.Accounts(),
+		}
+	})
+}
+
+func BenchmarkSwap(b *testing.B) { storetest.BenchmarkSwap(b, memory.New()) }

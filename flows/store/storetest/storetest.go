@@ -1,0 +1,166 @@
+// Package storetest is the conformance suite of stores. A driver passes it, or
+// it is no driver: what the engine promises rests on these cases.
+//
+//	func TestStore(t *testing.T) {
+//		storetest.Run(t, func(t *testing.T) storetest.Stores { ... })
+//	}
+//
+// One case is one function with a store of its own.
+package storetest
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/account"
+)
+
+// Stores is what a driver offers, on one empty store.
+type Stores struct {
+	Runs           flows.Store
+	Definitions    flows.Definitions
+	Sessions       flows.Sessions
+	Throttle       flows.Throttle
+	Marks          flows.Marks
+	Audit          Audit
+	Accounts       Accounts
+	Authenticators Authenticators
+	// Reopen closes the store and opens the same data again. Nil for a driver
+	// that keeps nothing.
+	Reopen func(t *testing.T) Stores
+}
+
+// Audit records and reads events.
+type Audit interface {
+	flows.Recorder
+	Events(ctx context.Context, row int64, limit int) ([]flows.Event, int64, error)
+}
+
+// Accounts is the part of a repository that concerns whole accounts.
+type Accounts interface {
+	CreateAccount(ctx context.Context, a account.Account, auths []account.Authenticator, links []account.Link) error
+	Account(ctx context.Context, subject string) (account.Account, error)
+	AccountByLogin(ctx context.Context, login string) (account.Account, error)
+	AccountByLink(ctx context.Context, issuer, external string) (account.Account, error)
+	Accounts(ctx context.Context, after string, limit int) ([]account.Account, error)
+	SetStatus(ctx context.Context, subject string, status account.Status) error
+}
+
+// Authenticators is the part of a repository that concerns authenticators.
+type Authenticators interface {
+	Authenticators(ctx context.Context, subject string) ([]account.Authenticator, error)
+	AddAuthenticator(ctx context.Context, a account.Authenticator) error
+	UpdateAuthenticator(ctx context.Context, id string, fn func(*account.Authenticator) error) error
+}
+
+// Run runs every case, each on a store that open returns.
+func Run(t *testing.T, open func(t *testing.T) Stores) {
+	t.Helper()
+	for name, cases := range map[string][]testCase{
+		"runs": runCases(), "definitions": definitionCases(), "sessions": sessionCases(), "throttle": throttleCases(),
+		"marks": markCases(), "audit": auditCases(), "accounts": accountCases(), "authenticators": authenticatorCases(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, c := range cases {
+				t.Run(c.name, func(t *testing.T) {
+					t.Parallel()
+					c.run(t, open(t))
+				})
+			}
+		})
+	}
+}
+
+// testCase is one case.
+type testCase struct {
+	name string
+	run  func(t *testing.T, s Stores)
+}
+
+// writers is how many goroutines race in the cases about races.
+const writers = 64
+
+// start is the instant at which all cases begin: in another zone than UTC and
+// with nanoseconds, so that both must survive.
+var start = time.Date(2026, 3, 29, 2, 30, 0, 123456789, time.FixedZone("elsewhere", 5*3600+45*60))
+
+// race runs do at the same moment in many goroutines and returns their errors.
+func race(n int, do func(i int) error) []error {
+	errs := make([]error, n)
+	var ready, done sync.WaitGroup
+	gate := make(chan struct{})
+	for i := range n {
+		ready.Add(1)
+		done.Go(func() {
+			ready.Done()
+			<-gate
+			errs[i] = do(i)
+		})
+	}
+	ready.Wait()
+	close(gate)
+	done.Wait()
+	return errs
+}
+
+// oneWinner checks that exactly one of the racers won and that all others got loss.
+func oneWinner(t *testing.T, errs []error, loss error) {
+	t.Helper()
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+		} else {
+			wantErr(t, err, loss)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d winners, want exactly 1", won)
+	}
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantErr(t *testing.T, err, want error) {
+	t.Helper()
+	if !cmp.Equal(err, want, cmpopts.EquateErrors()) {
+		t.Fatalf("error %v, want %v", err, want)
+	}
+}
+
+// same compares values; nil and empty are the same, times are the same instant in UTC.
+func same(t *testing.T, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Fatalf("differs (-want +got):\n%s", diff)
+	}
+}
+
+// inUTC checks that a time came back in UTC.
+func inUTC(t *testing.T, times ...time.Time) {
+	t.Helper()
+	for _, at := range times {
+		if at.Location() != time.UTC {
+			t.Errorf("time %v is not in UTC", at)
+		}
+	}
+}
+
+// cancelled is a context that is done.
+func cancelled(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
