@@ -42,6 +42,11 @@ func (a *api) around(c *gin.Context) {
 	h["Cache-Control"] = []string{"no-store"}
 	h["X-Content-Type-Options"] = []string{"nosniff"}
 	h["X-Request-Id"] = []string{e.id}
+	if len(c.Request.TransferEncoding) > 0 {
+		// net/http does not tell whether there was a Content-Length as well. If
+		// so, what follows on the connection may be smuggled: RFC 9112 §6.1.
+		h["Connection"] = []string{"close"}
+	}
 	if strings.HasPrefix(c.Request.URL.Path, apiPrefix) {
 		a.allowOrigin(c)
 	}
