@@ -2,6 +2,7 @@ package oidctest_test
 
 import (
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -184,25 +185,40 @@ func TestSessionCookie(t *testing.T) {
 	}
 }
 
-// One request gives one answer, however often the button is pressed.
-func TestAllowIsPressedByMany(t *testing.T) {
+// One request gives one answer, however often the button is pressed: sixteen
+// forms at once, let in together, and each gives way to the others whenever it
+// looks at the clock.
+func TestSignInIsPressedByMany(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	f, err := w.logIn(w.open(w.request())).Form("csrf")
+	w := newWorld(t, func(c *oidctest.Config) {
+		now := c.Now
+		c.Now = func() time.Time {
+			runtime.Gosched()
+			return now()
+		}
+	})
+	w.authorize(w.request()) // so that no consent is needed
+	f, err := w.open(w.request("prompt", "login")).Form("csrf")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cookies := w.cookies()
+	gate := oidctest.NewGate()
+	w.Misbehave(gate.Hold(oidctest.EndpointLogin))
 	var codes atomic.Int32
 	var wg sync.WaitGroup
 	for range 16 {
 		wg.Go(func() {
-			a := w.post("/consent", form("request", f.Fields.Get("request"), "csrf", f.Fields.Get("csrf"), "decision", "allow"), "Cookie", cookies)
+			a := w.post("/login", form("request", f.Fields.Get("request"), "csrf", f.Fields.Get("csrf"), "username", "alice", "password", password), "Cookie", cookies)
 			if strings.Contains(a.Header.Get("Location"), "code=") {
 				codes.Add(1)
 			}
 		})
 	}
+	for range 16 {
+		<-gate.Held()
+	}
+	gate.Release()
 	wg.Wait()
 	if got := codes.Load(); got != 1 {
 		t.Errorf("%d codes", got)
@@ -222,6 +238,13 @@ func TestConsentIsOfTheOneWhoSawThePage(t *testing.T) {
 	}
 	if w.handed(w.submit(again, "Allow", nil)).Get("code") == "" {
 		t.Error("bob cannot agree")
+	}
+	// Nor does her login for a request serve him.
+	shown = w.logIn(w.open(w.request("prompt", "login consent")))
+	w.submit(w.open(w.request("prompt", "login")), "Sign in", bob)
+	again = w.submit(shown, "Allow", nil)
+	if _, err := again.Form("password"); err != nil {
+		t.Errorf("bob need not sign in for a request with prompt=login: %v", err)
 	}
 	// Nor does agreeing before a demanded login count after it.
 	page := w.open(w.request("prompt", "login consent"))

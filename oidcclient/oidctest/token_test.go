@@ -260,6 +260,7 @@ func TestRevoke(t *testing.T) {
 	if got := revoke(first.text("refresh_token"), "client_id", "web", "client_secret", webSecret); got != http.StatusOK {
 		t.Errorf("another client's token: %d", got)
 	}
+	revoke(first.text("access_token"), "client_id", "web", "client_secret", webSecret)
 	if got := revoke("unknown", "client_id", "app"); got != http.StatusOK {
 		t.Errorf("unknown token: %d", got)
 	}
