@@ -38,7 +38,7 @@ func (c *config) Decode(dst any) error {
 		return err
 	}
 	if len(d.problems) > 0 {
-		return d.problems
+		return d.problems.sorted()
 	}
 	return nil
 }
