@@ -92,6 +92,13 @@ type step struct {
 	audience string
 }
 
+func bindable(v *flows.Visit) error {
+	if v.Key == "" || v.Subject == "" {
+		return ErrNoKey
+	}
+	return nil
+}
+
 // Enter asks for a signature over a fresh challenge.
 func (s *step) Enter(_ context.Context, v *flows.Visit) (flows.Outcome, error) {
 	p, err := s.challenge(v)
@@ -103,8 +110,8 @@ func (s *step) Enter(_ context.Context, v *flows.Visit) (flows.Outcome, error) {
 
 // challenge makes and keeps a challenge; the one before is void.
 func (s *step) challenge(v *flows.Visit) (flows.Prompt, error) {
-	if v.Key == "" || v.Subject == "" {
-		return flows.Prompt{}, ErrNoKey
+	if err := bindable(v); err != nil {
+		return flows.Prompt{}, err
 	}
 	c := devicejws.NewChallenge(v.Now)
 	if err := v.Keep(c); err != nil {
@@ -133,6 +140,9 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	}
 	if a.JWS == "" || !fitName(a.Name) {
 		return flows.Outcome{}, fmt.Errorf("%w: jws or name", flows.ErrMalformed)
+	}
+	if err := bindable(v); err != nil {
+		return flows.Outcome{}, err
 	}
 	var c devicejws.Challenge
 	if err := v.Kept(&c); err != nil {

@@ -110,12 +110,20 @@ func (b *bench) quiet(what, text string) error {
 	return nil
 }
 
+// hushed returns the error, or another one instead if it tells a secret.
+func (b *bench) hushed(err error) error {
+	if leak := b.quiet("error", err.Error()); leak != nil {
+		return leak
+	}
+	return err
+}
+
 // answer gives the step the body, as an engine would, and checks that the
 // outcome is one that the step type has declared.
 func (b *bench) answer(ctx context.Context, v *flows.Visit, body flows.Input) (flows.Outcome, error) {
 	if c, ok := b.step.(flows.Claimer); ok {
 		if _, err := c.Claim(body); err != nil {
-			return flows.Outcome{}, errors.Join(err, b.quiet("error", err.Error()))
+			return flows.Outcome{}, b.hushed(err)
 		}
 	}
 	out, err := b.step.Answer(ctx, v, body)
@@ -123,7 +131,7 @@ func (b *bench) answer(ctx context.Context, v *flows.Visit, body flows.Input) (f
 		if decided(out) != "nothing" {
 			return out, fmt.Errorf("an error and an outcome (%s) at once: %w", decided(out), err)
 		}
-		return out, errors.Join(err, b.quiet("error", err.Error()))
+		return out, b.hushed(err)
 	}
 	return out, b.declared(v, out)
 }

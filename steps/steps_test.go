@@ -1,0 +1,138 @@
+package steps_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/account"
+	"github.com/stile-auth/stile/flows/assurance"
+	"github.com/stile-auth/stile/flows/store/memory"
+	"github.com/stile-auth/stile/steps"
+)
+
+var _ steps.Repository = (*memory.Accounts)(nil)
+
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func TestBuiltinIsARegistry(t *testing.T) {
+	t.Parallel()
+	r, err := flows.NewRegistry(steps.Builtin(steps.Deps{})...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"password", "pin", "totp", "device_enrolment", "device_biometric"} {
+		if _, ok := r.Lookup(name); !ok {
+			t.Errorf("%s is not listed", name)
+		}
+	}
+}
+
+func repository(t testing.TB) *memory.Accounts {
+	t.Helper()
+	r := memory.New().Accounts()
+	auth := func(id string, edit func(*account.Authenticator)) account.Authenticator {
+		a := account.Authenticator{ID: id, Subject: "s1", Type: account.TypeTOTP, Status: account.Active, Binding: "aal2", Created: now}
+		edit(&a)
+		return a
+	}
+	err := r.CreateAccount(t.Context(),
+		account.Account{
+			Subject: "s1", Status: account.Active, Logins: []string{"jane@bank.example"},
+			Attributes: map[string]string{"branch": "Zurich"}, Created: now,
+		},
+		[]account.Authenticator{
+			auth("a1", func(*account.Authenticator) {}),
+			auth("a2", func(a *account.Authenticator) { a.Status = account.Disabled }),
+			auth("a3", func(a *account.Authenticator) { a.Type, a.Key = account.TypeDevice, "phone" }),
+			auth("a4", func(a *account.Authenticator) { a.Binding = "gold" }),
+			auth("a5", func(a *account.Authenticator) { a.Status = "" }),
+		}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestAccount(t *testing.T) {
+	t.Parallel()
+	got, err := steps.Accounts(repository(t)).Account(t.Context(), "s1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := flows.Account{
+		Subject: "s1", Status: flows.AccountActive, Attributes: map[string]string{"branch": "Zurich"},
+		Authenticators: []flows.Authenticator{
+			{ID: "a1", Type: "totp", Binding: assurance.AAL2},
+			{ID: "a3", Type: "device", Binding: assurance.AAL2, Key: "phone"},
+			{ID: "a4", Type: "totp", Binding: assurance.None},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[account.Status]flows.AccountStatus{
+		account.Active: flows.AccountActive, account.Disabled: flows.AccountDisabled, "frozen": flows.AccountDisabled, "": flows.AccountDisabled,
+	} {
+		r := repository(t)
+		if err := r.SetStatus(t.Context(), "s1", status); err != nil {
+			t.Fatal(err)
+		}
+		got, err := steps.Accounts(r).Account(t.Context(), "s1")
+		if err != nil || got.Status != want {
+			t.Errorf("%q: got %q, %v", status, got.Status, err)
+		}
+	}
+}
+
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	a := steps.Accounts(repository(t))
+	for _, spelling := range []string{"jane@bank.example", " Jane@Bank.Example ", "ｊａｎｅ@bank.example"} {
+		if got, err := a.Resolve(t.Context(), spelling); err != nil || got != "s1" {
+			t.Errorf("%q: got %q, %v", spelling, got, err)
+		}
+	}
+	for _, nobody := range []string{"", "john", "jane\x00", "jane@bank.example\u202e"} {
+		if got, err := a.Resolve(t.Context(), nobody); !errors.Is(err, flows.ErrNotFound) || got != "" {
+			t.Errorf("%q: got %q, %v", nobody, got, err)
+		}
+	}
+	if _, err := a.Account(t.Context(), "s2"); !errors.Is(err, flows.ErrNotFound) {
+		t.Errorf("unknown subject: %v", err)
+	}
+}
+
+// down is a repository that cannot be reached.
+type down struct{ *memory.Accounts }
+
+var errDown = errors.New("database is down")
+
+func (down) AccountByLogin(context.Context, string) (account.Account, error) {
+	return account.Account{}, errDown
+}
+
+func (down) Authenticators(context.Context, string) ([]account.Authenticator, error) {
+	return nil, errDown
+}
+
+// A repository that is down must not look like an account that is not there.
+func TestFailureIsNotAbsence(t *testing.T) {
+	t.Parallel()
+	a := steps.Accounts(down{repository(t)})
+	_, resolve := a.Resolve(t.Context(), "jane@bank.example")
+	_, find := a.Account(t.Context(), "s1")
+	for name, err := range map[string]error{"resolve": resolve, "account": find} {
+		if !errors.Is(err, flows.ErrUnavailable) || errors.Is(err, flows.ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
