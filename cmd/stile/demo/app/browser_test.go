@@ -180,6 +180,7 @@ func TestBrowserGivesUp(t *testing.T) {
 		"only a link":          {map[string]string{"GET /start": `<a href="/ok">Continue</a>`}, app.ErrNoWayOn, 0},
 		"a logout":             {map[string]string{"GET /start": `<form method=post action=/logout><button>Sign out</button></form>`}, app.ErrNoWayOn, 0},
 		"a change of password": {map[string]string{"GET /start": `<form method=post action=/x><input type=password name=a><input type=password name=b><button>OK</button></form>`}, app.ErrNoWayOn, 0},
+		"a registration":       {map[string]string{"GET /start": `<form method=post action=/x><input type=email name=e><input type=password name=p autocomplete="new-password"><button>Continue</button></form>`}, app.ErrNoWayOn, 0},
 		"endless":              {map[string]string{"GET /start": "-> /start"}, app.ErrTooManyHops, 0},
 		"an error":             {map[string]string{"GET /start": "-> /gone"}, app.ErrProviderError, 0},
 		"another app":          {map[string]string{"GET /start": "-> com.evil.app:/oauth2?code=x"}, nil, 0},

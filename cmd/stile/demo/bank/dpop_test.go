@@ -34,7 +34,8 @@ func TestBoundTokens(t *testing.T) {
 	}
 
 	const badProof = `DPoP realm="bank", error="invalid_dpop_proof", error_description="The DPoP proof is not valid.", algs="ES256"`
-	forged := fine[:strings.LastIndex(fine, ".")+1] + base64.RawURLEncoding.EncodeToString(make([]byte, 64))
+	unused := proof(func(map[string]any, jwt.MapClaims) {})
+	forged := unused[:strings.LastIndex(unused, ".")+1] + base64.RawURLEncoding.EncodeToString(make([]byte, 64))
 	tests := map[string]struct {
 		headers http.Header
 		want    string
