@@ -25,11 +25,10 @@ type runner interface {
 	Cancel(ctx context.Context, h flows.Secret, c flows.Caller) (flows.View, error)
 }
 
-// engine is what the API needs besides: records, readiness, the clients' origins.
+// engine is what the API needs besides: records and the clients' origins.
 type engine interface {
 	runner
 	Refuse(ctx context.Context, c flows.Caller, code string) error
-	Ready(ctx context.Context) error
 	Origins() []string
 }
 
@@ -49,9 +48,13 @@ type Config struct {
 	Logger    *zap.Logger             // access log and failures
 	Now       func() time.Time        // for durations
 	Metrics   *prometheus.Registry    // the API's metrics are added; served at /metrics
+	Ready     map[string]Check        // what /readyz asks, by the name that it may show; default nothing
 	WellKnown map[string]http.Handler // further GET handlers by exact path; default none
 	MaxBody   int64                   // of a request, in bytes; default 64 KiB
 }
+
+// Check reports whether a dependency can be used. Its error goes to the log only.
+type Check func(ctx context.Context) error
 
 const defaultMaxBody = 64 << 10
 
@@ -70,6 +73,9 @@ func (c Config) check() error {
 	require(c.Metrics != nil, "no metrics registry")
 	require(c.MaxBody >= 0, "the body limit is negative")
 	require(isOrigin(c.BaseURL), fmt.Sprintf("the base URL %q is not an origin such as https://auth.example", c.BaseURL))
+	for name, check := range c.Ready {
+		require(name != "" && check != nil, fmt.Sprintf("the readiness check %q has no name or does nothing", name))
+	}
 	for path, h := range c.WellKnown {
 		require(h != nil && strings.HasPrefix(path, "/.well-known/") && !strings.ContainsAny(path, ":*"),
 			fmt.Sprintf("%q is not a path below /.well-known/ with a handler", path))

@@ -46,7 +46,6 @@ type fakeEngine struct {
 	view    flows.View
 	err     error
 	unsound error // of Refuse
-	down    error // of Ready
 	panics  any
 	origins []string
 }
@@ -94,8 +93,6 @@ func (e *fakeEngine) Refuse(ctx context.Context, _ flows.Caller, code string) er
 	}
 	return e.unsound
 }
-
-func (e *fakeEngine) Ready(context.Context) error { return e.down }
 
 func (e *fakeEngine) Origins() []string { return e.origins }
 

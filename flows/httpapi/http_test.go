@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -150,7 +151,18 @@ func TestAddressesComeFromTheConfiguration(t *testing.T) {
 
 func TestOperatorsPaths(t *testing.T) {
 	t.Parallel()
+	var down error
 	w := newWorld(t, func(c *httpapi.Config) {
+		c.Ready = map[string]httpapi.Check{
+			"store": func(context.Context) error { return down },
+			"audit": func(ctx context.Context) error {
+				if _, limited := ctx.Deadline(); !limited {
+					return errors.New("a check may take for ever")
+				}
+				return nil
+			},
+			"keys": func(context.Context) error { return down },
+		}
 		c.WellKnown = map[string]http.Handler{"/.well-known/jwks.json": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Cache-Control", "public, max-age=600")
 			_, _ = io.WriteString(w, "keys")
@@ -165,9 +177,11 @@ func TestOperatorsPaths(t *testing.T) {
 	if r := w.send(t, "GET", "/.well-known/jwks.json", ""); text(t, r) != "keys" || r.Header.Get("Cache-Control") != "public, max-age=600" {
 		t.Errorf("well-known: %v", r.Header)
 	}
-	w.engine.down = errors.New("postgres at 10.0.0.1: refused")
+	down = errors.New("postgres at 10.0.0.1: refused")
 	r := w.send(t, "GET", "/readyz", "")
-	if got := text(t, r); r.StatusCode != 503 || !strings.Contains(got, "dependency_unavailable") || strings.Contains(got, "10.0.0.1") {
+	got := text(t, r)
+	if r.StatusCode != 503 || !strings.Contains(got, `"code":"dependency_unavailable"`) ||
+		!strings.Contains(got, `"dependencies":["keys","store"]`) || strings.Contains(got, "10.0.0.1") {
 		t.Errorf("readyz: %d %s", r.StatusCode, got)
 	}
 	if !strings.Contains(w.log.String(), "10.0.0.1") {

@@ -2,30 +2,55 @@ package httpapi
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
 )
 
-// readyTimeout bounds how long a dependency may take to be called ready.
-const readyTimeout = 3 * time.Second
+// checkTimeout bounds how long a dependency may take to be called ready.
+const checkTimeout = 2 * time.Second
+
+type statusBody struct {
+	Status string `json:"status"`
+}
 
 // health says that the process answers.
 func (a *api) health(c *gin.Context) { a.write(c, http.StatusOK, mediaJSON, statusBody{Status: "ok"}) }
 
-// ready says whether flows can be served; what stands in the way goes to the
-// log, since its text may say where dependencies live.
+// ready says whether flows can be served, and the names of what stands in the
+// way. Why goes to the log, since it may say where dependencies live.
 func (a *api) ready(c *gin.Context) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), readyTimeout)
-	defer cancel()
-	if err := a.cfg.Engine.Ready(ctx); err != nil {
-		a.fail(c, unavailable(err))
+	down, err := a.check(c.Request.Context())
+	if err == nil {
+		a.write(c, http.StatusOK, mediaJSON, statusBody{Status: "ready"})
 		return
 	}
-	a.write(c, http.StatusOK, mediaJSON, statusBody{Status: "ready"})
+	f := unavailable(err)
+	e := entryOf(c)
+	e.code, e.err = f.code, f.err
+	p := f.document()
+	p.Dependencies = down
+	a.write(c, f.status, mediaProblem, p)
 }
 
-type statusBody struct {
-	Status string `json:"status"`
+// check asks every dependency, and names those that cannot be used.
+func (a *api) check(ctx context.Context) (down []string, err error) {
+	for _, name := range slices.Sorted(maps.Keys(a.cfg.Ready)) {
+		if failed := a.ask(ctx, a.cfg.Ready[name]); failed != nil {
+			down = append(down, name)
+			err = errors.Join(err, fmt.Errorf("%s: %w", name, failed))
+		}
+	}
+	return down, err
+}
+
+func (a *api) ask(ctx context.Context, check Check) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	return check(ctx)
 }

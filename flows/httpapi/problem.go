@@ -110,6 +110,7 @@ type problem struct {
 	Detail            string               `json:"detail,omitempty"`
 	RetryAfter        int64                `json:"retryAfter,omitempty"` // seconds
 	AttemptsRemaining *int                 `json:"attemptsRemaining,omitempty"`
+	Dependencies      []string             `json:"dependencies,omitempty"` // of /readyz: what cannot be used
 	Flow              *flows.FlowView      `json:"flow,omitempty"`
 	Handle            flows.Secret         `json:"handle,omitempty"`
 	NextStep          *flows.NextStep      `json:"nextStep,omitempty"`

@@ -264,12 +264,12 @@ func TestRefusalIsRecordedThoughTheClientIsGone(t *testing.T) {
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	_, err := httpapi.New(httpapi.Config{
-		BaseURL: "https://auth.bank.example/", MaxBody: -1, WellKnown: map[string]http.Handler{"/v1/flow": nil},
+		BaseURL: "https://auth.bank.example/", MaxBody: -1, Ready: map[string]httpapi.Check{"store": nil}, WellKnown: map[string]http.Handler{"/v1/flow": nil},
 	})
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, want := range []string{"no engine", "no DPoP", "no logger", "no clock", "no metrics", "limit", "origin", "/v1/flow"} {
+	for _, want := range []string{"no engine", "no DPoP", "no logger", "no clock", "no metrics", "limit", "origin", "/v1/flow", "store"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not reported in:\n%v", want, err)
 		}
