@@ -1,0 +1,85 @@
+package config
+
+import "time"
+
+// Config is the configuration of one node. Its field tags are its manual: yaml
+// is the key, default what an absent key means, doc what it does. Make one with
+// [Default], [Load] or [Parse].
+type Config struct {
+	Listen      string              `yaml:"listen" default:"127.0.0.1:8080" doc:"TCP address to serve on. Port 0 takes a free one."`
+	BaseURL     string              `yaml:"base_url" doc:"External origin that clients reach this server by; it is the issuer of tokens. Required unless listen is a loopback address; then it follows from listen."`
+	Definitions string              `yaml:"definitions" doc:"Folder of flow definitions. Without it the built-in examples are served."`
+	DataDir     string              `yaml:"data_dir" default:"stile-data" doc:"Folder for everything below that names no place of its own. It is made if absent, for its owner alone."`
+	Store       Store               `yaml:"store" doc:"Where runs, sessions, accounts and audit events are kept."`
+	Keys        Keys                `yaml:"keys" doc:"The secrets that everything else rests on."`
+	Tokens      Tokens              `yaml:"tokens" doc:"Tokens for target applications."`
+	Runs        Runs                `yaml:"runs" doc:"Runs of flows, and the sessions that they leave."`
+	Hashing     Hashing             `yaml:"hashing" doc:"Costs of argon2id for new passwords and PINs."`
+	Log         Log                 `yaml:"log" doc:"What the process tells its operator."`
+	Audit       Audit               `yaml:"audit" doc:"Where audit events go."`
+	Shutdown    Shutdown            `yaml:"shutdown" doc:"How the process ends."`
+	Providers   map[string]Provider `yaml:"providers" doc:"Replaces parts of providers of the definitions, by name."`
+}
+
+// Store says where data is kept.
+type Store struct {
+	Type       string `yaml:"type" default:"sqlite" enum:"sqlite,memory" doc:"sqlite keeps everything in one file; memory forgets everything at the end."`
+	Path       string `yaml:"path" doc:"The file of sqlite. Default: stile.db in data_dir."`
+	Durability string `yaml:"durability" default:"full" enum:"full,normal" doc:"full survives a power failure; normal survives a crash of the process and may lose the last moments with the machine."`
+}
+
+// Keys says where the keys are.
+type Keys struct {
+	Master  Secret `yaml:"master" doc:"32 random bytes in base64url, from which the keys of everything at rest are derived. Default: the file master.key in data_dir, made at the first start."`
+	Signing string `yaml:"signing" doc:"File of the keys that sign tokens (PKCS#8 PEM, the active one first). Default: signing.pem in data_dir, made at the first start."`
+}
+
+// Tokens bounds the lifetime of tokens.
+type Tokens struct {
+	TTL    time.Duration `yaml:"ttl" default:"5m" doc:"Lifetime of tokens whose target names none."`
+	MaxTTL time.Duration `yaml:"max_ttl" default:"1h" doc:"Longest lifetime that a target may name."`
+}
+
+// Runs bounds the lifetime of runs and sessions.
+type Runs struct {
+	TTL        time.Duration `yaml:"ttl" default:"10m" doc:"How long a run may take."`
+	SessionTTL time.Duration `yaml:"session_ttl" default:"12h" doc:"How long a session lasts."`
+}
+
+// Hashing is the costs of argon2id (RFC 9106).
+type Hashing struct {
+	Memory     int `yaml:"memory" default:"19456" min:"8" max:"131072" doc:"KiB per hash."`
+	Time       int `yaml:"time" default:"2" min:"1" max:"10" doc:"Passes."`
+	Threads    int `yaml:"threads" default:"1" min:"1" max:"8" doc:"Lanes."`
+	Concurrent int `yaml:"concurrent" default:"4" min:"1" max:"1024" doc:"Hashes computed at once; more wait, then are told to come again."`
+}
+
+// Log says what is logged. No secret ever is.
+type Log struct {
+	Level  string `yaml:"level" default:"info" enum:"debug,info,warn,error" doc:"The least important messages that are written."`
+	Format string `yaml:"format" default:"json" enum:"json,console" doc:"json for machines, console for people. The log goes to standard error."`
+}
+
+// Audit says where audit events go. Wherever it is, an answer is withheld if its events cannot be recorded.
+type Audit struct {
+	To   string `yaml:"to" default:"store" enum:"store,stdout,file" doc:"store keeps them beside the data; stdout and file write one JSON object a line."`
+	Path string `yaml:"path" doc:"The file of file. Default: audit.jsonl in data_dir."`
+}
+
+// Shutdown says how a node ends.
+type Shutdown struct {
+	Delay   time.Duration `yaml:"delay" default:"0s" doc:"How long to go on serving after /readyz has begun to say no, so that balancers notice."`
+	Timeout time.Duration `yaml:"timeout" default:"15s" doc:"How long requests under way may take to finish."`
+}
+
+// Provider replaces parts of a provider of the definitions.
+type Provider struct {
+	Issuer       string `yaml:"issuer" doc:"Its issuer URL instead of the definitions'."`
+	ClientSecret Secret `yaml:"client_secret" doc:"Where its client secret is, instead of where the definitions say."`
+}
+
+// Secret names the place of a secret: one of the two, or neither.
+type Secret struct {
+	Env  string `yaml:"env" doc:"Name of the environment variable that holds it."`
+	File string `yaml:"file" doc:"File that holds it; white space at its end is not part of it."`
+}

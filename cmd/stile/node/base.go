@@ -1,0 +1,166 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/stile-auth/stile/cmd/stile/config"
+	"github.com/stile-auth/stile/cmd/stile/users"
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/account"
+	"github.com/stile-auth/stile/flows/audit"
+	"github.com/stile-auth/stile/flows/seal"
+	"github.com/stile-auth/stile/flows/store/memory"
+	"github.com/stile-auth/stile/flows/store/sqlite"
+)
+
+// Store is what every driver offers the engine.
+type Store interface {
+	flows.Store
+	flows.Definitions
+	flows.Sessions
+	flows.Throttle
+	flows.Marks
+	flows.Recorder
+}
+
+// Base is what lasts, with the keys to it: what serving needs and what
+// administering without serving needs.
+type Base struct {
+	Store    Store
+	Accounts Accounts
+	Recorder flows.Recorder
+	Sealer   *seal.Sealer
+	Hasher   *account.Hasher
+	Made     []string // files that did not exist before
+
+	decoy  []byte
+	ping   func(context.Context) error
+	closes []func() error
+}
+
+// OpenBase opens the store and the audit trail of a configuration, and makes
+// the data folder, the master key and the store if they are not there yet.
+// stdout is where audit events go if they are to go there.
+func OpenBase(ctx context.Context, cfg config.Config, stdout io.Writer) (*Base, error) {
+	b := &Base{}
+	if err := b.open(ctx, cfg, stdout); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+func (b *Base) open(ctx context.Context, cfg config.Config, stdout io.Writer) error {
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("node: data folder: %w", err)
+	}
+	master, made, err := masterKey(cfg)
+	if err != nil {
+		return err
+	}
+	if made != "" {
+		b.Made = append(b.Made, made)
+	}
+	keys, err := derive(master)
+	if err != nil {
+		return err
+	}
+	b.Sealer, b.decoy = keys.sealer, keys.decoy
+	b.Hasher, err = account.NewHasher(account.HasherConfig{
+		Params: account.Params{
+			Memory: uint32(cfg.Hashing.Memory), Time: uint32(cfg.Hashing.Time), Threads: uint8(cfg.Hashing.Threads),
+		},
+		Pepper: keys.pepper, MaxConcurrent: cfg.Hashing.Concurrent,
+	})
+	if err != nil {
+		return err
+	}
+	if err := b.openStore(ctx, cfg.Store); err != nil {
+		return err
+	}
+	return b.openAudit(cfg.Audit, stdout)
+}
+
+func (b *Base) openStore(ctx context.Context, cfg config.Store) error {
+	if cfg.Type == "memory" {
+		s := memory.New()
+		b.Store, b.Accounts, b.ping = s, s.Accounts(), s.Ping
+		return nil
+	}
+	if _, err := os.Stat(cfg.Path); errors.Is(err, os.ErrNotExist) {
+		b.Made = append(b.Made, cfg.Path)
+	}
+	s, err := sqlite.Open(ctx, sqlite.Config{Path: cfg.Path, Durability: cfg.Durability})
+	if err != nil {
+		return err
+	}
+	b.Store, b.Accounts, b.ping = s, s.Accounts(), s.Ping
+	b.closes = append(b.closes, s.Close)
+	return nil
+}
+
+func (b *Base) openAudit(cfg config.Audit, stdout io.Writer) error {
+	switch cfg.To {
+	case "stdout":
+		b.Recorder = lines(zapcore.Lock(zapcore.AddSync(stdout)))
+	case "file":
+		f, err := os.OpenFile(cfg.Path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return fmt.Errorf("node: audit: %w", err)
+		}
+		b.closes = append(b.closes, f.Close)
+		b.Recorder = lines(zapcore.Lock(durable{f}))
+	default:
+		b.Recorder = b.Store
+	}
+	return nil
+}
+
+func lines(to zapcore.WriteSyncer) flows.Recorder {
+	enc := zapcore.NewJSONEncoder(zapcore.EncoderConfig{
+		TimeKey: "time", MessageKey: "type", NameKey: "logger",
+		EncodeTime: zapcore.RFC3339NanoTimeEncoder, EncodeName: zapcore.FullNameEncoder, LineEnding: "\n",
+	})
+	return audit.NewLog(zap.New(zapcore.NewCore(enc, to, zapcore.DebugLevel)))
+}
+
+// durable is a file whose lines are on the disk when Write returns: an event
+// counts as recorded then.
+type durable struct{ *os.File }
+
+// Write writes and syncs.
+func (d durable) Write(line []byte) (int, error) {
+	n, err := d.File.Write(line)
+	if err != nil {
+		return n, err
+	}
+	return n, d.Sync()
+}
+
+// Registrar adds accounts to this base. issuer is the name that authenticator
+// apps show.
+func (b *Base) Registrar(issuer string, now func() time.Time) (*users.Registrar, error) {
+	return users.New(users.Config{
+		Accounts: b.Accounts, Hasher: b.Hasher, Sealer: b.Sealer, Recorder: b.Recorder, Issuer: issuer, Now: now,
+	})
+}
+
+// Ping reports whether the store can be reached.
+func (b *Base) Ping(ctx context.Context) error { return b.ping(ctx) }
+
+// Close closes what was opened.
+func (b *Base) Close() error {
+	var errs []error
+	for i := len(b.closes) - 1; i >= 0; i-- {
+		errs = append(errs, b.closes[i]())
+	}
+	b.closes = nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,38 @@
+package node
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flowdefs/examples"
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/steps"
+)
+
+// Catalogue returns the step types as definitions are checked against them. It
+// has no store and no providers behind it: nothing can be run with it.
+func Catalogue() (flowdefs.Catalogue, error) {
+	return flows.NewRegistry(steps.Builtin(steps.Deps{})...)
+}
+
+// LoadDefinitions loads the definitions of a folder, or the built-in examples
+// if folder is empty. Mistakes in them come back together as
+// [flowdefs.Problems], whose files begin with the folder.
+func LoadDefinitions(folder string, cat flowdefs.Catalogue) (*flowdefs.Set, error) {
+	var fsys fs.FS = examples.FS
+	if folder != "" {
+		fsys = os.DirFS(folder)
+	}
+	set, err := flowdefs.Load(fsys, ".", cat)
+	var problems flowdefs.Problems
+	if errors.As(err, &problems) && folder != "" {
+		for i := range problems {
+			problems[i].Pos.File = filepath.Join(folder, problems[i].Pos.File)
+		}
+		return nil, problems
+	}
+	return set, err
+}

@@ -1,0 +1,220 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+
+	"github.com/stile-auth/stile/cmd/stile/config"
+	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/assurance"
+	"github.com/stile-auth/stile/flows/dpop"
+	"github.com/stile-auth/stile/flows/httpapi"
+	"github.com/stile-auth/stile/propagation"
+)
+
+// Options is what a node gets from its surroundings and not from its configuration.
+type Options struct {
+	Logger            *zap.Logger       // required
+	Now               func() time.Time  // required
+	Listener          net.Listener      // serves on this one instead of the configuration's address
+	ProviderTransport http.RoundTripper // carries the requests to providers; default: a transport with timeouts
+	Stdout            io.Writer         // for audit events that go to stdout; default os.Stdout
+}
+
+// Node is a running server. Its methods are safe for concurrent use.
+type Node struct {
+	Base *Base
+
+	cfg      config.Config
+	opts     Options
+	url      string
+	listener net.Listener
+	missing  []string // providers without a secret
+	set      *flowdefs.Set
+	engine   *flows.Engine
+	server   *http.Server
+	stopping atomic.Bool
+	failed   chan error
+	stop     context.CancelFunc // of the sweeper
+	done     sync.WaitGroup
+}
+
+// Start opens everything and serves until Shutdown. Mistakes of the definitions
+// are returned all together as [flowdefs.Problems]. ctx bounds the start only.
+func Start(ctx context.Context, cfg config.Config, opts Options) (*Node, error) {
+	if opts.Logger == nil || opts.Now == nil {
+		return nil, errors.New("node: Logger and Now are required")
+	}
+	if opts.Stdout == nil {
+		opts.Stdout = os.Stdout
+	}
+	n := &Node{cfg: cfg, opts: opts, failed: make(chan error, 1)}
+	if err := n.start(ctx); err != nil {
+		return nil, errors.Join(err, n.release())
+	}
+	return n, nil
+}
+
+func (n *Node) start(ctx context.Context) error {
+	cat, err := Catalogue()
+	if err != nil {
+		return err
+	}
+	if n.set, err = LoadDefinitions(n.cfg.Definitions, cat); err != nil {
+		return err // before anything is made or opened
+	}
+	if err := n.listen(ctx); err != nil {
+		return err
+	}
+	if n.Base, err = OpenBase(ctx, n.cfg, n.opts.Stdout); err != nil {
+		return err
+	}
+	handler, err := n.handler()
+	if err != nil {
+		return err
+	}
+	if n.server, err = httpapi.NewServer("", handler, n.opts.Logger); err != nil {
+		return err
+	}
+	n.serve()
+	return nil
+}
+
+// listen takes the address before anything else is done: a second node on one
+// machine should find that out first.
+func (n *Node) listen(ctx context.Context) (err error) {
+	if n.listener = n.opts.Listener; n.listener == nil {
+		var lc net.ListenConfig
+		if n.listener, err = lc.Listen(ctx, "tcp", n.cfg.Listen); err != nil {
+			return fmt.Errorf("node: %w", err)
+		}
+	}
+	if n.url = n.cfg.BaseURL; n.url == "" {
+		n.url = "http://" + n.listener.Addr().String()
+	}
+	return nil
+}
+
+func (n *Node) handler() (http.Handler, error) {
+	keys, err := n.signingKeys()
+	if err != nil {
+		return nil, err
+	}
+	registry, err := n.registry()
+	if err != nil {
+		return nil, err
+	}
+	bearer, err := propagation.NewBearerJWT(propagation.BearerConfig{
+		Issuer: n.url, Keys: keys, DefaultTTL: n.cfg.Tokens.TTL, MaxTTL: n.cfg.Tokens.MaxTTL,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if n.engine, err = n.newEngine(registry, bearer); err != nil {
+		return nil, err
+	}
+	return n.api(keys)
+}
+
+func (n *Node) signingKeys() (*propagation.KeySet, error) {
+	if _, err := os.Stat(n.cfg.Keys.Signing); errors.Is(err, os.ErrNotExist) {
+		n.Base.Made = append(n.Base.Made, n.cfg.Keys.Signing)
+	}
+	return propagation.LoadOrCreateKeys(n.cfg.Keys.Signing)
+}
+
+func (n *Node) newEngine(registry *flows.Registry, bearer flows.Propagator) (*flows.Engine, error) {
+	b := n.Base
+	return flows.NewEngine(flows.EngineConfig{
+		Definitions: n.set, Registry: registry,
+		Store: b.Store, Texts: b.Store, Sessions: b.Store, Throttle: b.Store, Marks: b.Store,
+		Accounts: accountsOf(b), Recorder: b.Recorder, Sealer: b.Sealer,
+		Propagators: map[string]flows.Propagator{"bearer_jwt": bearer},
+		Logger:      n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,
+		RunTTL: n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
+	})
+}
+
+func (n *Node) api(keys *propagation.KeySet) (http.Handler, error) {
+	algorithms := []string{"ES256", "EdDSA", "PS256"}
+	proofs, err := dpop.New(dpop.Config{Algorithms: algorithms, Now: n.opts.Now, Taken: n.takeProof})
+	if err != nil {
+		return nil, err
+	}
+	documents, err := propagation.Documents(propagation.DocumentsConfig{
+		Issuer: n.url, Keys: keys, ACRValues: assurance.Levels(), DPoPAlgorithms: algorithms,
+	})
+	if err != nil {
+		return nil, err
+	}
+	metrics := prometheus.NewRegistry()
+	for _, c := range []prometheus.Collector{
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
+	} {
+		if err := metrics.Register(c); err != nil {
+			return nil, fmt.Errorf("node: metrics: %w", err)
+		}
+	}
+	return httpapi.New(httpapi.Config{
+		Engine: &gate{Engine: n.engine, node: n}, DPoP: proofs, BaseURL: n.url,
+		Logger: n.opts.Logger.Named("http"), Now: n.opts.Now, Metrics: metrics, WellKnown: documents,
+	})
+}
+
+// takeProof puts the engine's answer into the verifier's words.
+func (n *Node) takeProof(ctx context.Context, thumbprint, jti string, expires time.Time) error {
+	err := n.engine.TakeProof(ctx, thumbprint, jti, expires)
+	if errors.Is(err, flows.ErrTaken) {
+		return dpop.ErrReplayed
+	}
+	return err
+}
+
+// URL is the external base URL, without a closing slash; also the issuer of tokens.
+func (n *Node) URL() string { return n.url }
+
+// Addr is the address that the node serves on.
+func (n *Node) Addr() net.Addr { return n.listener.Addr() }
+
+// Definitions is what the node serves.
+func (n *Node) Definitions() *flowdefs.Set { return n.set }
+
+// MissingSecrets names the providers whose secret is not set, sorted. Steps that
+// use them answer 503.
+func (n *Node) MissingSecrets() []string { return n.missing }
+
+// Failed yields the error that ended serving, if something but Shutdown did.
+func (n *Node) Failed() <-chan error { return n.failed }
+
+// gate is the engine as the API sees it, with this node's own readiness.
+type gate struct {
+	*flows.Engine
+	node *Node
+}
+
+// Ready fails from the moment at which the node begins to stop, and while the
+// store cannot be reached.
+func (g *gate) Ready(ctx context.Context) error { return g.node.Ready(ctx) }
+
+var errStopping = errors.New("node: stopping")
+
+// Ready reports whether the node can serve flows: it is not about to stop, and its store answers.
+func (n *Node) Ready(ctx context.Context) error {
+	if n.stopping.Load() {
+		return errStopping
+	}
+	return n.Base.Ping(ctx)
+}

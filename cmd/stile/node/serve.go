@@ -1,0 +1,97 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// How the sweeper removes what has expired: often enough that little piles up,
+// in steps small enough that no request waits for one.
+const (
+	sweepEvery = time.Minute
+	sweepRows  = 200
+	sweepSteps = 50
+	sweepPause = 20 * time.Millisecond
+)
+
+// serve starts the server and the sweeper.
+func (n *Node) serve() {
+	ctx, stop := context.WithCancel(context.Background()) // ends with the node, not with the start
+	n.stop = stop
+	n.done.Go(func() { n.sweep(ctx) })
+	n.done.Go(func() {
+		if err := n.server.Serve(n.listener); !errors.Is(err, http.ErrServerClosed) {
+			n.failed <- err
+		}
+	})
+}
+
+func (n *Node) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			n.sweepOnce(ctx)
+		}
+	}
+}
+
+func (n *Node) sweepOnce(ctx context.Context) {
+	for range sweepSteps {
+		if err := n.engine.Sweep(ctx, sweepRows); err != nil {
+			if ctx.Err() == nil {
+				n.opts.Logger.Warn("sweep", zap.Error(err))
+			}
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(sweepPause):
+		}
+	}
+}
+
+// Shutdown stops the node: it says that it is not ready, goes on serving for
+// the configured delay, lets requests under way finish, and closes the stores.
+// What is not finished after the configured time, or when ctx is done, is cut.
+// A second call does nothing.
+func (n *Node) Shutdown(ctx context.Context) error {
+	if n.stopping.Swap(true) {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(n.cfg.Shutdown.Delay):
+	}
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.Shutdown.Timeout)
+	defer cancel()
+	err := n.server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, n.server.Close())
+	}
+	return errors.Join(err, n.release())
+}
+
+// release frees whatever is held, also after half a start.
+func (n *Node) release() error {
+	var errs []error
+	if n.stop != nil {
+		n.stop()
+	}
+	if n.listener != nil && n.server == nil {
+		errs = append(errs, n.listener.Close())
+	}
+	n.done.Wait()
+	if n.Base != nil {
+		errs = append(errs, n.Base.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,177 @@
+// Package users makes accounts by an administrator's word: a login with its
+// authenticators, links to identities at remote providers, and the level at
+// which all of that is bound.
+//
+// That level is a statement of whoever adds the account, about how sure they
+// are of whom they hand the authenticators to. It caps what these
+// authenticators can ever prove, is the lowest unless stated, and is audited.
+package users
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/account"
+	"github.com/stile-auth/stile/flows/assurance"
+)
+
+// EventAccountAdded is the type of the audit event of an added account; its
+// acr is the level at binding.
+const EventAccountAdded = "account_added"
+
+// Creator stores new accounts; the stores' repositories of accounts do.
+type Creator interface {
+	// CreateAccount stores all of it or nothing; [account.ErrExists].
+	CreateAccount(ctx context.Context, a account.Account, auths []account.Authenticator, links []account.Link) error
+}
+
+// Config is what a [Registrar] needs. All fields are required.
+type Config struct {
+	Accounts Creator
+	Hasher   *account.Hasher
+	Sealer   account.Sealer // of TOTP seeds
+	Recorder flows.Recorder
+	Issuer   string // the name that authenticator apps show
+	Now      func() time.Time
+}
+
+// Registrar adds accounts. Safe for concurrent use.
+type Registrar struct{ cfg Config }
+
+// New checks the configuration.
+func New(cfg Config) (*Registrar, error) {
+	if cfg.Accounts == nil || cfg.Hasher == nil || cfg.Sealer == nil || cfg.Recorder == nil || cfg.Issuer == "" || cfg.Now == nil {
+		return nil, errors.New("users: all fields of Config are required")
+	}
+	return &Registrar{cfg}, nil
+}
+
+// Person is who is added. Only Login is required.
+type Person struct {
+	Login      string
+	Password   string // "": none
+	PIN        string // "": none
+	TOTP       bool   // make a seed for one-time codes
+	Links      []Link
+	Attributes map[string]string
+	Binding    assurance.Level // None: the lowest, aal1
+}
+
+// Link is an identity at a remote provider.
+type Link struct{ Issuer, Subject string }
+
+// Added is what became of a person. Seed and URI are secrets: they are shown
+// once, to the person.
+type Added struct {
+	Subject string
+	Login   string // canonical
+	Binding assurance.Level
+	Seed    []byte // of one-time codes (RFC 6238: SHA-1, 6 digits, 30 s); nil: none
+	URI     string // the seed as an otpauth URI
+}
+
+// Add adds an account, all of it or nothing. [account.ErrExists] if the login or a
+// link is taken; [account.ErrUnfit] for a password or PIN that may not be set;
+// [account.ErrLogin]. Without an audit event there is no account.
+func (r *Registrar) Add(ctx context.Context, p Person) (Added, error) {
+	login, err := account.Canonical(p.Login)
+	if err != nil {
+		return Added{}, err
+	}
+	if p.Binding == assurance.None {
+		p.Binding = assurance.AAL1
+	}
+	now := r.cfg.Now().UTC()
+	out := Added{Subject: rand.Text(), Login: login, Binding: p.Binding}
+	a := account.Account{
+		Subject: out.Subject, Status: account.Active, Logins: []string{login},
+		Attributes: maps.Clone(p.Attributes), Created: now,
+	}
+	auths, err := r.authenticators(ctx, p, &out, now)
+	if err != nil {
+		return Added{}, err
+	}
+	var links []account.Link
+	for _, l := range p.Links {
+		links = append(links, account.Link{Issuer: l.Issuer, External: l.Subject, Subject: out.Subject, Created: now})
+	}
+	if err := account.CheckNew(a, auths, links); err != nil {
+		return Added{}, err
+	}
+	// Before the account: an event too many is better than an account that nobody heard of.
+	event := flows.Event{ID: rand.Text(), Time: now, Type: EventAccountAdded, Subject: out.Subject, ACR: p.Binding.String()}
+	if err := r.cfg.Recorder.Record(ctx, event); err != nil {
+		return Added{}, fmt.Errorf("users: audit: %w", err)
+	}
+	if err := r.cfg.Accounts.CreateAccount(ctx, a, auths, links); err != nil {
+		return Added{}, err
+	}
+	return out, nil
+}
+
+func (r *Registrar) authenticators(ctx context.Context, p Person, out *Added, now time.Time) ([]account.Authenticator, error) {
+	var all []account.Authenticator
+	add := func(id, typ string, data any) error {
+		text, err := json.Marshal(data)
+		all = append(all, account.Authenticator{
+			ID: id, Subject: out.Subject, Type: typ, Status: account.Active,
+			Binding: p.Binding.String(), Data: text, Created: now,
+		})
+		return err
+	}
+	if p.Password != "" {
+		hash, err := r.hash(ctx, p.Password, account.CheckPassword)
+		if err = errors.Join(err, add(newID(), account.TypePassword, account.PasswordData{Hash: hash})); err != nil {
+			return nil, err
+		}
+	}
+	if p.PIN != "" {
+		hash, err := r.hash(ctx, p.PIN, account.CheckPIN)
+		if err = errors.Join(err, add(newID(), account.TypePIN, account.PINData{Hash: hash, Digits: len(p.PIN)})); err != nil {
+			return nil, err
+		}
+	}
+	if p.TOTP {
+		id := newID()
+		data, err := r.seed(id, out)
+		if err = errors.Join(err, add(id, account.TypeTOTP, data)); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (r *Registrar) hash(ctx context.Context, secret string, check func(string) error) (string, error) {
+	if err := check(secret); err != nil {
+		return "", err
+	}
+	return r.cfg.Hasher.Hash(ctx, secret)
+}
+
+func (r *Registrar) seed(id string, out *Added) (account.TOTPData, error) {
+	seed, err := account.NewSeed(rand.Reader)
+	if err != nil {
+		return account.TOTPData{}, err
+	}
+	sealed, err := account.SealSeed(r.cfg.Sealer, out.Subject, id, seed)
+	if err != nil {
+		return account.TOTPData{}, err
+	}
+	data := account.TOTPData{Seed: sealed, Algorithm: "SHA1", Digits: 6, Period: 30}
+	out.Seed = seed
+	out.URI, err = data.URI(seed, r.cfg.Issuer, out.Login)
+	return data, err
+}
+
+func newID() string {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // never fails
+	return base64.RawURLEncoding.EncodeToString(id)
+}
