@@ -4,7 +4,7 @@ import "time"
 
 // Policy says which evidence still counts.
 type Policy struct {
-	MaxAge time.Duration // evidence older than this does not count; 0: no limit
+	NotBefore time.Time // what was proved earlier does not count; zero: no limit
 }
 
 // Result is what a set of evidence amounts to at one instant.
@@ -32,7 +32,7 @@ func Assess(evidence []Evidence, now time.Time, p Policy) Result {
 
 // Fresh keeps what counts at the instant now: proved (a record without a time
 // proves nothing), not in the future, not expired (it is at exactly Expires)
-// and at most MaxAge old.
+// and not before the policy's NotBefore.
 func Fresh(evidence []Evidence, now time.Time, p Policy) []Evidence {
 	var live []Evidence
 	for _, e := range evidence {
@@ -40,7 +40,7 @@ func Fresh(evidence []Evidence, now time.Time, p Policy) []Evidence {
 		case e.At.IsZero():
 		case e.At.After(now):
 		case !e.Expires.IsZero() && !now.Before(e.Expires):
-		case p.MaxAge != 0 && now.Sub(e.At) > p.MaxAge:
+		case e.At.Before(p.NotBefore):
 		default:
 			live = append(live, e)
 		}

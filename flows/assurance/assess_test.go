@@ -206,6 +206,12 @@ func TestAssess(t *testing.T) {
 			[]string{"swk", "user"},
 		},
 		{
+			"attestation alone says nothing of hardware",
+			list(with(deviceKey(), func(e *assurance.Evidence) { e.Attested = true })),
+			assurance.AAL1,
+			[]string{"pop", "user"},
+		},
+		{
 			"hwk and swk need attestation",
 			list(with(deviceKey(), func(e *assurance.Evidence) { e.HardwareBound = true }),
 				with(deviceKey(), func(e *assurance.Evidence) { e.SoftwareBound = true })),
@@ -275,10 +281,10 @@ func TestAssessFreshness(t *testing.T) {
 		{"no time", func(e *assurance.Evidence) { e.At = time.Time{} }, assurance.Policy{}, false},
 		{"just before expiry", func(e *assurance.Evidence) { e.Expires = now.Add(1) }, assurance.Policy{}, true},
 		{"at expiry", func(e *assurance.Evidence) { e.Expires = now }, assurance.Policy{}, false},
-		{"at max age", func(*assurance.Evidence) {}, assurance.Policy{MaxAge: time.Minute}, true},
-		{"past max age", func(e *assurance.Evidence) { e.At = e.At.Add(-1) }, assurance.Policy{MaxAge: time.Minute}, false},
-		{"negative max age", func(e *assurance.Evidence) { e.At = now }, assurance.Policy{MaxAge: -1}, false},
-		{"no max age", func(e *assurance.Evidence) { e.At = now.AddDate(-500, 0, 0) }, assurance.Policy{}, true},
+		{"at the limit", func(e *assurance.Evidence) { e.At = now.Add(-time.Minute) }, assurance.Policy{NotBefore: now.Add(-time.Minute)}, true},
+		{"before the limit", func(e *assurance.Evidence) { e.At = now.Add(-time.Minute - 1) }, assurance.Policy{NotBefore: now.Add(-time.Minute)}, false},
+		{"limit in the future", func(e *assurance.Evidence) { e.At = now }, assurance.Policy{NotBefore: now.Add(1)}, false},
+		{"no limit", func(e *assurance.Evidence) { e.At = now.AddDate(-500, 0, 0) }, assurance.Policy{}, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -160,7 +160,7 @@ func TestAssessAgeNeverRaises(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		es := draw(t, 6)
-		p := assurance.Policy{MaxAge: time.Duration(rapid.IntRange(0, 60).Draw(t, "max age")) * time.Minute}
+		p := assurance.Policy{NotBefore: now.Add(-time.Duration(rapid.IntRange(0, 60).Draw(t, "limit")) * time.Minute)}
 		later := now.Add(time.Duration(rapid.IntRange(0, 120).Draw(t, "later")) * time.Minute)
 		if before, after := assurance.Assess(es, now, p).Level, assurance.Assess(es, later, p).Level; after > before {
 			t.Fatalf("level rose from %v to %v", before, after)

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -346,6 +347,44 @@ func TestVerifyAge(t *testing.T) {
 		if good != (err == nil) {
 			t.Errorf("iat %v seconds from now: err = %v", iat, err)
 		}
+	}
+}
+
+// Without a time there is no age, however long proofs are taken.
+func TestVerifyNeedsATime(t *testing.T) {
+	t.Parallel()
+	for name, iat := range map[string]any{"null": nil, "text": "1772000000", "list": []int{1}, "negative": -1, "beyond all time": 1e300} {
+		c := es256(t)
+		c.claims["iat"] = iat
+		v := verifier(t, func(cfg *dpop.Config) { cfg.MaxAge = 200 * 365 * 24 * time.Hour })
+		_, err := v.Verify(t.Context(), []string{c.proof(t)}, method, target, "")
+		if !errors.Is(err, dpop.ErrProof) || !strings.Contains(err.Error(), "iat is missing") {
+			t.Errorf("%s: err = %v, want a refusal of iat", name, err)
+		}
+	}
+}
+
+// RFC 8725 §3.1: a signature of the right length by a key of another curve.
+func TestVerifyHoldsKeyToTheAlgorithm(t *testing.T) {
+	t.Parallel()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newClient(t, jwt.SigningMethodES256, key)
+	c.header["alg"] = "ES384"
+	proof := c.proof(t)
+	signed := proof[:strings.LastIndexByte(proof, '.')]
+	digest := sha512.Sum384([]byte(signed))
+	r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature := append(r.FillBytes(make([]byte, 48)), s.FillBytes(make([]byte, 48))...)
+	v := verifier(t, func(cfg *dpop.Config) { cfg.Algorithms = []string{"ES256", "ES384"} })
+	got, err := v.Verify(t.Context(), []string{signed + "." + encode(string(signature))}, method, target, "")
+	if !errors.Is(err, dpop.ErrProof) {
+		t.Errorf("Verify = %q, %v; want ErrProof", got, err)
 	}
 }
 
