@@ -26,6 +26,16 @@ func possibility(env *cel.Env, checked *cel.Ast) (cel.Program, error) {
 // account could make it true. It is asked before the first proof, when nobody
 // may learn what an account has. Every failure is an [ErrCondition].
 func (c *Condition) Possible(ctx context.Context, env *Env) (bool, error) {
+	return c.withoutAccount(ctx, env, true)
+}
+
+// Certain is the other side of [Condition.Possible]: true only if it is true
+// whatever the account.
+func (c *Condition) Certain(ctx context.Context, env *Env) (bool, error) {
+	return c.withoutAccount(ctx, env, false)
+}
+
+func (c *Condition) withoutAccount(ctx context.Context, env *Env, unknown bool) (bool, error) {
 	if c.possible == nil {
 		return c.Bool(ctx, env)
 	}
@@ -35,7 +45,7 @@ func (c *Condition) Possible(ctx context.Context, env *Env) (bool, error) {
 	}
 	value, _, err := c.possible.ContextEval(ctx, vars)
 	if types.IsUnknown(value) {
-		return true, nil
+		return unknown, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("%w: %s: %w", ErrCondition, c.Pos, err)

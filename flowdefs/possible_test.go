@@ -30,6 +30,9 @@ func TestPossibleDoesNotLookAtTheAccount(t *testing.T) {
 			if err != nil || got != want {
 				t.Errorf("%s: got %v, %v; want %v whatever the account", expr, got, err, want)
 			}
+			if certain, err := c.Certain(t.Context(), env); err != nil || certain {
+				t.Errorf("%s: certain %v, %v", expr, certain, err)
+			}
 		}
 	}
 }

@@ -129,9 +129,15 @@ func (m *machine) arrive(i int) move {
 	return move{kind: moveComplete}
 }
 
-// guard holds a require: false or an error fails the run.
+// guard holds a require: false or an error fails the run. Before the first
+// proof only what is true for every account holds: nobody may learn from a
+// guard what accounts exist and what they have.
 func (m *machine) guard(n *node) (move, bool) {
-	ok, err := n.def.Require.Bool(m.ctx, m.env())
+	holds := n.def.Require.Bool
+	if m.s.Subject == "" {
+		holds = n.def.Require.Certain
+	}
+	ok, err := holds(m.ctx, m.env())
 	if err != nil {
 		m.note(Event{Type: EventConditionFailed, Reason: "require"})
 	}

@@ -277,10 +277,7 @@ func (x *exchange) restart(ctx context.Context) error {
 	}
 	q := StartRequest{
 		ClientID: r.Client, Flow: r.Flow, Target: r.Target, ACRValues: r.ACRValues,
-		LoginHint: "", Locale: r.Locale, Capabilities: r.Draws,
-	}
-	if r.MaxAge != noMaxAge {
-		q.MaxAge = &r.MaxAge
+		MaxAge: r.MaxAge, Locale: r.Locale, Capabilities: r.Draws,
 	}
 	next := x.e.newRun(Caller{Key: r.Key}, q, p)
 	next.State.Session = r.State.Session

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/assurance"
@@ -40,14 +39,11 @@ const maxMoves = 10_000
 func (x *exchange) look(ctx context.Context) error {
 	r := x.r
 	x.w = &world{
-		now: x.e.cfg.Now().UTC(), key: r.Key, keyed: x.client.DPoPRequired, flow: r.Flow, target: r.Target,
+		now: r.State.atLeast(x.e.cfg.Now().UTC()), key: r.Key, keyed: x.client.DPoPRequired, flow: r.Flow, target: r.Target,
 		started: r.Started, request: map[string]string{"locale": r.Locale}, drawable: r.Draws,
 	}
-	if t := x.e.cfg.Definitions.Targets[r.Target]; t != nil {
-		x.w.maxAge = t.Requires.MaxAge
-	}
-	if r.MaxAge != noMaxAge && (x.w.maxAge == 0 || r.MaxAge < x.w.maxAge) {
-		x.w.maxAge = max(r.MaxAge, time.Nanosecond) // zero: authenticate now
+	if r.MaxAge != nil {
+		x.w.notBefore = r.Started.Add(-*r.MaxAge)
 	}
 	return x.lookUp(ctx, firstOf(r.State.Subject, r.State.Claimed))
 }

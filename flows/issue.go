@@ -79,7 +79,7 @@ func (x *exchange) gate(res assurance.Result) (*flowdefs.Target, string) {
 	if t == nil || !slices.Contains(x.client.Targets, x.r.Target) {
 		return nil, CodeNotAllowed
 	}
-	if res.Level < t.Requires.ACR {
+	if res.Level < x.r.Requires {
 		return nil, CodeUnmet
 	}
 	return t, ""

@@ -15,8 +15,8 @@ type StartRequest struct {
 	ClientID     string
 	Flow         string
 	Target       string
-	ACRValues    []string // necessary: the run fails if none is met (RFC 9470 §5)
-	MaxAge       *time.Duration
+	ACRValues    []string       // necessary: the run fails if none is met (RFC 9470 §5)
+	MaxAge       *time.Duration // what the session proved longer ago does not count; 0: authenticate now
 	LoginHint    string
 	Locale       string
 	Capabilities []string // step codes that the client can draw; empty: all
@@ -112,12 +112,18 @@ func (e *Engine) newRun(c Caller, q StartRequest, p *program) *run {
 	now := e.cfg.Now().UTC()
 	r := &run{
 		ID: newID(), Flow: p.flow.Name, Definition: p.flow.Hash, Client: q.ClientID, Target: q.Target,
-		Key: c.Key, Locale: q.Locale, Draws: q.Capabilities, ACRValues: q.ACRValues, MaxAge: noMaxAge,
+		Key: c.Key, Locale: q.Locale, Draws: q.Capabilities, ACRValues: q.ACRValues,
 		Started: now, Expires: now.Add(ttl),
 		State: State{Status: InProgress},
 	}
-	if q.MaxAge != nil {
-		r.MaxAge = *q.MaxAge
+	if t := e.cfg.Definitions.Targets[q.Target]; t != nil {
+		r.Requires = t.Requires.ACR
+		if age := t.Requires.MaxAge; age > 0 {
+			r.MaxAge = &age
+		}
+	}
+	if q.MaxAge != nil && (r.MaxAge == nil || *q.MaxAge < *r.MaxAge) {
+		r.MaxAge = q.MaxAge
 	}
 	return r
 }

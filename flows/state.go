@@ -68,6 +68,25 @@ func (s *State) step(id string, change func(*StepState)) {
 	s.Steps[id] = st
 }
 
+// clockSkew is how much the clocks of nodes may differ without harm.
+const clockSkew = 5 * time.Second
+
+// atLeast is now, or the time of the newest evidence if another node's clock was
+// a little ahead when it was recorded: time never runs backwards within a run.
+func (s *State) atLeast(now time.Time) time.Time {
+	latest := now
+	all := s.Evidence
+	if s.Session != nil {
+		all = append(slices.Clone(all), s.Session.Evidence...)
+	}
+	for _, e := range all {
+		if e.At.After(latest) && e.At.Sub(now) <= clockSkew {
+			latest = e.At
+		}
+	}
+	return latest
+}
+
 // leave forgets what belongs to the prompt that waited.
 func (s *State) leave() {
 	s.At, s.Data, s.Offers, s.Other, s.Memory = "", nil, nil, false, nil

@@ -14,24 +14,24 @@ const enrolFresh = 15 * time.Minute
 // world is everything that advance may know beside the run: facts that were
 // looked up before, for one request.
 type world struct {
-	now      time.Time
-	account  Account // of the subject or, before the first proof, of the claimed one; zero if unknown
-	bound    bool    // the run's key belongs to a bound device of that account
-	key      string
-	keyed    bool // the client must use keys: a session without one skips nothing
-	flow     string
-	target   string
-	started  time.Time
-	maxAge   time.Duration // goal: older evidence does not count; 0: no limit
-	request  map[string]string
-	drawable []string // step codes that the client can draw; empty: all
+	now       time.Time
+	account   Account // of the subject or, before the first proof, of the claimed one; zero if unknown
+	bound     bool    // the run's key belongs to a bound device of that account
+	key       string
+	keyed     bool // the client must use keys: a session without one skips nothing
+	flow      string
+	target    string
+	started   time.Time
+	notBefore time.Time // goal: what was proved earlier does not count; zero: no limit
+	request   map[string]string
+	drawable  []string // step codes that the client can draw; empty: all
 }
 
 func (w *world) draws(code string) bool {
 	return len(w.drawable) == 0 || slices.Contains(w.drawable, code)
 }
 
-func (w *world) policy() assurance.Policy { return assurance.Policy{MaxAge: w.maxAge} }
+func (w *world) policy() assurance.Policy { return assurance.Policy{NotBefore: w.notBefore} }
 
 func (w *world) assess(ev []assurance.Evidence) assurance.Result {
 	return assurance.Assess(ev, w.now, w.policy())
@@ -68,11 +68,11 @@ func (w *world) reach(p *program, evidence []assurance.Evidence) assurance.Level
 
 // freshLevel is what was proved recently enough to bind an authenticator.
 func (m *machine) freshLevel() assurance.Level {
-	limit := enrolFresh
-	if m.w.maxAge > 0 && m.w.maxAge < limit {
-		limit = m.w.maxAge
+	limit := m.w.now.Add(-enrolFresh)
+	if m.w.notBefore.After(limit) {
+		limit = m.w.notBefore
 	}
-	return assurance.Assess(m.s.Evidence, m.w.now, assurance.Policy{MaxAge: limit}).Level
+	return assurance.Assess(m.s.Evidence, m.w.now, assurance.Policy{NotBefore: limit}).Level
 }
 
 // reuse lets fresh session evidence of the same step type and configuration,

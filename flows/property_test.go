@@ -1,0 +1,437 @@
+package flows_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/assurance"
+)
+
+// The invariants of the engine, held over random definitions and random
+// sequences of requests on every store. The failures of other products that
+// each would have stopped are named beside its check in world.check.
+func TestInvariants(t *testing.T) {
+	t.Parallel()
+	for name, open := range stores {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rapid.Check(t, func(rt *rapid.T) { play(t, rt, open) })
+		})
+	}
+}
+
+func play(t *testing.T, rt *rapid.T, open func(testing.TB) ports) {
+	first, next := generate(rt), generate(rt)
+	w := &model{rt: rt, k: newKitOn(t, first.text, open(t)), runs: map[string]*modelRun{}}
+	w.nodes = []node{{w.k.engine, first}}
+	rt.Repeat(map[string]func(*rapid.T){
+		"start":   w.start,
+		"answer":  w.answer,
+		"right":   w.right,
+		"pick":    w.pick,
+		"stale":   w.stale,
+		"thief":   w.thief,
+		"around":  w.around,
+		"time":    func(rt *rapid.T) { w.k.clock.pass(time.Duration(rapid.IntRange(0, 200).Draw(rt, "s")) * time.Second) },
+		"status":  w.status,
+		"upgrade": func(*rapid.T) { w.upgrade(next) },
+		"":        func(*rapid.T) { w.check() },
+	})
+}
+
+// flowText is a random definition, and what the model must know of it.
+type flowText struct {
+	text      string
+	types     map[string]string // step id to type
+	mandatory []string          // ids of steps that every completing run must have done
+	requires  assurance.Level
+	maxAge    time.Duration
+}
+
+var conditions = []string{
+	`device.bound`, `'!device.bound'`, `account.has("code")`, `account.has("secret")`, `acr >= level.aal1`,
+	`acr >= level.aal2`, `account.attributes.nothing == "x"`, `account.attributes.branch == "Zurich"`, `'!account.has("code")'`,
+}
+
+func generate(rt *rapid.T) flowText {
+	g := &generator{rt: rt, f: flowText{types: map[string]string{}}}
+	g.items(rapid.IntRange(1, 4).Draw(rt, "steps"), "      ", true)
+	g.f.requires = assurance.Level(rapid.IntRange(0, 2).Draw(rt, "acr"))
+	var req []string
+	if g.f.requires > 0 {
+		req = append(req, "acr: "+g.f.requires.String())
+	}
+	if rapid.Bool().Draw(rt, "aged") {
+		g.f.maxAge = 2 * time.Minute
+		req = append(req, "max_age: 2m")
+	}
+	g.f.text = definitions(g.out.String(), "{ "+strings.Join(req, ", ")+" }")
+	return g.f
+}
+
+type generator struct {
+	rt  *rapid.T
+	f   flowText
+	out strings.Builder
+	n   int
+}
+
+func (g *generator) maybeIf() string {
+	if rapid.IntRange(0, 2).Draw(g.rt, "if") > 0 {
+		return ""
+	}
+	return ", if: " + quoted(rapid.SampledFrom(conditions).Draw(g.rt, "condition"))
+}
+
+func quoted(c string) string {
+	if strings.HasPrefix(c, "'") {
+		return c
+	}
+	return "'" + c + "'"
+}
+
+func (g *generator) items(n int, indent string, top bool) {
+	for range n {
+		switch rapid.IntRange(0, 6).Draw(g.rt, "kind") {
+		case 0:
+			fmt.Fprintf(&g.out, "%s- { require: %s }\n", indent, quoted(rapid.SampledFrom(conditions).Draw(g.rt, "guard")))
+		case 1, 2:
+			g.choose(indent, 2)
+		default:
+			g.step(indent, top)
+		}
+	}
+	if g.n == 0 {
+		g.step(indent, top)
+	}
+}
+
+func (g *generator) step(indent string, top bool) {
+	fmt.Fprintf(&g.out, "%s- %s\n", indent, g.inline(top, g.maybeIf()))
+}
+
+func (g *generator) inline(top bool, cond string) string {
+	g.n++
+	id := fmt.Sprintf("s%d", g.n)
+	typ := rapid.SampledFrom([]string{"secret", "secret", "code", "code", "sso", "bind", "note"}).Draw(g.rt, "type")
+	g.f.types[id] = typ
+	if top && cond == "" {
+		g.f.mandatory = append(g.f.mandatory, id)
+	}
+	attempts := ""
+	if rapid.Bool().Draw(g.rt, "limited") {
+		attempts = fmt.Sprintf(", attempts: { max: %d }", rapid.IntRange(1, 3).Draw(g.rt, "max"))
+	}
+	return fmt.Sprintf("{ id: %s, type: %s%s%s }", id, typ, attempts, cond)
+}
+
+func (g *generator) choose(indent string, depth int) {
+	g.n++
+	fmt.Fprintf(&g.out, "%s- id: c%d\n", indent, g.n)
+	if cond := g.maybeIf(); cond != "" {
+		fmt.Fprintf(&g.out, "%s  %s\n", indent, strings.TrimPrefix(cond, ", "))
+	}
+	fmt.Fprintf(&g.out, "%s  choose:\n", indent)
+	for range rapid.IntRange(1, 3).Draw(g.rt, "options") {
+		if depth > 1 && rapid.IntRange(0, 4).Draw(g.rt, "nested") == 0 {
+			g.choose(indent+"    ", depth-1)
+			continue
+		}
+		g.step(indent+"    ", false)
+	}
+	if rapid.Bool().Draw(g.rt, "otherwise") {
+		fmt.Fprintf(&g.out, "%s  otherwise: %s\n", indent, g.inline(false, ""))
+	}
+}
+
+// proof is what the model saw accepted.
+type proof struct {
+	typ     string
+	at      time.Time
+	binding assurance.Level
+}
+
+type modelRun struct {
+	talk    *talk
+	def     flowText
+	key     string
+	target  bool
+	proofs  []proof
+	session []proof // of the session that it presented
+	handles []flows.Secret
+	done    bool
+	begun   time.Time
+
+	enrolled bool
+}
+
+// proves says whether a step is one that proves something.
+func (r *modelRun) proves(step string) bool {
+	typ := r.def.types[step]
+	return typ == "secret" || typ == "code" || typ == "sso"
+}
+
+type node struct {
+	engine *flows.Engine
+	def    flowText
+}
+
+type model struct {
+	rt       *rapid.T
+	k        *kit
+	nodes    []node // a node for each definition that was ever live
+	runs     map[string]*modelRun
+	order    []*modelRun
+	sessions []keptSession
+	secrets  []string
+	issued   int
+}
+
+type keptSession struct {
+	secret flows.Secret
+	key    string
+	proofs []proof
+}
+
+func (w *model) live() node { return w.nodes[len(w.nodes)-1] }
+
+func (w *model) upgrade(next flowText) {
+	if len(w.nodes) == 1 {
+		w.nodes = append(w.nodes, node{w.k.another(next.text), next})
+	}
+}
+
+func (w *model) start(rt *rapid.T) {
+	if len(w.runs) > 6 {
+		return
+	}
+	q := flows.StartRequest{ClientID: "app", LoginHint: rapid.SampledFrom([]string{"", "jane", "jane", "bob", "bare", "gone", "nobody"}).Draw(rt, "hint")}
+	r := &modelRun{begun: w.k.clock.now(), def: w.live().def, target: rapid.IntRange(0, 3).Draw(rt, "target") > 0}
+	if rapid.Bool().Draw(rt, "keyed") {
+		q.ClientID, r.key = "bound", rapid.SampledFrom([]string{"key-1", "key-2"}).Draw(rt, "key")
+	}
+	if q.Flow = "f"; r.target {
+		q.Flow, q.Target = "", "t"
+	}
+	if len(w.sessions) > 0 && rapid.Bool().Draw(rt, "with session") {
+		s := w.sessions[rapid.IntRange(0, len(w.sessions)-1).Draw(rt, "session")]
+		if q.Session = s.secret; s.key == r.key {
+			r.session = s.proofs
+		}
+	}
+	w.k.engine = w.live().engine
+	tk, err := w.k.start(q, flows.Caller{Key: r.key})
+	r.talk = tk
+	w.after(r, err, "", "")
+}
+
+func (w *model) some(rt *rapid.T) *modelRun {
+	if len(w.order) == 0 {
+		rt.Skip("no run")
+	}
+	r := w.order[rapid.IntRange(0, len(w.order)-1).Draw(rt, "run")]
+	r.talk.e = w.nodes[rapid.IntRange(0, len(w.nodes)-1).Draw(rt, "node")].engine // any node answers any run
+	return r
+}
+
+// after takes over what an answer said and what it proved.
+func (w *model) after(r *modelRun, err error, step, answer string) {
+	v := r.talk.view
+	if err != nil {
+		data, _ := json.Marshal(err.Error())
+		w.leaks(string(data))
+	}
+	if v.Flow.ID == "" {
+		return
+	}
+	if _, known := w.runs[v.Flow.ID]; !known {
+		w.runs[v.Flow.ID] = r
+		w.order = append(w.order, r)
+	}
+	if h := r.talk.handle; h != "" && (len(r.handles) == 0 || r.handles[len(r.handles)-1] != h) {
+		r.handles = append(r.handles, h)
+		w.secrets = append(w.secrets, string(h))
+	}
+	switch typ := r.def.types[step]; {
+	case err != nil:
+	case r.proves(step) && answer == "ok":
+		r.proofs = append(r.proofs, proof{typ, w.k.clock.now(), w.binding(r, typ)})
+	case r.proves(step) && answer == "own": // a key that another run enrolled
+		r.proofs = append(r.proofs, proof{typ, w.k.clock.now(), assurance.AAL2})
+	case typ == "bind" && (answer == "ok" || answer == "no"):
+		r.enrolled = true
+	}
+	if v.Result != nil && !r.done {
+		w.completed(r, v)
+	}
+	r.talk.view.Result = nil
+}
+
+// binding is the level at which the authenticator that the fake step finds was bound.
+func (w *model) binding(r *modelRun, typ string) assurance.Level {
+	if typ == "sso" {
+		return assurance.AAL2
+	}
+	events := w.k.events.all()
+	for _, e := range slices.Backward(events) {
+		if e.Run != r.talk.view.Flow.ID || e.Subject == "" {
+			continue
+		}
+		a, _ := w.k.people.Account(context.Background(), e.Subject)
+		for _, au := range a.Authenticators {
+			if au.Type == typ {
+				return au.Binding
+			}
+		}
+	}
+	return assurance.None
+}
+
+func (w *model) right(rt *rapid.T) {
+	r := w.some(rt)
+	if n := r.talk.view.NextStep; n != nil && n.Type != flows.CodeSelection {
+		step, turn := n.StepID, r.talk.view.Flow.Turn
+		user := ""
+		if r.def.types[step] == "sso" {
+			user = rapid.SampledFrom([]string{"jane", "jane", "bob"}).Draw(rt, "user")
+		}
+		w.after(r, r.talk.answer(step, turn, in("ok", user)), step, "ok")
+	}
+}
+
+func (w *model) answer(rt *rapid.T) {
+	r := w.some(rt)
+	n := r.talk.view.NextStep
+	if n == nil {
+		return
+	}
+	a := rapid.SampledFrom([]string{"ok", "no", "no", "down", "bug", "more", "own", "denied"}).Draw(rt, "answer")
+	step, turn := n.StepID, r.talk.view.Flow.Turn
+	body := in(a, rapid.SampledFrom([]string{"", "", "jane", "bob", "nobody"}).Draw(rt, "user"))
+	switch rapid.IntRange(0, 9).Draw(rt, "form") {
+	case 0: // an absent member is a failed check
+		body = flows.Input(`{"user":"jane"}`)
+	case 1:
+		body = flows.Input(`{"answer":"ok","Answer":"no"}`)
+	}
+	before := r.talk.view.Flow.Turn
+	err := r.talk.answer(step, turn, body)
+	if accepted := err == nil && r.proves(step); accepted && (a == "more" || a == "down" || a == "own" && r.enrolled) {
+		w.rt.Fatalf("answer %q was accepted at %s", a, step)
+	}
+	var p *flows.Problem
+	if errors.As(err, &p) && (p.Kind == flows.KindUnavailable || p.Kind == flows.KindMalformed || p.Kind == flows.KindInternal || p.Kind == flows.KindThrottled) &&
+		p.View != nil && p.View.Flow.Turn != before {
+		w.rt.Fatalf("%s moved the run", p.Code)
+	}
+	if string(body) != string(in(a, userOf(body))) {
+		a = "malformed"
+	}
+	w.after(r, err, step, a)
+}
+
+func userOf(b flows.Input) string {
+	var a fakeAnswer
+	_ = json.Unmarshal(b, &a)
+	return a.User
+}
+
+func (w *model) pick(rt *rapid.T) {
+	r := w.some(rt)
+	n := r.talk.view.NextStep
+	if n == nil || n.Type != flows.CodeSelection {
+		return
+	}
+	option := "s1"
+	if data, ok := n.Data.(json.RawMessage); ok && rapid.IntRange(0, 5).Draw(rt, "offered") > 0 {
+		var d struct {
+			Options []struct {
+				ID string `json:"id"`
+			} `json:"options"`
+		}
+		_ = json.Unmarshal(data, &d)
+		option = rapid.SampledFrom(d.Options).Draw(rt, "option").ID
+	}
+	amr := len(r.talk.view.Assurance.AMR)
+	err := r.talk.answer(n.StepID, r.talk.view.Flow.Turn, flows.Input(`{"select":"`+option+`"}`))
+	if s := r.talk.view; err == nil && s.Flow.Status == flows.InProgress && len(s.Assurance.AMR) > amr && !w.skipped(r) {
+		w.rt.Fatal("selecting proved something")
+	}
+	w.after(r, err, "", "")
+}
+
+func (w *model) skipped(r *modelRun) bool {
+	return slices.ContainsFunc(w.k.events.all(), func(e flows.Event) bool {
+		return e.Run == r.talk.view.Flow.ID && e.Type == flows.EventStepSkipped
+	})
+}
+
+// stale sends what was sent before, and what is not asked.
+func (w *model) stale(rt *rapid.T) {
+	r := w.some(rt)
+	before, _ := json.Marshal(r.talk.view.Assurance)
+	id := rapid.SampledFrom(slices.Sorted(maps.Keys(r.def.types))).Draw(rt, "step")
+	turn := r.talk.view.Flow.Turn - rapid.IntRange(1, 3).Draw(rt, "behind")
+	err := r.talk.answer(id, turn, in("ok", "bob"))
+	if err == nil {
+		w.rt.Fatal("a stale turn was accepted")
+	}
+	if after, _ := json.Marshal(r.talk.view.Assurance); string(after) != string(before) && r.talk.view.Flow.Status == flows.InProgress && r.def.maxAge == 0 {
+		w.rt.Fatalf("a refused request changed %s into %s", before, after)
+	}
+	w.after(r, err, "", "")
+}
+
+// thief uses retired handles and foreign keys: one and the same answer.
+func (w *model) thief(rt *rapid.T) {
+	r := w.some(rt)
+	for _, h := range r.handles[:len(r.handles)-1] {
+		_, err := r.talk.e.Show(context.Background(), h, r.talk.caller)
+		wants(w.k.t, err, flows.KindNotFound, flows.CodeNotFound)
+	}
+	_, err := r.talk.e.Cancel(context.Background(), r.talk.handle, flows.Caller{Key: "stolen"})
+	wants(w.k.t, err, flows.KindNotFound, flows.CodeNotFound)
+}
+
+func (w *model) around(rt *rapid.T) {
+	r := w.some(rt)
+	ctx := context.Background()
+	switch rapid.IntRange(0, 7).Draw(rt, "how") {
+	case 0:
+		v, err := r.talk.e.Cancel(ctx, r.talk.handle, r.talk.caller)
+		w.after(r, r.talk.take(v, err), "", "")
+	case 1, 2:
+		v, err := r.talk.e.Back(ctx, r.talk.handle, r.talk.caller, r.talk.view.Flow.Turn)
+		w.after(r, r.talk.take(v, err), "", "")
+	case 3, 4:
+		if n := r.talk.view.NextStep; n != nil {
+			for _, a := range n.Actions {
+				if a.Name == "choose_other" {
+					step := strings.TrimSuffix(strings.TrimPrefix(a.Href, "/v1/flow/steps/"), fmt.Sprintf("?turn=%d", r.talk.view.Flow.Turn))
+					w.after(r, r.talk.answer(step, r.talk.view.Flow.Turn, flows.Input(`{}`)), "", "")
+				}
+				if !strings.HasPrefix(a.Href, "/v1/flow") { // addresses come from configuration, and never name a host
+					w.rt.Fatalf("href %q", a.Href)
+				}
+			}
+		}
+	default:
+		v, err := r.talk.e.Show(ctx, r.talk.handle, r.talk.caller)
+		w.after(r, r.talk.take(v, err), "", "")
+	}
+}
+
+func (w *model) status(rt *rapid.T) {
+	to := rapid.SampledFrom([]flows.AccountStatus{flows.AccountActive, flows.AccountActive, flows.AccountDisabled, "odd"}).Draw(rt, "to")
+	w.k.people.change("sub-"+rapid.SampledFrom([]string{"jane", "bob"}).Draw(rt, "who"), func(a *flows.Account) { a.Status = to })
+}
