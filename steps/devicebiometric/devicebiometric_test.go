@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,8 +38,9 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // repository can fail on demand, and lets a test do something between look-up and use.
 type repository struct {
 	*memory.Accounts
-	down   bool
-	before func()
+	down    bool
+	before  func()
+	updates atomic.Int32
 }
 
 func (r *repository) Authenticators(ctx context.Context, subject string) ([]account.Authenticator, error) {
@@ -49,6 +51,7 @@ func (r *repository) Authenticators(ctx context.Context, subject string) ([]acco
 }
 
 func (r *repository) UpdateAuthenticator(ctx context.Context, id string, fn func(*account.Authenticator) error) error {
+	r.updates.Add(1)
 	if r.before != nil {
 		r.before()
 	}
@@ -301,6 +304,9 @@ func TestKeyThatDoesNotCount(t *testing.T) {
 		out, err := play(t, newStep(t, r), visit(c.run), d)
 		if reason, ok := out.Rejected(); err != nil || !ok || reason != "wrong" {
 			t.Errorf("%s: got %+v, %v", name, out, err)
+		}
+		if n := r.updates.Load(); n != 0 {
+			t.Errorf("%s: %d transactions, want none", name, n)
 		}
 	}
 }

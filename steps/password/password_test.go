@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,10 +26,16 @@ const (
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// repository can fail on demand.
+// repository can fail on demand, and counts the transactions.
 type repository struct {
 	*memory.Accounts
-	down bool
+	down    bool
+	updates atomic.Int32
+}
+
+func (r *repository) UpdateAuthenticator(ctx context.Context, id string, fn func(*account.Authenticator) error) error {
+	r.updates.Add(1)
+	return r.Accounts.UpdateAuthenticator(ctx, id, fn)
 }
 
 var errDown = errors.New("database is down")
@@ -204,7 +211,8 @@ func TestClaim(t *testing.T) {
 	}
 }
 
-// Whatever the reason that nobody can be let in, it takes one hash and gets one answer (T-50, T-51).
+// Whatever the reason that nobody can be let in, it takes one hash, no
+// transaction, and gets one answer (T-50, T-51).
 func TestNobodyLooksLikeWrong(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -219,13 +227,13 @@ func TestNobodyLooksLikeWrong(t *testing.T) {
 		"status unheard of": {subject, secret, func(a *account.Authenticator) { a.Status = "frozen" }},
 	} {
 		h := &hasher{Hasher: newHasher(t)}
-		s := newStep(t, jane(t, h.Hasher, c.edit), h)
-		out, err := play(t, s, visit(c.claimed), `{"password":"`+c.password+`"}`)
+		r := jane(t, h.Hasher, c.edit)
+		out, err := play(t, newStep(t, r, h), visit(c.claimed), `{"password":"`+c.password+`"}`)
 		if reason, ok := out.Rejected(); err != nil || !ok || reason != "wrong" {
 			t.Errorf("%s: got %+v, %v", name, out, err)
 		}
-		if h.work != 1 {
-			t.Errorf("%s: %d hashes, want 1", name, h.work)
+		if h.work != 1 || r.updates.Load() != 0 {
+			t.Errorf("%s: %d hashes and %d transactions, want 1 and 0", name, h.work, r.updates.Load())
 		}
 	}
 }

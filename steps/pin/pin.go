@@ -31,7 +31,7 @@ wrong PIN. It proves one factor, knowledge; it takes no configuration and has no
 exits.
 `
 
-// hardLimit is standards' limit for PINs (SP 800-63B-4 §3.2.2 allows up to 100).
+// hardLimit is far below the 100 that SP 800-63B-4 §3.2.2 allows: a PIN has few values.
 const hardLimit = 10
 
 // fullEntropy is the number of digits from which a PIN counts as a factor.
