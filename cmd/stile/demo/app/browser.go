@@ -38,7 +38,7 @@ type BrowserConfig struct {
 
 // Browser is the system browser of the phone. It keeps its cookies from one
 // Open to the next, so the person may stay signed in at the provider. It runs
-// no scripts. Use it from one goroutine at a time.
+// no scripts. Safe for concurrent use.
 type Browser struct {
 	cfg  BrowserConfig
 	http *http.Client

@@ -201,7 +201,7 @@ func TestRefusedEnrolment(t *testing.T) {
 	f.script[0].data = devicePrompt(f, "device")
 	device := newDevice(t, func() bool { return true })
 	_, err := newApp(t, f, func(c *app.Config) { c.Device = device }).Run(t.Context(), app.StartOptions{Target: "payments"})
-	var p *app.Problem
+	var p *app.ProblemError
 	if !errors.As(err, &p) || p.Status != 403 || device.AuthenticatorID() != "" {
 		t.Errorf("got %v, enrolled as %q", err, device.AuthenticatorID())
 	}

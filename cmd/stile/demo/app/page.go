@@ -58,6 +58,7 @@ func parsePage(at *url.URL, body []byte) (page, error) {
 			f := &form{id: attr(n, "id"), action: attr(n, "action"), method: strings.ToLower(attr(n, "method")), enctype: attr(n, "enctype")}
 			p.forms = append(p.forms, f)
 			byNode[n] = f
+		default: // says nothing about forms
 		}
 	}
 	for n := range doc.Descendants() {

@@ -11,8 +11,8 @@ import (
 	"github.com/go-jose/go-jose/v4/json"
 )
 
-// Problem is an RFC 9457 answer of Stile.
-type Problem struct {
+// ProblemError is an RFC 9457 answer of Stile.
+type ProblemError struct {
 	Status            int
 	Code              string // stable
 	Title             string
@@ -23,7 +23,7 @@ type Problem struct {
 }
 
 // Error names the status and the code.
-func (p *Problem) Error() string {
+func (p *ProblemError) Error() string {
 	text := fmt.Sprintf("stile answered %d %s", p.Status, p.Code)
 	if p.Detail != "" {
 		text += ": " + p.Detail
@@ -35,7 +35,7 @@ func (p *Problem) Error() string {
 type StepError struct {
 	Type   string // nextStep.type; "" at the start
 	StepID string
-	Err    error // often a *[Problem]
+	Err    error // often a *[ProblemError]
 }
 
 // Error names the step first.
@@ -69,7 +69,7 @@ func problemOf(status int, header http.Header, body []byte) error {
 	if doc.Code == "" || doc.Status != 0 && doc.Status != status {
 		return fmt.Errorf("stile answered %d with a problem document of status %d and code %q", status, doc.Status, doc.Code)
 	}
-	p := &Problem{Status: status, Code: doc.Code, Title: doc.Title, Detail: doc.Detail, AttemptsRemaining: doc.AttemptsRemaining}
+	p := &ProblemError{Status: status, Code: doc.Code, Title: doc.Title, Detail: doc.Detail, AttemptsRemaining: doc.AttemptsRemaining}
 	p.RetryAfter = retryAfter(doc.RetryAfter, header.Get("Retry-After"))
 	if v, err := parseView(body); err == nil {
 		p.view = v

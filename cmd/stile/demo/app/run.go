@@ -48,7 +48,7 @@ func (a *App) Run(ctx context.Context, opts StartOptions) (Result, error) {
 	}
 	for range maxSteps {
 		if v.NextStep == nil {
-			return r.finish(v, opts), nil
+			return r.finish(v), nil
 		}
 		s := v.NextStep
 		r.steps = append(r.steps, s.Type)
@@ -124,7 +124,7 @@ func (o StartOptions) body(cfg Config) map[string]any {
 func (r *run) take(ctx context.Context, s *step) (view, error) {
 	for {
 		v, err := r.answer(ctx, s)
-		var p *Problem
+		var p *ProblemError
 		if err == nil || !errors.As(err, &p) {
 			return v, err
 		}
@@ -138,7 +138,7 @@ func (r *run) take(ctx context.Context, s *step) (view, error) {
 }
 
 // mayRepeat waits until the step may be answered once more, or returns the problem.
-func (r *run) mayRepeat(ctx context.Context, s *step, p *Problem) error {
+func (r *run) mayRepeat(ctx context.Context, s *step, p *ProblemError) error {
 	switch {
 	case p.Status == http.StatusTooManyRequests && p.RetryAfter > 0 && r.throttled < maxThrottled:
 		if p.RetryAfter > r.app.cfg.MaxWait {
@@ -190,7 +190,7 @@ func (r *run) answer(ctx context.Context, s *step) (view, error) {
 	return v, nil
 }
 
-func (r *run) finish(v view, opts StartOptions) Result {
+func (r *run) finish(v view) Result {
 	out := Result{
 		Session: v.Result.Session, SessionExpiresAt: v.Result.SessionExpiresAt,
 		Steps: r.steps, AMR: v.Assurance.AMR,

@@ -193,7 +193,7 @@ func TestWrongAnswersEndTheRun(t *testing.T) {
 			var waited []time.Duration
 			_, err := newApp(t, newFake(t, script...), pauses(&waited)).Run(t.Context(), app.StartOptions{Target: "payments"})
 			var at *app.StepError
-			var p *app.Problem
+			var p *app.ProblemError
 			if !errors.As(err, &at) || at.Type != want.typ || !errors.As(err, &p) || p.Code != "wrong_answer" || *p.AttemptsRemaining != 2 {
 				t.Errorf("got %v", err)
 			}

@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -29,7 +30,7 @@ type answer struct {
 
 // send sends a request until there is an answer to it. A broken connection is
 // forgiven once; the repeat is the same request with a fresh proof. An answer
-// that is no success becomes a *[Problem].
+// that is no success becomes a *[ProblemError].
 func (a *App) send(ctx context.Context, r request) (view, error) {
 	broken, nonced, waited := false, false, 0
 	for {
@@ -126,6 +127,6 @@ func (a answer) inFlight() bool {
 	if a.status != http.StatusConflict {
 		return false
 	}
-	p, ok := problemOf(a.status, a.header, a.body).(*Problem)
-	return ok && p.Code == "in_flight"
+	var p *ProblemError
+	return errors.As(problemOf(a.status, a.header, a.body), &p) && p.Code == "in_flight"
 }

@@ -17,10 +17,10 @@ type Exchange struct {
 	URL            string
 	RequestHeader  http.Header // with the cookies of a browser
 	RequestBody    []byte
-	Status         int // 0: no answer yet, or none at all
+	Status         int // 0: no answer yet, or none
 	ResponseHeader http.Header
 	ResponseBody   []byte
-	Err            error // why there was no answer
+	Err            error // why the caller got no answer; Status says whether there was one
 }
 
 // Wire is an http.RoundTripper that shows what passes through it. Safe for
