@@ -20,7 +20,11 @@ import (
 	"github.com/stile-auth/stile/flows/httpapi"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain finds goroutines that are left. net/http lingers half a second on
+// every connection that it closes early.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 const base = "https://auth.bank.example"
 
