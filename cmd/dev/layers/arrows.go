@@ -32,6 +32,7 @@ func Arrows() []Arrow {
 		flows     = "flows"
 		issuing   = "propagation"
 		rp        = "propagation/rp"
+		deviceJWS = "steps/devicejws"
 	)
 	machine := []string{assurance, defs, flows}
 	with := func(more ...string) []string { return append(slices.Clone(machine), more...) }
@@ -40,6 +41,7 @@ func Arrows() []Arrow {
 		{assurance, nil},
 		{account, nil},
 		{dpop, nil},
+		{"flows/seal", nil},
 		{client, nil},
 		{"oidcclient/oidctest/...", nil},
 		{"flowdefs/examples", nil},
@@ -62,6 +64,9 @@ func Arrows() []Arrow {
 		{issuing, machine},
 		// Steps.
 		{"steps/steptest", with(account, client)},
+		{deviceJWS, machine}, // what the two device steps share; not a step
+		{"steps/deviceenrolment", with(account, deviceJWS)},
+		{"steps/devicebiometric", with(account, deviceJWS)},
 		{"steps/*", with(account, client)},
 		{"steps", with(account, client, "steps/*")},
 		// Commands. They may use everything but one another, harnesses too. The
