@@ -201,7 +201,8 @@ func (x *exchange) pick(ctx context.Context, in Input) error {
 // submit gives an answer to the current step: claim, reserve, check, in this order.
 func (x *exchange) submit(ctx context.Context, n *node, in Input) error {
 	x.input = in
-	if err := x.claim(ctx, n, in); err != nil {
+	named, err := x.claim(ctx, n, in)
+	if err != nil {
 		return err
 	}
 	counter, locked, err := x.e.reserve(ctx, x.r, n)
@@ -229,26 +230,32 @@ func (x *exchange) submit(ctx context.Context, n *node, in Input) error {
 	if sig.outcome.kind == outcomePass && counter != "" {
 		x.passed = append(x.passed, counter)
 	}
+	if sig.outcome.kind != outcomePass && named {
+		x.r.State.Named, x.r.State.Claimed = "", "" // who mistyped may name somebody else
+		if err := x.lookUp(ctx, ""); err != nil {
+			return err
+		}
+	}
 	return x.drive(ctx, sig)
 }
 
-// claim takes in whom the answer names. Only before the first proof.
-func (x *exchange) claim(ctx context.Context, n *node, in Input) error {
+// claim takes in whom the answer names, and says whether it did. Only before the first proof.
+func (x *exchange) claim(ctx context.Context, n *node, in Input) (named bool, err error) {
 	claimer, ok := n.step.(Claimer)
 	if !ok || x.r.State.Subject != "" {
-		return nil
+		return false, nil
 	}
 	identifier, err := claimer.Claim(in)
 	if err != nil || identifier == "" {
-		return err
+		return false, err
 	}
 	if x.r.State.Named != "" || x.r.State.Session != nil {
-		return malformed("the account is named already")
+		return false, malformed("the account is named already")
 	}
 	if err := x.e.claim(ctx, &x.r.State, identifier); err != nil {
-		return err
+		return false, err
 	}
-	return x.lookUp(ctx, x.r.State.Claimed)
+	return true, x.lookUp(ctx, x.r.State.Claimed)
 }
 
 // release gives a reserved attempt back: nothing was checked.

@@ -631,3 +631,16 @@ func TestStartRefusals(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoMistypedMayNameSomebodyElse(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, definitions(secretThenCode, "{}"))
+	tk := k.must(flows.StartRequest{Target: "t"})
+	wants(t, tk.say("no", "jane"), flows.KindRejected, flows.CodeWrongAnswer)
+	wants(t, tk.say("no", "jnae"), flows.KindRejected, flows.CodeWrongAnswer)
+	tk.ok("ok", "jane")
+	tk.ok("ok", "")
+	if id := k.tokens.all()[0]; id.Subject != "sub-jane" {
+		t.Errorf("subject %s", id.Subject)
+	}
+}

@@ -144,6 +144,14 @@ func (o Outcome) Asked() *Prompt {
 	return o.prompt
 }
 
+// Again returns the prompt of an outcome made with Reject, nil if it leaves the prompt as it is.
+func (o Outcome) Again() *Prompt {
+	if o.kind != outcomeReject {
+		return nil
+	}
+	return o.prompt
+}
+
 // Passed returns the proof of an outcome made with Pass, else nil.
 func (o Outcome) Passed() *Proof { return o.proof }
 

@@ -82,7 +82,7 @@ func Start(cfg Config) (*Provider, error) {
 // serve starts the HTTP server. The read and write timeouts are long because
 // they also bound how long a Gate can hold a request.
 func (p *Provider) serve(listener net.Listener) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background()) //stile:background the server lives until Close
 	p.cancel = cancel
 	p.server = &http.Server{
 		Handler:           http.HandlerFunc(p.handle),
