@@ -33,6 +33,7 @@ func TestCanonicalRefuses(t *testing.T) {
 		"empty": "", "blank": " \t ", "nul": "jane\x00", "newline": "ja\nne", "no utf-8": "jane\xff",
 		"zero width": "ja\u200bne", "direction": "ja\u202ene", "line separator": "ja\u2028ne", "replacement": "ja\ufffdne",
 		"private": "ja\ue000ne", "long": strings.Repeat("a", account.MaxLogin+1),
+		"long with blanks": "jane" + strings.Repeat(" ", account.MaxLogin),
 		"long when folded": strings.Repeat("\ufdfa", account.MaxLogin/3),
 	} {
 		if got, err := account.Canonical(in); !errors.Is(err, account.ErrLogin) {

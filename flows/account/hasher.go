@@ -82,16 +82,16 @@ func NewHasher(cfg HasherConfig) (*Hasher, error) {
 // Hash returns the PHC string of a secret. The caller has checked the secret
 // with [CheckPassword] or [CheckPIN]. [ErrBusy], [ErrUnfit], or the context's error.
 func (h *Hasher) Hash(ctx context.Context, secret string) (string, error) {
-	salt := make([]byte, saltBytes)
-	if _, err := io.ReadFull(h.rand, salt); err != nil {
-		return "", fmt.Errorf("account: salt: %w", err)
-	}
-	out := phc{params: h.params, salt: salt, tag: make([]byte, tagBytes)}
-	tag, err := h.derive(ctx, out, secret)
+	text, err := h.begin(ctx, secret)
 	if err != nil {
 		return "", err
 	}
-	out.tag = tag
+	defer h.turns.Release(1)
+	out := phc{params: h.params, salt: make([]byte, saltBytes), tag: make([]byte, tagBytes)}
+	if _, err := io.ReadFull(h.rand, out.salt); err != nil {
+		return "", fmt.Errorf("account: salt: %w", err)
+	}
+	out.tag = h.derive(out, text)
 	return out.String(), nil
 }
 
@@ -117,39 +117,37 @@ func (h *Hasher) VerifyDummy(ctx context.Context, secret string) error {
 }
 
 func (h *Hasher) compare(ctx context.Context, stored phc, secret string) error {
-	tag, err := h.derive(ctx, stored, secret)
+	text, err := h.begin(ctx, secret)
 	if err != nil {
 		return err
 	}
-	if subtle.ConstantTimeCompare(tag, stored.tag) != 1 {
+	defer h.turns.Release(1)
+	if subtle.ConstantTimeCompare(h.derive(stored, text), stored.tag) != 1 {
 		return ErrWrong
 	}
 	return nil
 }
 
-// derive computes the tag that secret has under the salt and costs of p.
-func (h *Hasher) derive(ctx context.Context, p phc, secret string) ([]byte, error) {
-	text, err := normal(secret)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.takeTurn(ctx); err != nil {
-		return nil, err
-	}
-	defer h.turns.Release(1)
+// derive computes the tag that a secret has under the salt and costs of p.
+func (h *Hasher) derive(p phc, text string) []byte {
 	mac := hmac.New(sha256.New, h.pepper)
 	mac.Write([]byte(text))
-	return argon2.IDKey(mac.Sum(nil), p.salt, p.params.Time, p.params.Memory, p.params.Threads, uint32(len(p.tag))), nil
+	return argon2.IDKey(mac.Sum(nil), p.salt, p.params.Time, p.params.Memory, p.params.Threads, uint32(len(p.tag)))
 }
 
-func (h *Hasher) takeTurn(ctx context.Context) error {
+// begin returns the form of the secret that is hashed and takes a turn, which the caller gives back.
+func (h *Hasher) begin(ctx context.Context, secret string) (string, error) {
+	text, err := normal(secret)
+	if err != nil {
+		return "", err
+	}
 	waiting, cancel := context.WithTimeout(ctx, h.maxWait)
 	defer cancel()
 	if err := h.turns.Acquire(waiting, 1); err == nil {
-		return nil
+		return text, nil
 	}
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("account: waiting for a turn: %w", err)
+		return "", fmt.Errorf("account: waiting for a turn: %w", err)
 	}
-	return ErrBusy
+	return "", ErrBusy
 }
