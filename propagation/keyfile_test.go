@@ -212,7 +212,11 @@ func TestKeyFileContentIsChecked(t *testing.T) {
 
 func TestFolderIsNoKeyFile(t *testing.T) {
 	t.Parallel()
-	if _, err := propagation.LoadOrCreateKeys(t.TempDir()); !errors.Is(err, propagation.ErrKey) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil { // a mode that a key file may have
+		t.Fatal(err)
+	}
+	if _, err := propagation.LoadOrCreateKeys(dir); !errors.Is(err, propagation.ErrKey) {
 		t.Errorf("%v, want ErrKey", err)
 	}
 }
