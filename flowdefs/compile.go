@@ -106,7 +106,7 @@ func (c *compiled) inspect(checked *cel.Ast) {
 			c.complaints = append(c.complaints, p)
 		case ast.IdentKind:
 			// A loop variable of that name counts as well: it is named to mislead.
-			if strings.TrimPrefix(e.AsIdent(), ".") == untrusted && c.untrusted == nil {
+			if e.AsIdent() == untrusted && c.untrusted == nil {
 				p := at(e.ID())
 				c.untrusted = &p
 			}

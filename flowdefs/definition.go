@@ -1,4 +1,3 @@
-// Package flowdefs is the language in which flows are declared.
 package flowdefs
 
 import (

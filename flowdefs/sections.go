@@ -39,7 +39,7 @@ func newLoader(cat Catalogue) (*loader, error) {
 // file reads the sections of one file. They are read in a fixed order, not in the file's.
 func (l *loader) file(root *node) {
 	sections := []string{"flows", "targets", "providers", "clients"}
-	o, ok := l.object(root, "the file", sections, []string{"levels", "scales", "messages", "flow-parts"})
+	o, ok := l.object(root, "the file", sections, []string{"levels", "messages"})
 	if !ok {
 		return
 	}
