@@ -6,6 +6,7 @@
 //	go run ./cmd/dev check           format, vet, lint, layers, tidiness, generated files, known vulnerabilities, mutants
 //	go run ./cmd/dev layers          the house rules alone, in milliseconds
 //	go run ./cmd/dev mutate -run x   takes checks away, one at a time, and expects a test to fail
+//	go run ./cmd/dev bench           complete sign-ins per second, beside a floor measured in the same run
 //	go run ./cmd/dev gen             writes generated files anew
 //
 // "test" installs what the tests need and the machine lacks: see the package
@@ -26,6 +27,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/stile-auth/stile/cmd/dev/bench"
 )
 
 // A command is one row of the table of subcommands.
@@ -41,7 +44,10 @@ func commands() []command {
 		{"check", "", "format, vet, lint, layers, tidy, gen, vulnerabilities, mutants", runCheck},
 		{"layers", "", "hold the sources against the house rules", runLayers},
 		{"mutate", "[-run regexp] [-jobs n] [-list]", "remove each check and expect its test to fail", runMutate},
+		{"bench", "[-flows n] [-at-once n] [-json]", "measure complete sign-ins beside the floor of the same run", runBench},
 		{"gen", "", "run go generate", runGen},
+		{bench.ServeCommand, "", "", runBenchServe}, // what bench starts
+		{bench.FloorCommand, "", "", runBenchFloor},
 	}
 }
 
@@ -82,6 +88,9 @@ func dispatch(ctx context.Context, args []string, help io.Writer) error {
 func usage(w io.Writer) {
 	fmt.Fprintln(w, "usage: go run ./cmd/dev <command>")
 	for _, c := range commands() {
+		if c.doc == "" {
+			continue
+		}
 		fmt.Fprintf(w, "\n  %s %s\n        %s\n", c.name, c.args, c.doc)
 	}
 }

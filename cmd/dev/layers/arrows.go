@@ -75,6 +75,8 @@ func Arrows() []Arrow {
 		{"cmd/stile/demo/app/...", []string{"cmd/stile/demo/app/..."}},
 		{"cmd/stile/demo/bank/...", []string{"cmd/stile/demo/bank/..."}},
 		{"cmd/stile/...", append(library(), "cmd/stile/...")},
+		// The measuring stick measures the server as serve wires it.
+		{"cmd/dev/bench", append(library(), "cmd/stile/config", "cmd/stile/node", "cmd/stile/users")},
 		{"cmd/dev/...", append(library(), "cmd/dev/...")},
 		{"cmd/...", library()},
 	}

@@ -1,0 +1,18 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/stile-auth/stile/cmd/dev/bench"
+)
+
+func runBench(ctx context.Context, args []string) error { return bench.Run(ctx, args, os.Stdout) }
+
+func runBenchServe(ctx context.Context, _ []string) error {
+	return bench.Serve(ctx, os.Stdin, os.Stdout)
+}
+
+func runBenchFloor(ctx context.Context, _ []string) error {
+	return bench.Floor(ctx, os.Stdin, os.Stdout)
+}
