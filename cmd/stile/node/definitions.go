@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
@@ -9,13 +10,29 @@ import (
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flowdefs/examples"
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/account"
+	"github.com/stile-auth/stile/flows/seal"
+	"github.com/stile-auth/stile/flows/store/memory"
 	"github.com/stile-auth/stile/steps"
 )
 
 // Catalogue returns the step types as definitions are checked against them. It
-// has no store and no providers behind it: nothing can be run with it.
+// has throw-away keys and neither store nor providers behind it: nothing can be run with it.
 func Catalogue() (flowdefs.Catalogue, error) {
-	return flows.NewRegistry(steps.Builtin(steps.Deps{})...)
+	secret := make([]byte, seal.KeySize)
+	_, _ = rand.Read(secret) // never fails
+	keys, err := derive(secret)
+	if err != nil {
+		return nil, err
+	}
+	hasher, err := account.NewHasher(account.HasherConfig{Pepper: keys.pepper})
+	if err != nil {
+		return nil, err
+	}
+	accounts := memory.New().Accounts()
+	return flows.NewRegistry(steps.Builtin(steps.Deps{
+		Authenticators: accounts, Hasher: hasher, Seeds: keys.sealer, Issuer: "https://stile.invalid",
+	})...)
 }
 
 // LoadDefinitions loads the definitions of a folder, or the built-in examples

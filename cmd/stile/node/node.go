@@ -102,9 +102,14 @@ func (n *Node) listen(ctx context.Context) (err error) {
 			return fmt.Errorf("node: %w", err)
 		}
 	}
-	if n.url = n.cfg.BaseURL; n.url == "" {
-		n.url = "http://" + n.listener.Addr().String()
+	if n.url = n.cfg.BaseURL; n.url != "" {
+		return nil
 	}
+	addr, ok := n.listener.Addr().(*net.TCPAddr)
+	if !ok || !addr.IP.IsLoopback() {
+		return fmt.Errorf("node: base_url is required to serve on %s, which is not a loopback address", n.listener.Addr())
+	}
+	n.url = "http://" + addr.String()
 	return nil
 }
 
@@ -169,8 +174,9 @@ func (n *Node) api(keys *propagation.KeySet) (http.Handler, error) {
 		}
 	}
 	return httpapi.New(httpapi.Config{
-		Engine: &gate{Engine: n.engine, node: n}, DPoP: proofs, BaseURL: n.url,
+		Engine: n.engine, DPoP: proofs, BaseURL: n.url,
 		Logger: n.opts.Logger.Named("http"), Now: n.opts.Now, Metrics: metrics, WellKnown: documents,
+		Ready: map[string]httpapi.Check{"node": n.notStopping, "store": n.Base.Ping},
 	})
 }
 
@@ -199,22 +205,16 @@ func (n *Node) MissingSecrets() []string { return n.missing }
 // Failed yields the error that ended serving, if something but Shutdown did.
 func (n *Node) Failed() <-chan error { return n.failed }
 
-// gate is the engine as the API sees it, with this node's own readiness.
-type gate struct {
-	*flows.Engine
-	node *Node
-}
-
-// Ready fails from the moment at which the node begins to stop, and while the
-// store cannot be reached.
-func (g *gate) Ready(ctx context.Context) error { return g.node.Ready(ctx) }
-
 var errStopping = errors.New("node: stopping")
 
 // Ready reports whether the node can serve flows: it is not about to stop, and its store answers.
 func (n *Node) Ready(ctx context.Context) error {
+	return errors.Join(n.notStopping(ctx), n.Base.Ping(ctx))
+}
+
+func (n *Node) notStopping(context.Context) error {
 	if n.stopping.Load() {
 		return errStopping
 	}
-	return n.Base.Ping(ctx)
+	return nil
 }

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/stile-auth/stile/cmd/stile/node"
+	"github.com/stile-auth/stile/flowdefs"
+)
+
+type checkCmd struct {
+	format
+	Dir string `arg:"" optional:"" help:"Folder of definitions. Default: the configuration's, else the built-in examples."`
+}
+
+type checkReport struct {
+	OK       bool           `json:"ok"`
+	Problems []checkProblem `json:"problems"`
+	counts
+}
+
+type checkProblem struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
+}
+
+// counts is how much a set of definitions declares.
+type counts struct {
+	Flows     int `json:"flows"`
+	Targets   int `json:"targets"`
+	Providers int `json:"providers"`
+	Clients   int `json:"clients"`
+}
+
+func countsOf(s *flowdefs.Set) counts {
+	return counts{Flows: len(s.Flows), Targets: len(s.Targets), Providers: len(s.Providers), Clients: len(s.Clients)}
+}
+
+// String is the counts in words.
+func (c counts) String() string {
+	return fmt.Sprintf("%d flows, %d targets, %d providers, %d clients", c.Flows, c.Targets, c.Providers, c.Clients)
+}
+
+// Run loads the definitions. Problems are the result and go to standard output.
+func (c checkCmd) Run(w *world) error {
+	dir := c.Dir
+	if dir == "" {
+		cfg, _, err := w.configuration()
+		if err != nil {
+			return err
+		}
+		dir = cfg.Definitions
+	}
+	cat, err := node.Catalogue()
+	if err != nil {
+		return err
+	}
+	set, err := node.LoadDefinitions(dir, cat)
+	var problems flowdefs.Problems
+	if err != nil && !errors.As(err, &problems) {
+		return err
+	}
+	return c.show(w, set, problems)
+}
+
+func (c checkCmd) show(w *world, set *flowdefs.Set, problems flowdefs.Problems) error {
+	r := checkReport{OK: len(problems) == 0, Problems: []checkProblem{}}
+	if r.OK {
+		r.counts = countsOf(set)
+	}
+	for _, p := range problems {
+		r.Problems = append(r.Problems, checkProblem{p.Pos.File, p.Pos.Line, p.Pos.Column, p.Message})
+	}
+	var err error
+	switch {
+	case c.json():
+		err = w.printJSON(r)
+	case r.OK:
+		fmt.Fprintln(w.out, "ok:", r.counts)
+	default:
+		fmt.Fprintln(w.out, problems.Error())
+	}
+	if err == nil && !r.OK {
+		err = errReported
+	}
+	return err
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stile-auth/stile/cmd/stile/config"
+	"github.com/stile-auth/stile/cmd/stile/demo"
+)
+
+type demoCmd struct {
+	Keep   bool          `help:"Leave everything running afterwards, and print how to drive a flow by hand."`
+	JSON   bool          `name:"json" help:"Print a transcript for machines, one JSON object a line."`
+	Pace   time.Duration `placeholder:"DURATION" help:"Wait this long before each step, for an audience (at most 5s)."`
+	Factor string        `enum:"pin,code,biometric" default:"pin" help:"What the user chooses in the third run: ${enum}."`
+}
+
+// Run plays the story. The teller has told what went wrong in it.
+func (c demoCmd) Run(w *world) error {
+	if c.Pace < 0 || c.Pace > demo.MaxPace {
+		return &usageError{fmt.Sprintf("--pace must be between 0 and %s", demo.MaxPace)}
+	}
+	logger, err := newLogger(config.Log{Level: "warn", Format: "console"}, w.err)
+	if err != nil {
+		return err
+	}
+	err = demo.Play(w.ctx, demo.Options{
+		Out: w.out, JSON: c.JSON, Keep: c.Keep, Pace: c.Pace, Factor: c.Factor, Logger: logger, Now: w.now,
+	})
+	var failed *demo.StepError
+	if errors.As(err, &failed) {
+		return errReported
+	}
+	return err
+}
