@@ -1,0 +1,108 @@
+package oidcclient
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"crypto"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+)
+
+// header is what is used of a JOSE header. What else may be in it, above all
+// jwk, jku, x5c and x5u, is not looked at.
+type header struct {
+	Algorithm string
+	KeyID     *string
+}
+
+// verify checks an ID token as OpenID Connect Core §3.1.3.7 wants, and more:
+// the signature too is checked, although the token comes over TLS.
+func (p *Provider) verify(ctx context.Context, m metadata, r Request, t tokens, code Code) (claims, error) {
+	h, err := parseHeader(t.id)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(m.allowed(p.cfg.Algorithms), h.Algorithm) {
+		return nil, refused("ID token: alg")
+	}
+	key, err := p.keys.find(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	now := p.cfg.Now()
+	verifier := oidc.NewVerifier(p.cfg.Issuer, &oidc.StaticKeySet{PublicKeys: []crypto.PublicKey{key}}, &oidc.Config{
+		ClientID:             p.cfg.ClientID,
+		SupportedSigningAlgs: []string{h.Algorithm},
+		Now:                  func() time.Time { return now.Add(-p.cfg.Leeway) },
+	})
+	verified, err := verifier.Verify(ctx, t.id)
+	if err != nil { // its text tells what is in the token
+		return nil, refused("ID token: signature, iss, aud or exp")
+	}
+	c, err := parseClaims(verified)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.check(p.expect(r, now, h.Algorithm, t.access, code.value))
+}
+
+// parseHeader reads the header of a compact JWS strictly (RFC 7515 §5.2).
+func parseHeader(compact string) (header, error) {
+	segments := strings.Split(compact, ".")
+	if len(segments) != 3 {
+		return header{}, refused("ID token: not three segments")
+	}
+	for _, s := range segments {
+		if s == "" || strings.ContainsFunc(s, notBase64URL) {
+			return header{}, refused("ID token: alphabet")
+		}
+	}
+	text, err := base64.RawURLEncoding.Strict().DecodeString(segments[0])
+	if err != nil || checkJSON(text) != nil {
+		return header{}, refused("ID token: header")
+	}
+	var all map[string]any
+	if err := json.Unmarshal(text, &all); err != nil {
+		return header{}, refused("ID token: header")
+	}
+	return readHeader(all)
+}
+
+func readHeader(all map[string]any) (header, error) {
+	var h header
+	h.Algorithm, _ = all["alg"].(string)
+	if kid, ok := all["kid"]; ok {
+		id, ok := kid.(string)
+		if !ok {
+			return header{}, refused("ID token: kid")
+		}
+		h.KeyID = &id
+	}
+	if _, ok := all["crit"]; ok { // nothing that could be listed there is understood here
+		return header{}, refused("ID token: crit")
+	}
+	if typ, ok := all["typ"]; ok {
+		word, _ := typ.(string)
+		if !strings.EqualFold(word, "JWT") { // RFC 8725 §3.11: not at+jwt, logout+jwt, ...
+			return header{}, refused("ID token: typ")
+		}
+	}
+	return h, nil
+}
+
+func notBase64URL(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+}
+
+func parseClaims(t *oidc.IDToken) (claims, error) {
+	var raw json.RawMessage
+	if err := t.Claims(&raw); err != nil || checkJSON(raw) != nil {
+		return nil, refused("ID token: claims")
+	}
+	return decode(raw)
+}

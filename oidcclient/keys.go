@@ -1,0 +1,153 @@
+package oidcclient
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/json"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+const (
+	keysFresh  = 10 * time.Minute
+	keysStale  = time.Hour
+	refetch    = 10 * time.Second // between two fetches for an unknown kid
+	maxKeys    = 256
+	minRSABits = 2048
+)
+
+// keys are the issuer's published keys.
+type keys struct {
+	cache *cache[[]jose.JSONWebKey]
+	now   func() time.Time
+
+	mu   sync.Mutex
+	next time.Time // no fetch for an unknown kid before
+}
+
+func newKeys(now func() time.Time, fetch func(context.Context) ([]jose.JSONWebKey, error)) *keys {
+	return &keys{cache: newCache(keysFresh, keysStale, now, fetch), now: now}
+}
+
+// find returns the key that a token of that header is to be verified with.
+func (k *keys) find(ctx context.Context, h header) (crypto.PublicKey, error) {
+	all, err := k.cache.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key := choose(all, h)
+	if key == nil && k.mayRefetch() {
+		if all, err = k.cache.renew(ctx); err != nil {
+			return nil, err
+		}
+		key = choose(all, h)
+	}
+	if key == nil {
+		return nil, refused("ID token: no published key fits")
+	}
+	return key, nil
+}
+
+func (k *keys) mayRefetch() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.now()
+	if now.Before(k.next) {
+		return false
+	}
+	k.next = now.Add(refetch)
+	return true
+}
+
+// choose returns the one key that fits; nil if there is none, or more than one.
+// A token may leave kid out only where that leaves no choice (Core §10.1).
+func choose(all []jose.JSONWebKey, h header) crypto.PublicKey {
+	var found crypto.PublicKey
+	for _, key := range all {
+		if h.KeyID != nil && key.KeyID != *h.KeyID || !fits(key, h.Algorithm) {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = key.Key
+	}
+	return found
+}
+
+// fits reports whether a key may be used with an algorithm: one key, one algorithm.
+func fits(key jose.JSONWebKey, alg string) bool {
+	if key.Use != "" && key.Use != "sig" {
+		return false
+	}
+	if key.Algorithm != "" && key.Algorithm != alg {
+		return false
+	}
+	switch k := key.Key.(type) {
+	case *rsa.PublicKey:
+		return (alg == "RS256" || alg == "PS256") && k.N.BitLen() >= minRSABits
+	case *ecdsa.PublicKey:
+		return map[string]string{"P-256": "ES256", "P-384": "ES384"}[k.Params().Name] == alg
+	case ed25519.PublicKey:
+		return alg == "EdDSA"
+	}
+	return false
+}
+
+// fetchKeys gets the key set (RFC 7517 §5). Keys that cannot be read are left
+// out, as §5 wants; private and symmetric ones are of no use here.
+func (p *Provider) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
+	m, err := p.metadata.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	body, err := p.getJSON(ctx, "keys", m.Keys, "")
+	if err != nil {
+		return nil, err
+	}
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(body, &set); err != nil || len(set.Keys) > maxKeys {
+		return nil, unavailable("keys: not a key set")
+	}
+	var usable []jose.JSONWebKey
+	for _, raw := range set.Keys {
+		var key jose.JSONWebKey
+		if err := json.Unmarshal(raw, &key); err == nil && key.IsPublic() && key.Valid() {
+			usable = append(usable, key)
+		}
+	}
+	return usable, nil
+}
+
+// getJSON gets a document; token, if it is not "", is presented as Bearer (RFC 6750 §2.1).
+func (p *Provider) getJSON(ctx context.Context, what, address, token string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return nil, unavailable(what + ": not an address")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := p.http.Do(req)
+	if err != nil {
+		return nil, networkError(what, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, unavailable(what + ": HTTP " + http.StatusText(resp.StatusCode))
+	}
+	body, err := io.ReadAll(resp.Body) // in memory already, and within bounds
+	if err != nil {
+		return nil, networkError(what, err)
+	}
+	return body, nil
+}

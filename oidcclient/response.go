@@ -1,0 +1,92 @@
+package oidcclient
+
+import (
+	"context"
+	"crypto/subtle"
+	"net/url"
+	"strings"
+)
+
+const maxResponse = 16 << 10
+
+// Code is an authorization code that was meant for us. It is secret, and good once.
+type Code struct{ value string }
+
+// String hides the code.
+func (Code) String() string { return "[redacted]" }
+
+// GoString hides the code.
+func (Code) GoString() string { return "[redacted]" }
+
+// Receive checks an authorization response, given as the query of the redirect
+// with or without its question mark, against the request that waits for it. It
+// asks nobody, except for metadata that have to be renewed.
+//
+// [ErrIncomplete]: there is no response in it. [ErrResponse]: it is not one to
+// this request. [AuthorizationError]: the provider refuses. In the first two
+// cases the request stays good.
+func (p *Provider) Receive(ctx context.Context, r Request, query string) (Code, error) {
+	values, err := parseResponse(query)
+	if err != nil {
+		return Code{}, err
+	}
+	if r.State == "" || subtle.ConstantTimeCompare([]byte(values.Get("state")), []byte(r.State)) != 1 {
+		return Code{}, unfit("state")
+	}
+	if r.Issuer != p.cfg.Issuer {
+		return Code{}, unfit("the request went to another provider")
+	}
+	if err := p.checkSender(ctx, values); err != nil {
+		return Code{}, err
+	}
+	code, failure := values.Get("code"), values.Get("error")
+	switch {
+	case code != "" && failure != "":
+		return Code{}, unfit("a code and an error")
+	case code != "":
+		return Code{code}, nil
+	case !errorForm.MatchString(failure):
+		return Code{}, unfit("error")
+	}
+	return Code{}, &AuthorizationError{Code: failure}
+}
+
+func parseResponse(query string) (url.Values, error) {
+	if len(query) > maxResponse {
+		return nil, incomplete("too long")
+	}
+	values, err := url.ParseQuery(strings.TrimPrefix(query, "?"))
+	if err != nil {
+		return nil, incomplete("not a query")
+	}
+	for _, all := range values {
+		if len(all) > 1 { // RFC 6749 §3.1
+			return nil, unfit("a parameter twice")
+		}
+	}
+	switch {
+	case values.Get("state") == "":
+		return nil, incomplete("no state")
+	case values.Get("code") == "" && values.Get("error") == "":
+		return nil, incomplete("neither code nor error")
+	}
+	return values, nil
+}
+
+// checkSender is the defence against mix-up (RFC 9207 §2.4).
+func (p *Provider) checkSender(ctx context.Context, values url.Values) error {
+	if values.Has("iss") {
+		if values.Get("iss") != p.cfg.Issuer {
+			return unfit("iss")
+		}
+		return nil
+	}
+	m, err := p.metadata.get(ctx)
+	if err != nil {
+		return err
+	}
+	if m.SendsIssuer {
+		return unfit("no iss")
+	}
+	return nil
+}

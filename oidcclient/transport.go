@@ -1,0 +1,112 @@
+package oidcclient
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const maxBody = 1 << 20
+
+var (
+	// errUnusable reports an answer that nothing can be made of.
+	errUnusable = errors.New("the answer is not usable")
+	// errAddress reports an address that a provider cannot have.
+	errAddress = errors.New("oidcclient: refused address")
+)
+
+// noRedirect hands a redirect back as an answer: secrets go where the metadata
+// say, and nowhere else.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// strict reads each answer whole, within bounds, and refuses successes that are
+// not JSON or that two parsers could read differently.
+type strict struct{ inner http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (s strict) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	req.Header.Set("Accept", "application/json")
+	resp, err := s.inner.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if closing := resp.Body.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the answer: %w", err)
+	}
+	if len(body) > maxBody {
+		return nil, fmt.Errorf("%w: over 1 MiB", errUnusable)
+	}
+	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
+		if err := checkAnswer(resp.Header, body); err != nil {
+			return nil, err
+		}
+	}
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return resp, nil
+}
+
+func checkAnswer(h http.Header, body []byte) error {
+	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
+		return fmt.Errorf("%w: it is not JSON", errUnusable)
+	}
+	return checkJSON(body)
+}
+
+// newTransport makes a transport that trusts neither the environment nor what
+// names resolve to.
+func newTransport(loopback bool) *http.Transport {
+	dialer := &net.Dialer{
+		Timeout: 5 * time.Second,
+		Control: func(_, address string, _ syscall.RawConn) error { return checkAddress(address, loopback) },
+	}
+	return &http.Transport{
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    5 * time.Second,
+		IdleConnTimeout:        30 * time.Second,
+		MaxIdleConnsPerHost:    8,
+		MaxConnsPerHost:        64,
+		MaxResponseHeaderBytes: 64 << 10,
+		ForceAttemptHTTP2:      true,
+	}
+}
+
+// checkAddress is asked about each address that is about to be connected to.
+// Private networks are allowed: a bank's provider may well be there. Link-local
+// ones are where clouds keep their credentials.
+func checkAddress(address string, loopback bool) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("%w: %s", errAddress, address)
+	}
+	ip := embedded(ap.Addr().Unmap())
+	switch {
+	case ip.IsLoopback() && loopback:
+		return nil
+	case ip.IsLoopback(), ip.IsUnspecified(), ip.IsMulticast(), ip.IsLinkLocalUnicast():
+		return fmt.Errorf("%w: %s", errAddress, ip)
+	}
+	return nil
+}
+
+// embedded returns the IPv4 address that a NAT64 address leads to (RFC 6052).
+func embedded(ip netip.Addr) netip.Addr {
+	if !netip.MustParsePrefix("64:ff9b::/96").Contains(ip) {
+		return ip
+	}
+	b := ip.As16()
+	return netip.AddrFrom4([4]byte(b[12:]))
+}
