@@ -644,3 +644,165 @@ func TestWhoMistypedMayNameSomebodyElse(t *testing.T) {
 		t.Errorf("subject %s", id.Subject)
 	}
 }
+
+func TestSessionSubjectCannotChange(t *testing.T) { // lesson 19: CVE-2023-6787
+	t.Parallel()
+	k := newKit(t, definitions("      - { id: s, type: sso }\n", "{}"))
+	tk := k.must(flows.StartRequest{Target: "t"})
+	tk.ok("ok", "jane")
+	session := tk.view.Result.Session
+	k.clock.pass(time.Second)
+	now := time.Duration(0)
+	tk = k.must(flows.StartRequest{Target: "t", Session: session, MaxAge: &now}) // authenticate now
+	wants(t, tk.say("ok", "bob"), flows.KindFailed, flows.CodeSubjectChanged)
+}
+
+func TestDeviceStepsNeedTheDevice(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, definitions("      - { id: secret, type: secret }\n      - { id: device, type: device }\n", "{}"))
+	start := func(key string) *talk {
+		t.Helper()
+		tk, err := k.start(flows.StartRequest{ClientID: "bound", Target: "t", LoginHint: "jane"}, flows.Caller{Key: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tk
+	}
+	wants(t, start("key-1").say("ok", ""), flows.KindFailed, flows.CodeDeviceRequired)
+	k.people.change("sub-jane", func(a *flows.Account) { a.Authenticators[0].Key = "key-1" })
+	wants(t, start("key-2").say("ok", ""), flows.KindFailed, flows.CodeDeviceRequired)
+	start("key-1").ok("ok", "")
+}
+
+func TestEnrollingNeedsFreshEvidence(t *testing.T) { // lesson 16, T-122
+	t.Parallel()
+	k := newKit(t, definitions("      - { id: secret, type: secret }\n      - { id: bind, type: bind, if: account.attributes.bind == \"yes\" }\n", "{}"))
+	k.people.change("sub-bare", func(a *flows.Account) { a.Attributes["bind"] = "no" })
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "bare"})
+	tk.ok("ok", "")
+	session := tk.view.Result.Session
+	k.people.change("sub-bare", func(a *flows.Account) { a.Attributes["bind"] = "yes" })
+	k.clock.pass(16 * time.Minute)
+	_, err := k.start(flows.StartRequest{ClientID: "app", Target: "t", Session: session}, flows.Caller{})
+	wants(t, err, flows.KindFailed, flows.CodeInsufficient)
+}
+
+func TestDisabledAccountSkipsNothing(t *testing.T) { // lesson 43
+	t.Parallel()
+	k := newKit(t, definitions("      - { id: s, type: sso }\n", "{}"))
+	tk := k.must(flows.StartRequest{Target: "t"})
+	tk.ok("ok", "jane")
+	session := tk.view.Result.Session
+	k.people.change("sub-jane", func(a *flows.Account) { a.Status = flows.AccountDisabled })
+	tk = k.must(flows.StartRequest{Target: "t", Session: session})
+	if tk.view.NextStep == nil {
+		t.Errorf("view %+v", tk.view)
+	}
+}
+
+func TestOnlyEnrollingTypesEnrol(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, definitions("      - { id: note, type: note }\n", "{}"))
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	wants(t, tk.say("enrol", ""), flows.KindInternal, flows.CodeInternal)
+}
+
+func TestUndeclaredExit(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, definitions("      - { id: note, type: note }\n", "{}"))
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	wants(t, tk.say("exit", ""), flows.KindInternal, flows.CodeInternal)
+	wants(t, tk.say("denied", ""), flows.KindFailed, flows.CodeDenied)
+}
+
+func TestRefusalIsAudited(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, definitions(secretThenCode, "{}"))
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	k.events.err = errors.New("disk full")
+	wants(t, tk.answer("secret", 9, in("ok", "")), flows.KindUnavailable, flows.CodeUnavailable)
+	k.events.err = nil
+	before := len(k.events.all())
+	wants(t, tk.answer("secret", 9, in("ok", "")), flows.KindConflict, flows.CodeStaleTurn)
+	if got := k.events.all()[before:]; len(got) != 1 || got[0].Type != flows.EventRefused || got[0].Reason != flows.CodeStaleTurn || got[0].Run == "" {
+		t.Errorf("events %+v", got)
+	}
+}
+
+func TestGateChecksTheAccount(t *testing.T) { // invariant 10: also at issue
+	t.Parallel()
+	k := newKit(t, definitions("      - { id: secret, type: secret }\n      - { id: note, type: note }\n", "{}"))
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	tk.ok("ok", "")
+	wants(t, tk.say("disable me", ""), flows.KindFailed, flows.CodeDenied)
+	if len(k.tokens.all()) != 0 {
+		t.Error("a token was issued")
+	}
+}
+
+func TestAccountStatusIsCheckedBeforeTheAnswer(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, definitions("      - { id: secret, type: secret }\n      - { id: note, type: note }\n      - { id: more, type: note }\n", "{}"))
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	tk.ok("ok", "")
+	k.people.change("sub-jane", func(a *flows.Account) { a.Status = flows.AccountDisabled })
+	wants(t, tk.say("ok", ""), flows.KindFailed, flows.CodeDenied)
+}
+
+func TestClaimThatErrsFailsTheRun(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(definitions("      - { id: secret, type: secret }\n", "{}"), "ttl: 5m }", "ttl: 5m, claims: { x: account.attributes.nothing } }", 1)
+	k := newKit(t, text)
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	wants(t, tk.say("ok", ""), flows.KindFailed, flows.CodeRequirement)
+	if len(k.tokens.all()) != 0 {
+		t.Error("a token was issued")
+	}
+}
+
+func TestSealedRunsCannotBeMoved(t *testing.T) { // T-92
+	t.Parallel()
+	k := newKit(t, definitions(secretThenCode, "{}"))
+	spy := &spy{Store: k.ports}
+	cfg := k.config
+	cfg.Store = spy
+	e, err := flows.NewEngine(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.engine = e
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	old := spy.last
+	tk.ok("ok", "")
+	for name, swap := range map[string]func(*flows.Record){
+		"rolled back": func(r *flows.Record) { r.Data = old.Data },
+		"moved":       func(r *flows.Record) { r.ID = "another" },
+		"altered":     func(r *flows.Record) { r.Data = append([]byte(nil), r.Data...); r.Data[len(r.Data)-1] ^= 1 },
+		"cut":         func(r *flows.Record) { r.Data = r.Data[:len(r.Data)-1] },
+	} {
+		spy.swap = swap
+		if _, err := e.Show(context.Background(), tk.handle, tk.caller); err == nil {
+			t.Errorf("a run that was %s opened", name)
+		}
+	}
+}
+
+// spy sees what is stored and may answer with something else.
+type spy struct {
+	flows.Store
+	last flows.Record
+	swap func(*flows.Record)
+}
+
+func (s *spy) Create(ctx context.Context, r flows.Record) error {
+	s.last = r
+	return s.Store.Create(ctx, r)
+}
+
+func (s *spy) Load(ctx context.Context, a flows.Alias, now time.Time) (flows.Record, error) {
+	r, err := s.Store.Load(ctx, a, now)
+	if s.swap != nil {
+		s.swap(&r)
+	}
+	return r, err
+}

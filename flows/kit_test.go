@@ -254,9 +254,18 @@ func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 			Binding: assurance.AAL3, Cap: assurance.AAL3, PhishingResistant: true, HardwareBound: true, UserVerified: true,
 		}}), nil
 	case "own": // the authenticator that this run enrolled
+		if f.typ != "code" {
+			return flows.Reject("wrong", nil), nil
+		}
 		return flows.Pass(flows.Proof{Evidence: f.evidence("new-key")}), nil
 	case "denied":
 		return flows.Exit("denied"), nil
+	case "exit":
+		return flows.Exit("undeclared"), nil
+	case "enrol":
+		return flows.Enrolled("anything"), nil
+	case "disable me":
+		f.k.people.change(v.Subject, func(acc *flows.Account) { acc.Status = flows.AccountDisabled })
 	}
 	switch f.typ {
 	case "bind":
@@ -309,12 +318,13 @@ func (k *kit) types() []flows.StepType {
 		"sso":    {Evidence: ceil(assurance.Federated, true, assurance.Knowledge)},
 		"bind":   {Enrols: true},
 		"note":   {},
+		"device": {NeedsDevice: true},
 	}
 	var out []flows.StepType
 	for _, name := range slices.Sorted(maps.Keys(base)) {
 		t := base[name]
 		t.Name, t.Doc, t.Code = name, "Test step.\n\nA step of the tests.", "X_"+map[string]string{
-			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE",
+			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE",
 		}[name]+"_REQUIRED"
 		t.Exits = []string{"denied"}
 		t.New = func(cfg flowdefs.Config) (flows.Step, error) { return fake{k, name}, cfg.Decode(&struct{}{}) }

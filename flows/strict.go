@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -32,7 +34,7 @@ func DecodeStrict(data []byte, dst any) error {
 // CheckJSON reports with [ErrMalformed] whether data is anything but one JSON
 // object that every JSON parser reads alike: see [DecodeStrict].
 func CheckJSON(data []byte) error {
-	if !utf8.Valid(data) {
+	if !utf8.Valid(data) || loneSurrogate(data) {
 		return malformed("not UTF-8")
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
@@ -48,6 +50,43 @@ func CheckJSON(data []byte) error {
 		return malformed("data after the object")
 	}
 	return nil
+}
+
+// loneSurrogate reports whether data has an escape of half a character, which
+// encoding/json reads as U+FFFD: different texts would become one.
+func loneSurrogate(data []byte) bool {
+	for i := bytes.IndexByte(data, '\\'); i >= 0 && i+1 < len(data); {
+		width := 2
+		if data[i+1] == 'u' {
+			switch r := escaped(data[i:]); {
+			case utf16.IsSurrogate(r) && utf16.DecodeRune(r, escaped(data[min(i+6, len(data)):])) == utf8.RuneError:
+				return true
+			case utf16.IsSurrogate(r):
+				width = 12
+			default:
+				width = 6
+			}
+		}
+		i = min(i+width, len(data))
+		next := bytes.IndexByte(data[i:], '\\')
+		if next < 0 {
+			return false
+		}
+		i += next
+	}
+	return false
+}
+
+// escaped reads \uXXXX at the start of data; -1 if there is none.
+func escaped(data []byte) rune {
+	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
+		return -1
+	}
+	n, err := strconv.ParseUint(string(data[2:6]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(n)
 }
 
 func checkObject(d *json.Decoder, depth int) error {
