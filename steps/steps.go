@@ -12,15 +12,19 @@ import (
 	"github.com/stile-auth/stile/steps/deviceenrolment"
 	"github.com/stile-auth/stile/steps/password"
 	"github.com/stile-auth/stile/steps/pin"
+	"github.com/stile-auth/stile/steps/sso"
 	"github.com/stile-auth/stile/steps/totp"
 )
 
-// Deps is everything that the step types need. All fields are required.
+// Deps is everything that the step types need. All fields are required, except
+// that a set of definitions without the step "sso" needs neither providers nor links.
 type Deps struct {
 	Authenticators Authenticators
 	Hasher         *account.Hasher // of passwords and PINs
 	Seeds          account.Sealer  // seals the seeds of one-time codes
 	Issuer         string          // Stile's issuer URL: the audience of what devices sign
+	Providers      sso.Providers   // remote providers by name; see [sso.NewProvider]
+	Links          sso.Accounts    // accounts by their identities at providers
 }
 
 // Authenticators keeps the authenticators of accounts; the stores' repositories
@@ -39,6 +43,7 @@ type Authenticators interface {
 // Builtin returns every step type.
 func Builtin(d Deps) []flows.StepType {
 	return []flows.StepType{
+		sso.Type(d.Providers, d.Links),
 		password.Type(d.Authenticators, d.Hasher),
 		pin.Type(d.Authenticators, d.Hasher),
 		totp.Type(d.Authenticators, d.Seeds),

@@ -1,0 +1,239 @@
+// Package sso is the step "sso": the person signs on at a remote OpenID provider.
+package sso
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/assurance"
+	"github.com/stile-auth/stile/oidcclient"
+)
+
+const doc = `Signs the person on at a remote OpenID provider.
+
+The step asks for an authorization request; the app opens it in the system
+browser, and posts back the query of the redirect, as it came.
+
+	prompt  OAUTH2_CLIENT_AUTHORIZATION_REQUIRED
+	        {"provider", "authorizationRequestUri", "authorizationEndpoint",
+	         "parameters", "redirectUri", "expiresAt"}
+	answer  {"queryString": "code=...&state=...&iss=..."}
+
+	with    provider: name of an entry of "providers"
+	        max_age:  greatest age of the sign-on at the provider; optional
+
+The redirect URI is the client's first. State, nonce and PKCE verifier stay here.
+A request is good for ten minutes. A response with another state or issuer is a
+wrong answer and leaves the request as it is: one that was slipped in does not end
+the sign-on. A code is sent to the provider once. While it is, a second answer is
+told so (409); if the exchange came to nothing, because the provider failed or
+this node died, the next answer gets a fresh request instead.
+
+What an unknown identity (issuer and subject, never an e-mail address) comes to
+is the provider's "provision": with create, an account and its link; otherwise the
+exit "denied". The exit is also taken when the person or the provider refuses.
+
+It proves what the provider is configured to prove, up to its cap. What the
+provider says of the sign-on is kept for audit and copied into nothing.
+
+Scenarios: ok, wrong (another state), denied.
+`
+
+const (
+	requestLife = 10 * time.Minute
+	maxAnswer   = 16 << 10
+	exitDenied  = "denied"
+)
+
+// Type returns the step type. An unknown provider fails when the step is
+// entered; definitions that name one do not load.
+func Type(providers Providers, accounts Accounts) flows.StepType {
+	return flows.StepType{
+		Name:   "sso",
+		Doc:    doc,
+		Code:   "OAUTH2_CLIENT_AUTHORIZATION_REQUIRED",
+		Config: flowdefs.SchemaFor[config](),
+		Input:  flowdefs.SchemaFor[answer](),
+		Evidence: []assurance.Ceiling{{
+			Method:          assurance.Federated,
+			Categories:      []assurance.Category{assurance.Knowledge, assurance.Possession, assurance.Inherence},
+			ReplayResistant: true,
+		}},
+		Exits: []string{exitDenied},
+		New: func(cfg flowdefs.Config) (flows.Step, error) {
+			var c config
+			if err := cfg.Decode(&c); err != nil {
+				return nil, err
+			}
+			if c.MaxAge < 0 {
+				return nil, errors.New("sso: max_age is negative")
+			}
+			return &step{c, providers, accounts}, nil
+		},
+		Actor: actor,
+	}
+}
+
+type config struct {
+	Provider string        `yaml:"provider" ref:"provider" doc:"Name of the provider."`
+	MaxAge   time.Duration `yaml:"max_age,optional" doc:"Greatest age of the sign-on at the provider."`
+}
+
+type answer struct {
+	QueryString string `json:"queryString" minLength:"1" maxLength:"16384"`
+}
+
+type prompt struct {
+	Provider   string            `json:"provider"`
+	RequestURI string            `json:"authorizationRequestUri"`
+	Endpoint   string            `json:"authorizationEndpoint"`
+	Parameters map[string]string `json:"parameters"`
+	Redirect   string            `json:"redirectUri"`
+	ExpiresAt  time.Time         `json:"expiresAt"`
+}
+
+// pending is what the step remembers: the request that waits for its response.
+type pending struct {
+	Request oidcclient.Request `json:"request"`
+	Expires time.Time          `json:"expires"`
+}
+
+type step struct {
+	cfg       config
+	providers Providers
+	accounts  Accounts
+}
+
+// Enter asks for a sign-on.
+func (s *step) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error) {
+	p, err := s.providers.find(s.cfg.Provider)
+	if err != nil {
+		return flows.Outcome{}, err
+	}
+	asked, err := s.request(ctx, v, p)
+	if err != nil {
+		return flows.Outcome{}, err
+	}
+	return flows.Ask(asked), nil
+}
+
+// request makes and keeps an authorization request; the one before is void.
+func (s *step) request(ctx context.Context, v *flows.Visit, p Provider) (flows.Prompt, error) {
+	if len(v.Client.RedirectURIs) == 0 {
+		return flows.Prompt{}, fmt.Errorf("sso: client %s has no redirect URI", v.Client.ID)
+	}
+	o := oidcclient.RequestOptions{RedirectURI: v.Client.RedirectURIs[0]}
+	if v.Locale != "" {
+		o.Locales = []string{v.Locale}
+	}
+	if s.cfg.MaxAge > 0 {
+		o.MaxAge = &s.cfg.MaxAge
+	}
+	a, err := p.Client.AuthorizationRequest(ctx, o)
+	if err != nil {
+		return flows.Prompt{}, fmt.Errorf("%w: sso: %w", flows.ErrUnavailable, err)
+	}
+	expires := v.Now.Add(requestLife).UTC()
+	data := prompt{s.cfg.Provider, a.URL, a.Endpoint, a.Parameters, o.RedirectURI, expires}
+	return flows.Prompt{Data: data, Expires: requestLife}, v.Keep(pending{a.Request, expires})
+}
+
+// refuse rejects an answer and asks for another sign-on: the request is used up.
+func (s *step) refuse(ctx context.Context, v *flows.Visit, p Provider, reason string) (flows.Outcome, error) {
+	again, err := s.request(ctx, v, p)
+	if err != nil {
+		return flows.Outcome{}, err
+	}
+	return flows.Reject(reason, &again), nil
+}
+
+// Answer takes the response to the authorization request.
+func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows.Outcome, error) {
+	var a answer
+	if err := in.Decode(&a); err != nil {
+		return flows.Outcome{}, err
+	}
+	if a.QueryString == "" || len(a.QueryString) > maxAnswer {
+		return flows.Outcome{}, fmt.Errorf("%w: queryString", flows.ErrMalformed)
+	}
+	var waits pending
+	if err := v.Kept(&waits); err != nil {
+		return flows.Outcome{}, fmt.Errorf("sso: request: %w", err)
+	}
+	p, err := s.providers.find(s.cfg.Provider)
+	if err != nil {
+		return flows.Outcome{}, err
+	}
+	if !v.Now.Before(waits.Expires) {
+		return s.Enter(ctx, v)
+	}
+	code, err := p.Client.Receive(ctx, waits.Request, a.QueryString)
+	if err != nil {
+		return received(err)
+	}
+	return s.exchange(ctx, v, p, waits.Request, code)
+}
+
+// received says what a response without a code comes to.
+func received(err error) (flows.Outcome, error) {
+	var answered *oidcclient.AuthorizationError
+	switch {
+	case errors.Is(err, oidcclient.ErrIncomplete):
+		return flows.Outcome{}, fmt.Errorf("%w: sso: %w", flows.ErrMalformed, err)
+	case errors.Is(err, oidcclient.ErrResponse):
+		return flows.Reject("response", nil), nil
+	case errors.As(err, &answered) && answered.Code != "server_error" && answered.Code != "temporarily_unavailable":
+		return flows.Exit(exitDenied), nil
+	}
+	return flows.Outcome{}, fmt.Errorf("%w: sso: %w", flows.ErrUnavailable, err)
+}
+
+// pass completes the step for the account that the identity belongs to.
+func (s *step) pass(ctx context.Context, v *flows.Visit, p Provider, id oidcclient.Identity) (flows.Outcome, error) {
+	subject, err := s.subject(ctx, v, p, id)
+	if errors.Is(err, errUnknown) {
+		return flows.Exit(exitDenied), nil
+	}
+	if err != nil {
+		return flows.Outcome{}, fmt.Errorf("%w: sso: accounts: %w", flows.ErrUnavailable, err)
+	}
+	return flows.Pass(flows.Proof{Subject: subject, Evidence: evidence(p, id)}), nil
+}
+
+// evidence is what the provider is trusted to prove, whatever it says itself.
+// The provider's cap governs: a federated identity is not bound here.
+func evidence(p Provider, id oidcclient.Identity) assurance.Evidence {
+	return assurance.Evidence{
+		Method:          assurance.Federated,
+		Authenticator:   id.Issuer + " " + id.Subject,
+		Categories:      p.Categories,
+		ReplayResistant: p.Cap >= assurance.AAL2,
+		Binding:         assurance.AAL3,
+		Cap:             p.Cap,
+		Upstream: &assurance.Upstream{
+			Issuer: id.Issuer, Subject: id.Subject, ACR: id.ACR, AMR: id.AMR, AuthTime: id.AuthTime,
+		},
+	}
+}
+
+// actor plays the app: the code is the word "ok", which a scenario's provider takes.
+func actor(state json.RawMessage, how string) (json.RawMessage, error) {
+	var p prompt
+	if err := json.Unmarshal(state, &p); err != nil {
+		return nil, fmt.Errorf("sso: actor: %w", err)
+	}
+	query := map[string]string{
+		"ok":     "code=ok&state=" + p.Parameters["state"],
+		"wrong":  "code=ok&state=another",
+		"denied": "error=access_denied&state=" + p.Parameters["state"],
+	}[how]
+	if query == "" {
+		return nil, fmt.Errorf("sso: the actor does not know %q", how)
+	}
+	return json.Marshal(answer{query})
+}
