@@ -18,7 +18,7 @@ type Options struct {
 	Out    io.Writer
 	JSON   bool          // one JSON object a line
 	Keep   bool          // after the story: leave all running until ctx is done
-	Pace   time.Duration // before each step; at most [MaxPace]
+	Pace   time.Duration // between the lines of two steps; at most [MaxPace]
 	Factor string        // of the third run: "pin" (default), "code" or "biometric"
 	Logger *zap.Logger   // of the server; default: nothing is logged
 	Now    func() time.Time
@@ -27,7 +27,7 @@ type Options struct {
 	Cut func(app.Exchange) error
 }
 
-// MaxPace keeps the story slower than an audience and faster than the timeouts.
+// MaxPace keeps the first sign-on fresh enough for the second run, whatever the audience.
 const MaxPace = 5 * time.Second
 
 // Play starts everything, plays the four runs, and ends everything. A step
@@ -43,10 +43,8 @@ func Play(ctx context.Context, opts Options) (err error) {
 		return fmt.Errorf("demo: the pace must be between 0 and %s", MaxPace)
 	}
 	t := &teller{out: opts.Out, json: opts.JSON}
-	d := &director{memory: &memory{}, show: func(s scene, number int, one step, lines []string) error {
-		pause(ctx, opts.Pace)
-		return t.step(s, number, one, lines)
-	}}
+	defer t.pace(ctx, opts.Pace)()
+	d := &director{memory: &memory{}, show: t.step}
 	p, err := start(ctx, opts, func(who string, next http.RoundTripper) http.RoundTripper {
 		return &app.Wire{Who: who, Next: next, Cut: func(x app.Exchange) error { return pass(d, opts, x) }}
 	})
@@ -56,6 +54,7 @@ func Play(ctx context.Context, opts Options) (err error) {
 	defer func() { err = errors.Join(err, p.close()) }()
 	t.parts(p)
 	if err := p.play(ctx, d, t, opts.Factor); err != nil {
+		t.flush()
 		t.failed(err)
 		return err
 	}
@@ -106,6 +105,7 @@ func (p *parts) play(ctx context.Context, d *director, t *teller, factor string)
 		if err := d.end(r.act(ctx, d.memory)); err != nil {
 			return err
 		}
+		t.flush()
 		claims, err := claimsOf(d.memory.token)
 		if err != nil {
 			return d.end(err)

@@ -18,7 +18,31 @@ type teller struct {
 	out  io.Writer
 	json bool
 	mu   sync.Mutex
+
+	queue  chan func() // steps that wait for their turn; nil: they do not
+	queued sync.WaitGroup
 }
+
+// pace lets steps be printed no faster than one each d, while the story itself
+// goes on: an exchange that waited for its audience would run into timeouts.
+// The returned function ends that.
+func (t *teller) pace(ctx context.Context, d time.Duration) (stop func()) {
+	if d <= 0 {
+		return func() {}
+	}
+	t.queue = make(chan func(), 64) // more than a run has steps
+	go func() {
+		for tell := range t.queue {
+			pause(ctx, d)
+			tell()
+			t.queued.Done()
+		}
+	}()
+	return func() { t.flush(); close(t.queue) }
+}
+
+// flush waits until every step that has happened is printed.
+func (t *teller) flush() { t.queued.Wait() }
 
 // print prints the text, or the object if it is for machines. What is lost on
 // the way to a reader who has gone is no part of the story.
@@ -49,7 +73,13 @@ func (t *teller) step(s scene, number int, one step, lines []string) error {
 	for _, line := range lines {
 		fmt.Fprintf(&text, "       %s\n", line)
 	}
-	return t.print(text.String(), map[string]any{"run": s.run, "step": number, "title": one.title, "lines": lines})
+	object := map[string]any{"run": s.run, "step": number, "title": one.title, "lines": lines}
+	if t.queue == nil {
+		return t.print(text.String(), object)
+	}
+	t.queued.Add(1)
+	t.queue <- func() { _ = t.print(text.String(), object) }
+	return nil
 }
 
 func (t *teller) claims(s scene, claims map[string]any) {

@@ -31,7 +31,7 @@ func Catalogue() (flowdefs.Catalogue, error) {
 	}
 	accounts := memory.New().Accounts()
 	return flows.NewRegistry(steps.Builtin(steps.Deps{
-		Authenticators: accounts, Hasher: hasher, Seeds: keys.sealer, Issuer: "https://stile.invalid",
+		Authenticators: accounts, Hasher: hasher, Seeds: keys.sealer, Issuer: "https://stile.invalid", Links: accounts,
 	})...)
 }
 

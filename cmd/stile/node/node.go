@@ -30,7 +30,7 @@ type Options struct {
 	Logger            *zap.Logger       // required
 	Now               func() time.Time  // required
 	Listener          net.Listener      // serves on this one instead of the configuration's address
-	ProviderTransport http.RoundTripper // carries the requests to providers; default: a transport with timeouts
+	ProviderTransport http.RoundTripper // carries the requests to providers; default: that of package oidcclient
 	Stdout            io.Writer         // for audit events that go to stdout; default os.Stdout
 }
 

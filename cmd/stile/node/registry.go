@@ -1,16 +1,25 @@
 package node
 
 import (
-	"github.com/stile-auth/stile/cmd/stile/users"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/stile-auth/stile/cmd/stile/config"
+	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/steps"
+	"github.com/stile-auth/stile/steps/sso"
 )
 
 // Accounts is the repository of accounts that every driver offers.
 type Accounts interface {
 	steps.Repository
 	steps.Authenticators
-	users.Creator
+	sso.Accounts
 }
 
 // accountsOf lets the engine look accounts up.
@@ -18,7 +27,56 @@ func accountsOf(b *Base) flows.Accounts { return steps.Accounts(b.Accounts) }
 
 // registry makes the step types of this node.
 func (n *Node) registry() (*flows.Registry, error) {
+	providers, err := n.providers()
+	if err != nil {
+		return nil, err
+	}
 	return flows.NewRegistry(steps.Builtin(steps.Deps{
 		Authenticators: n.Base.Accounts, Hasher: n.Base.Hasher, Seeds: n.Base.Sealer, Issuer: n.url,
+		Providers: providers, Links: n.Base.Accounts,
 	})...)
+}
+
+// providers makes the remote providers. None of them is asked anything yet; one
+// without its secret is reported, and its steps answer 503.
+func (n *Node) providers() (sso.Providers, error) {
+	var errs []error
+	for name := range n.cfg.Providers {
+		if _, ok := n.set.Providers[name]; !ok {
+			errs = append(errs, fmt.Errorf("node: providers.%s: the definitions have no such provider", name))
+		}
+	}
+	all := sso.Providers{}
+	for _, name := range slices.Sorted(maps.Keys(n.set.Providers)) {
+		p, err := n.provider(*n.set.Providers[name], n.cfg.Providers[name])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("node: provider %s: %w", name, err))
+		}
+		all[name] = p
+	}
+	return all, errors.Join(errs...)
+}
+
+func (n *Node) provider(d flowdefs.Provider, with config.Provider) (sso.Provider, error) {
+	if with.Issuer != "" {
+		d.Issuer = with.Issuer
+	}
+	where := with.ClientSecret
+	if where.IsZero() && d.ClientSecret != nil {
+		where = config.Secret{Env: d.ClientSecret.Env, File: d.ClientSecret.File}
+	}
+	secret := ""
+	if !where.IsZero() {
+		var err error
+		if secret, err = where.Read(); err != nil && !errors.Is(err, config.ErrUnset) {
+			return sso.Provider{}, err
+		}
+		d.ClientSecret = &flowdefs.SecretRef{Env: where.Env, File: where.File} // confidential, also if the definitions say otherwise
+	}
+	if secret == "" && d.ClientSecret != nil {
+		n.missing = append(n.missing, d.Name)
+		n.opts.Logger.Warn("provider has no client secret; steps that use it answer 503",
+			zap.String("provider", d.Name), zap.Stringer("where", where))
+	}
+	return sso.NewProvider(&d, sso.Access{Secret: secret, Transport: n.opts.ProviderTransport, Now: n.opts.Now})
 }
