@@ -139,10 +139,13 @@ func TestNoSecretIsPrinted(t *testing.T) {
 				note(name, form.Get(name))
 			}
 		}
-		for _, body := range [][]byte{x.RequestBody, x.ResponseBody} {
+		for i, body := range [][]byte{x.RequestBody, x.ResponseBody} {
 			var m map[string]any
 			if json.Unmarshal(body, &m) != nil {
 				continue
+			}
+			if i == 1 {
+				delete(m, "code") // of a problem document
 			}
 			for _, name := range []string{"handle", "session", "pin", "code", "jws", "queryString", "access_token", "refresh_token", "id_token"} {
 				text, _ := m[name].(string)
@@ -166,10 +169,11 @@ func TestNoSecretIsPrinted(t *testing.T) {
 			t.Errorf("only %d secrets passed by", len(secrets))
 		}
 		for secret, name := range secrets {
-			if name != "code" || len(secret) > 8 { // flow_not_found and the like are codes too
-				if strings.Contains(out, secret) {
-					t.Errorf("%s is printed whole", name)
-				}
+			if len(secret) < 8 { // six digits may well be part of a number
+				secret = "=" + secret
+			}
+			if strings.Contains(out, secret) {
+				t.Errorf("%s is printed whole", name)
 			}
 		}
 	}

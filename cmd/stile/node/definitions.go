@@ -1,8 +1,10 @@
 package node
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -51,5 +53,8 @@ func LoadDefinitions(folder string, cat flowdefs.Catalogue) (*flowdefs.Set, erro
 		}
 		return nil, problems
 	}
-	return set, err
+	if err != nil {
+		return nil, fmt.Errorf("definitions in %s: %w", cmp.Or(folder, "the program"), err)
+	}
+	return set, nil
 }

@@ -284,3 +284,96 @@ func TestOptionsAreRequired(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+const withProvider = `
+flows:
+  sign-on:
+    steps: [{ id: sso, type: sso, with: { provider: corporate } }]
+targets:
+  app: { flow: sign-on, propagate: { type: bearer_jwt, audience: "https://app.bank.example" } }
+providers:
+  corporate:
+    { issuer: "https://idp.bank.example", client_id: stile, client_secret: { env: STILE_TEST_NOT_SET },
+      scopes: [openid], assurance: { categories: [knowledge], cap: aal1 } }
+clients:
+  web: { flows: [sign-on], targets: [app], redirect_uris: ["https://app.bank.example/cb"], dpop: optional }
+`
+
+// refused is a transport that must not be used.
+type refused struct{ t *testing.T }
+
+func (r refused) RoundTrip(q *http.Request) (*http.Response, error) {
+	r.t.Errorf("%s was asked", q.URL)
+	return nil, errors.New("refused")
+}
+
+// A provider without its secret is reported, is never asked, and its step answers 503.
+func TestProviderWithoutSecret(t *testing.T) {
+	t.Parallel()
+	cfg := folder(t, "")
+	write(t, filepath.Join(cfg.Definitions, "all.yaml"), withProvider)
+	n := start(t, cfg, node.Options{ProviderTransport: refused{t}})
+	if got := n.MissingSecrets(); len(got) != 1 || got[0] != "corporate" {
+		t.Errorf("got %v", got)
+	}
+	resp, err := http.Post(n.URL()+"/v1/flows", "application/json", strings.NewReader(`{"clientId":"web","target":"app"}`))
+	check(t, err)
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("got %d", resp.StatusCode)
+	}
+}
+
+// The configuration replaces issuer and secret of a provider by name.
+func TestProviderReplaced(t *testing.T) {
+	t.Parallel()
+	cfg := folder(t, "providers: { corporate: { issuer: \"https://other.bank.example\", client_secret: { file: secret } } }\n")
+	write(t, filepath.Join(cfg.Definitions, "all.yaml"), withProvider)
+	write(t, cfg.Providers["corporate"].ClientSecret.File, "s3cret\n")
+	asked := make(chan string, 9)
+	n := start(t, cfg, node.Options{ProviderTransport: transport(func(q *http.Request) (*http.Response, error) {
+		asked <- q.URL.Host
+		return nil, errors.New("down")
+	})})
+	if got := n.MissingSecrets(); len(got) != 0 {
+		t.Errorf("got %v", got)
+	}
+	resp, err := http.Post(n.URL()+"/v1/flows", "application/json", strings.NewReader(`{"clientId":"web","target":"app"}`))
+	check(t, err)
+	defer resp.Body.Close()
+	if host := <-asked; host != "other.bank.example" || resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("asked %s, answered %d", host, resp.StatusCode)
+	}
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(q *http.Request) (*http.Response, error) { return f(q) }
+
+// A misspelled name would otherwise leave the wrong issuer in place.
+func TestReplacedProviderMustExist(t *testing.T) {
+	t.Parallel()
+	cfg := folder(t, "providers: { corporat: { issuer: \"https://other.bank.example\" } }\n")
+	write(t, filepath.Join(cfg.Definitions, "all.yaml"), withProvider)
+	n, err := node.Start(t.Context(), cfg, node.Options{Logger: zap.NewNop(), Now: time.Now})
+	if err == nil || !strings.Contains(err.Error(), "corporat:") {
+		t.Errorf("got %v, %v", n, err)
+	}
+}
+
+// What has expired is removed.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	cfg := folder(t, "store: { type: memory }\nruns: { ttl: 1ms }\n")
+	n := start(t, cfg, node.Options{})
+	for range 300 { // more than one step removes
+		resp, err := http.Post(n.URL()+"/v1/flows", "application/json", strings.NewReader(`{"clientId":"bench","target":"ledger"}`))
+		check(t, err)
+		resp.Body.Close()
+	}
+	n.SweepOnce(t.Context())
+	left, err := n.Base.Store.DeleteExpired(t.Context(), time.Now().Add(time.Hour), 1000)
+	if err != nil || left > 1 { // the last may not have expired when it was swept
+		t.Errorf("%d left, %v", left, err)
+	}
+}
