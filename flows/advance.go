@@ -42,7 +42,6 @@ type moveKind int
 const (
 	moveEnter    moveKind = iota // call the step's Enter and come back with its outcome
 	moveWait                     // show the prompt
-	moveRejected                 // show the prompt again: the answer was wrong
 	moveComplete                 // the end of the flow is reached: ask the gate
 	moveFinal                    // failed or cancelled
 	moveRefuse                   // not possible now
@@ -247,7 +246,7 @@ func (m *machine) reject(n *node, o Outcome, data json.RawMessage) move {
 	if o.prompt != nil {
 		m.s.Data = data
 	}
-	return move{kind: moveRejected}
+	return move{kind: moveWait}
 }
 
 // Why an option is not offered any more in this run.

@@ -349,8 +349,9 @@ func TestExhaustedOptionIsGone(t *testing.T) {
 	if err := tk.answer("pick", tk.view.Flow.Turn, flows.Input(`{"select":"code"}`)); err != nil {
 		t.Fatal(err)
 	}
-	if err := tk.say("no", ""); err != nil || tk.view.NextStep.StepID != "other" {
-		t.Errorf("after the option was exhausted: %v %+v", err, tk.view.NextStep)
+	wants(t, tk.say("no", ""), flows.KindRejected, flows.CodeWrongAnswer)
+	if tk.view.NextStep.StepID != "other" {
+		t.Errorf("after the option was exhausted: %+v", tk.view.NextStep)
 	}
 }
 
@@ -805,4 +806,14 @@ func (s *spy) Load(ctx context.Context, a flows.Alias, now time.Time) (flows.Rec
 		s.swap(&r)
 	}
 	return r, err
+}
+
+func TestGateNeedsEvidence(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, definitions("      - { id: secret, type: secret }\n", "{}"))
+	k.people.change("sub-jane", func(a *flows.Account) { // bound at no level: it proves who, and earns nothing
+		a.Authenticators[0].Binding = 0
+	})
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	wants(t, tk.say("ok", ""), flows.KindFailed, flows.CodeUnmet)
 }

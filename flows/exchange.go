@@ -74,6 +74,7 @@ func firstOf(a, b string) string {
 
 // drive feeds the machine until it waits or ends.
 func (x *exchange) drive(ctx context.Context, sig signal) error {
+	_, wrong := sig.outcome.Rejected()
 	for range maxMoves {
 		next, mv := advance(ctx, x.p, x.r.State, sig, x.w)
 		if mv.kind == moveRefuse {
@@ -92,13 +93,13 @@ func (x *exchange) drive(ctx context.Context, sig signal) error {
 			}
 		case moveComplete:
 			return x.complete(ctx)
-		case moveRejected:
-			x.refused = &Problem{Kind: KindRejected, Code: CodeWrongAnswer, Detail: "The answer was not accepted."}
-			return nil
 		case moveFinal:
 			x.final()
 			return nil
 		default:
+			if wrong { // also if another prompt follows, because the step or option is lost
+				x.refused = &Problem{Kind: KindRejected, Code: CodeWrongAnswer, Detail: "The answer was not accepted."}
+			}
 			return nil
 		}
 	}
