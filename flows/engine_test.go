@@ -621,6 +621,7 @@ func TestStartRefusals(t *testing.T) {
 		"unknown client": {flows.StartRequest{ClientID: "nobody", Target: "t"}, flows.CodeUnknownClient},
 		"both":           {flows.StartRequest{ClientID: "app", Target: "t", Flow: "f"}, flows.CodeMalformed},
 		"neither":        {flows.StartRequest{ClientID: "app"}, flows.CodeMalformed},
+		"foreign target": {flows.StartRequest{ClientID: "narrow", Target: "t"}, flows.CodeNotAllowed},
 		"unknown target": {flows.StartRequest{ClientID: "app", Target: "x"}, flows.CodeNotAllowed},
 		"unknown flow":   {flows.StartRequest{ClientID: "app", Flow: "x"}, flows.CodeNotAllowed},
 	} {

@@ -156,6 +156,7 @@ var stores = map[string]func(testing.TB) ports{
 const clients = `
 clients:
   app: { flows: [f], targets: [t], redirect_uris: ["com.app.test:/cb"], dpop: optional }
+  narrow: { flows: [f], redirect_uris: ["com.app.test:/cb"], dpop: optional }
   bound: { flows: [f], targets: [t], redirect_uris: ["com.app.test:/cb"], dpop: required }
 `
 

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/stile-auth/stile/cmd/stile/config"
@@ -25,6 +27,7 @@ func (c demoCmd) Run(w *world) error {
 	if err != nil {
 		return err
 	}
+	signal.Ignore(syscall.SIGPIPE) // a reader who leaves ends the story, which then cleans up
 	err = demo.Play(w.ctx, demo.Options{
 		Out: w.out, JSON: c.JSON, Keep: c.Keep, Pace: c.Pace, Factor: c.Factor, Logger: logger, Now: w.now,
 	})

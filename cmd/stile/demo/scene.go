@@ -3,6 +3,7 @@ package demo
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 
@@ -139,26 +140,30 @@ type memory struct {
 	token     string         // the last propagated one
 	session   string
 	seen      []string // types of nextStep in this run
+	wrong     []string // answers of this run that were refused and may be repeated
 }
 
 func (m *memory) newRun() {
-	m.request, m.forms, m.returned, m.tokens, m.view, m.seen = nil, nil, "", nil, view{}, nil
+	m.request, m.forms, m.returned, m.tokens, m.view, m.seen, m.wrong = nil, nil, "", nil, view{}, nil, nil
 }
 
 // note keeps what later steps compare with.
 func (m *memory) note(x moment) {
 	switch {
 	case x.Who == whoClient && x.answered && m.endpoint("jwks_uri") == x.URL:
-		m.keysRead = x.Status == 200
-	case x.Who == whoBrowser && !x.answered && x.Method == "POST":
+		m.keysRead = x.Status == http.StatusOK
+	case x.Who == whoBrowser && !x.answered && x.Method == http.MethodPost:
 		m.forms = append(m.forms, formLine(x.Exchange))
 	case x.Who == whoApp && x.answered && strings.Contains(x.URL, "/v1/flow"):
 		v, err := viewOf(x.ResponseBody)
 		if err != nil {
 			return // no view; the step that waits for one says so
 		}
+		if x.Status == http.StatusUnprocessableEntity {
+			m.wrong = append(m.wrong, fmt.Sprintf("%d  %s; the app waits for the next code", x.Status, v.Code))
+		}
 		m.view = v
-		if v.NextStep != nil {
+		if x.Status < 300 && v.NextStep != nil {
 			m.seen = append(m.seen, v.NextStep.Type)
 		}
 		if v.Result != nil {

@@ -31,6 +31,13 @@ func answered(who, method, path string) func(*memory, moment) bool {
 	return func(_ *memory, x moment) bool { return x.answered && matches(x.Exchange, who, method, path) }
 }
 
+// accepted waits for an answer that is not "wrong, try again": a one-time code
+// may have been used, and then the app waits for the next one.
+func accepted(path string) func(*memory, moment) bool {
+	final := answered(whoApp, http.MethodPost, path)
+	return func(m *memory, x moment) bool { return final(m, x) && x.Status != http.StatusUnprocessableEntity }
+}
+
 // matches compares the path only; one that ends in a slash is a beginning.
 func matches(x app.Exchange, who, method, path string) bool {
 	u, err := url.Parse(x.URL)
@@ -88,7 +95,7 @@ func starts(target string, session bool) step {
 
 // prompts waits for an answer of Stile to POST path that asks for typ.
 func prompts(title, path, typ string, more func(*memory) ([]string, error)) step {
-	return step{title, answered(whoApp, http.MethodPost, path), func(m *memory, x moment) ([]string, error) {
+	return step{title, accepted(path), func(m *memory, x moment) ([]string, error) {
 		v, err := progress(x)
 		if err != nil {
 			return nil, err
@@ -96,7 +103,7 @@ func prompts(title, path, typ string, more func(*memory) ([]string, error)) step
 		if v.NextStep == nil || v.NextStep.Type != typ {
 			return nil, fmt.Errorf("Stile asks for %s and not for %s", asks(v), typ)
 		}
-		lines := []string{fmt.Sprintf("%d  nextStep %s (%s)  acr=%s amr=%v", x.Status, v.NextStep.Type, v.NextStep.StepID, v.acr(), v.Assurance.AMR)}
+		lines := append(m.wrong, fmt.Sprintf("%d  nextStep %s (%s)  acr=%s amr=%v", x.Status, v.NextStep.Type, v.NextStep.StepID, v.acr(), v.Assurance.AMR))
 		if more == nil {
 			return lines, nil
 		}
@@ -128,7 +135,7 @@ func submits(title, path string) step {
 }
 
 func completes(path string) step {
-	return step{"the flow is completed", answered(whoApp, http.MethodPost, path), func(m *memory, x moment) ([]string, error) {
+	return step{"the flow is completed", accepted(path), func(m *memory, x moment) ([]string, error) {
 		v, err := progress(x)
 		if err != nil {
 			return nil, err
@@ -137,8 +144,8 @@ func completes(path string) step {
 			return nil, fmt.Errorf("the run is %s, Stile asks for %s", v.Flow.Status, asks(v))
 		}
 		g := v.Result.Grant
-		return []string{fmt.Sprintf("%d  completed  acr=%s amr=%v  %s %s (scheme %s)  session %s",
-			x.Status, v.acr(), v.Assurance.AMR, g.Type, short(g.Token), g.Scheme, short(v.Result.Session))}, nil
+		return append(m.wrong, fmt.Sprintf("%d  completed  acr=%s amr=%v  %s %s (scheme %s)  session %s",
+			x.Status, v.acr(), v.Assurance.AMR, g.Type, short(g.Token), g.Scheme, short(v.Result.Session))), nil
 	}}
 }
 
