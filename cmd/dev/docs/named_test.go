@@ -1,0 +1,302 @@
+package docs_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// parse reads a Go file of the repository.
+func parse(t *testing.T, name string) *ast.File {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), path.Join(root, name), nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// text is the value of a string literal, "" of anything else.
+func text(e ast.Expr) string {
+	literal, ok := e.(*ast.BasicLit)
+	if !ok || literal.Kind != token.STRING {
+		return ""
+	}
+	s, err := strconv.Unquote(literal.Value)
+	if err != nil {
+		return ""
+	}
+	return s
+}
+
+// constants returns the values of a file's string constants whose names begin with prefix.
+func constants(t *testing.T, name, prefix string) []string {
+	t.Helper()
+	var values []string
+	ast.Inspect(parse(t, name), func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if ok && len(spec.Values) == 1 && strings.HasPrefix(spec.Names[0].Name, prefix) && text(spec.Values[0]) != "" {
+			values = append(values, text(spec.Values[0]))
+		}
+		return true
+	})
+	if len(values) == 0 {
+		t.Fatalf("%s has no constants %s...", name, prefix)
+	}
+	return values
+}
+
+// named reports the words that a page does not have in backticks.
+func named(t *testing.T, pageName string, words []string) {
+	t.Helper()
+	if len(words) == 0 {
+		t.Errorf("%s: nothing to look for", pageName)
+	}
+	page := source(t, pageName)
+	for _, word := range words {
+		if !strings.Contains(page, "`"+word+"`") {
+			t.Errorf("%s does not name `%s`", pageName, word)
+		}
+	}
+}
+
+func TestEveryProblemCode(t *testing.T) {
+	t.Parallel()
+	codes := append(constants(t, "flows/errors.go", "Code"), constants(t, "flows/httpapi/problem.go", "Code")...)
+	named(t, "docs/api.md", codes)
+	named(t, "docs/guide-mobile.md", codes)
+}
+
+func TestEveryEvent(t *testing.T) {
+	t.Parallel()
+	events := append(constants(t, "flows/events.go", "Event"), constants(t, "cmd/stile/users/users.go", "Event")...)
+	named(t, "docs/operations.md", events)
+	named(t, "docs/guide-security.md", events)
+}
+
+var row = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| `([A-Z0-9_]+)` \\|")
+
+// The table of README.md is the list of step types, no more and no less.
+func TestEveryStepType(t *testing.T) {
+	t.Parallel()
+	shown := map[string]string{}
+	for _, m := range row.FindAllStringSubmatch(source(t, "README.md"), -1) {
+		shown[m[1]] = m[2]
+	}
+	var names, codes []string
+	for _, typ := range stepTypes(t) {
+		if shown[typ.Name] != typ.Code {
+			t.Errorf("README.md: step type %s has the prompt %q, not %s", typ.Name, shown[typ.Name], typ.Code)
+		}
+		names, codes = append(names, typ.Name), append(codes, typ.Code)
+	}
+	if len(shown) != len(names) {
+		t.Errorf("README.md lists %d step types; there are %v", len(shown), names)
+	}
+	named(t, "docs/language.md", names)
+	named(t, "docs/guide-mobile.md", append(codes, "SELECTION_REQUIRED"))
+}
+
+var route = regexp.MustCompile(`r\.(POST|GET|DELETE)\("([^"]+)"`)
+
+func TestEveryCall(t *testing.T) {
+	t.Parallel()
+	var calls []string
+	for _, m := range route.FindAllStringSubmatch(source(t, "flows/httpapi/api.go"), -1) {
+		calls = append(calls, m[1]+" "+strings.ReplaceAll(m[2], ":stepId", "{stepId}"))
+	}
+	for _, p := range constants(t, "propagation/documents.go", "Path") {
+		calls = append(calls, "GET "+p)
+	}
+	named(t, "docs/api.md", calls)
+}
+
+var metric = regexp.MustCompile(`Name: "(stile_[a-z_]+)"`)
+
+func TestEveryMetric(t *testing.T) {
+	t.Parallel()
+	var names []string
+	for _, m := range metric.FindAllStringSubmatch(source(t, "flows/httpapi/metrics.go"), -1) {
+		names = append(names, m[1])
+	}
+	named(t, "docs/operations.md", names)
+}
+
+// The claims that the issuer writes, and the names that nobody else may write.
+func TestEveryClaim(t *testing.T) {
+	t.Parallel()
+	var written, reserved []string
+	ast.Inspect(parse(t, "propagation/bearer.go"), func(n ast.Node) bool {
+		switch e := n.(type) {
+		case *ast.IndexExpr:
+			if x, ok := e.X.(*ast.Ident); ok && x.Name == "claims" && text(e.Index) != "" {
+				written = append(written, text(e.Index))
+			}
+		case *ast.FuncDecl:
+			if e.Name.Name == "reservedClaims" {
+				reserved = words(e.Body)
+			}
+		}
+		return true
+	})
+	named(t, "docs/guide-relying-party.md", written)
+	named(t, "docs/language.md", reserved)
+}
+
+// words are the string literals below a node.
+func words(n ast.Node) []string {
+	var all []string
+	ast.Inspect(n, func(n ast.Node) bool {
+		if e, ok := n.(*ast.BasicLit); ok && text(e) != "" {
+			all = append(all, text(e))
+		}
+		return true
+	})
+	return all
+}
+
+// Every key that the loader knows is in the manual of the language, and every
+// field that an expression can read.
+func TestEveryKeyOfTheLanguage(t *testing.T) {
+	t.Parallel()
+	files, err := fs.Glob(os.DirFS(root), "flowdefs/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, name := range files {
+		ast.Inspect(parse(t, name), func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) != 4 {
+				return true
+			}
+			if f, ok := call.Fun.(*ast.SelectorExpr); ok && f.Sel.Name == "object" {
+				keys = append(keys, words(call.Args[2])...)
+			}
+			return true
+		})
+	}
+	ast.Inspect(parse(t, "flowdefs/fields.go"), func(n ast.Node) bool {
+		if f, ok := n.(*ast.FuncDecl); ok && f.Name.Name == "evidenceFields" {
+			ast.Inspect(f.Body, func(n ast.Node) bool {
+				if pair, ok := n.(*ast.KeyValueExpr); ok && text(pair.Key) != "" {
+					keys = append(keys, text(pair.Key))
+				}
+				return true
+			})
+		}
+		return true
+	})
+	if len(keys) < 40 {
+		t.Errorf("only %d keys were found: %q", len(keys), keys)
+	}
+	named(t, "docs/language.md", append(keys, "flows", "targets", "providers", "clients"))
+}
+
+// configKey is one key of the configuration file.
+type configKey struct{ name, def, doc string }
+
+// configKeys reads the tags of the configuration's structs.
+func configKeys(t *testing.T) []configKey {
+	t.Helper()
+	structs := map[string]*ast.StructType{}
+	ast.Inspect(parse(t, "cmd/stile/config/config.go"), func(n ast.Node) bool {
+		if spec, ok := n.(*ast.TypeSpec); ok {
+			if s, ok := spec.Type.(*ast.StructType); ok {
+				structs[spec.Name.Name] = s
+			}
+		}
+		return true
+	})
+	var all []configKey
+	var walk func(name, prefix string)
+	walk = func(name, prefix string) {
+		for _, f := range structs[name].Fields.List {
+			tag := reflect.StructTag(text(f.Tag))
+			key := prefix + tag.Get("yaml")
+			all = append(all, configKey{key, tag.Get("default"), tag.Get("doc")})
+			typ, inner := f.Type, "."
+			if m, ok := typ.(*ast.MapType); ok {
+				typ, inner = m.Value, ".<name>."
+			}
+			if id, ok := typ.(*ast.Ident); ok && structs[id.Name] != nil {
+				walk(id.Name, key+inner)
+			}
+		}
+	}
+	walk("Config", "")
+	return all
+}
+
+// The reference of the configuration says of every key what its tags say.
+func TestEveryConfigurationKey(t *testing.T) {
+	t.Parallel()
+	manual := source(t, "docs/operations.md")
+	for _, k := range configKeys(t) {
+		def := ""
+		if k.def != "" {
+			def = "`" + k.def + "`"
+		}
+		line := fmt.Sprintf("| `%s` | %s | %s |", k.name, def, k.doc)
+		if !strings.Contains(manual, line+"\n") {
+			t.Errorf("docs/operations.md lacks the line\n%s", line)
+		}
+	}
+}
+
+func TestConfigurationFiles(t *testing.T) {
+	t.Parallel()
+	var known []string
+	for _, k := range configKeys(t) {
+		known = append(known, k.name)
+	}
+	seen := 0
+	for _, p := range pages(t) {
+		for _, b := range p.blocks {
+			if b.language != "yaml config" {
+				continue
+			}
+			seen++
+			var tree map[string]any
+			if err := yaml.Unmarshal([]byte(b.text), &tree); err != nil {
+				t.Errorf("%s:%d: %v", p.name, b.line, err)
+			}
+			for _, key := range keysOf(tree, "") {
+				if !slices.Contains(known, key) {
+					t.Errorf("%s:%d: there is no key %s", p.name, b.line, key)
+				}
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("no configuration is shown")
+	}
+}
+
+// keysOf lists the keys of a configuration; the names of providers are <name>.
+func keysOf(tree map[string]any, prefix string) []string {
+	var all []string
+	for name, value := range tree {
+		if prefix == "providers." {
+			name = "<name>"
+		} else {
+			all = append(all, prefix+name)
+		}
+		if inner, ok := value.(map[string]any); ok {
+			all = append(all, keysOf(inner, prefix+name+".")...)
+		}
+	}
+	return all
+}
