@@ -205,6 +205,92 @@ func TestEveryKeyOfTheLanguage(t *testing.T) {
 	named(t, "docs/language.md", append(keys, "flows", "targets", "providers", "clients"))
 }
 
+// members returns the json names of a file's structs of those names.
+func members(t *testing.T, name string, structs ...string) []string {
+	t.Helper()
+	var all []string
+	ast.Inspect(parse(t, name), func(n ast.Node) bool {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok || !slices.Contains(structs, spec.Name.Name) {
+			return true
+		}
+		s, ok := spec.Type.(*ast.StructType)
+		if !ok {
+			return true
+		}
+		for _, f := range s.Fields.List {
+			if f.Tag != nil {
+				tag, _, _ := strings.Cut(reflect.StructTag(text(f.Tag)).Get("json"), ",")
+				all = append(all, tag)
+			}
+		}
+		return true
+	})
+	if len(all) == 0 {
+		t.Errorf("%s has no structs %q", name, structs)
+	}
+	return all
+}
+
+// Whatever an app is sent or has to send is in its guide.
+func TestEveryMemberOnTheWire(t *testing.T) {
+	t.Parallel()
+	var sent []string
+	for _, typ := range stepTypes(t) {
+		folder := strings.ReplaceAll(typ.Name, "_", "")
+		sent = append(sent, members(t, "steps/"+folder+"/"+folder+".go", "prompt", "answer")...)
+	}
+	sent = append(sent, members(t, "steps/devicejws/binding.go", "bindingHeader", "bindingClaims")...)
+	sent = append(sent, members(t, "steps/devicejws/authentication.go", "authenticationHeader", "authenticationClaims")...)
+	sent = append(sent, members(t, "flows/choose.go", "offer")...)
+	named(t, "docs/guide-mobile.md", sent)
+	named(t, "docs/api.md", members(t, "flows/httpapi/start.go", "startBody"))
+}
+
+var room = regexp.MustCompile(`^( *)((?:[a-z/]+/ +)+)`)
+
+// The rooms of the house are there, and no top-level folder is missing.
+func TestHouse(t *testing.T) {
+	t.Parallel()
+	readme := pages(t)[0]
+	i := slices.IndexFunc(readme.blocks, func(b block) bool { return strings.HasPrefix(b.text, "cmd/stile/") })
+	if i < 0 {
+		t.Fatal("README.md does not show the house")
+	}
+	shown, parent := map[string]bool{}, ""
+	for line := range strings.SplitSeq(readme.blocks[i].text, "\n") {
+		m := room.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		if m[1] == "" {
+			parent = ""
+		}
+		for _, name := range strings.Fields(m[2]) {
+			shown[parent+name] = true
+			if _, err := os.Stat(path.Join(root, parent+name)); err != nil {
+				t.Errorf("README.md: there is no %s", parent+name)
+			}
+		}
+		if m[1] == "" {
+			parent = strings.Fields(m[2])[0]
+		}
+	}
+	for _, pattern := range []string{"*", "flows/*"} {
+		folders, err := fs.Glob(os.DirFS(root), pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range folders {
+			info, err := os.Stat(path.Join(root, f))
+			known := shown[f+"/"] || slices.Contains([]string{"cmd", "docs", "flows/testdata"}, f) || strings.HasPrefix(f, ".")
+			if err == nil && info.IsDir() && !known {
+				t.Errorf("README.md does not show %s", f)
+			}
+		}
+	}
+}
+
 // configKey is one key of the configuration file.
 type configKey struct{ name, def, doc string }
 
