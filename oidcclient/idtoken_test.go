@@ -357,6 +357,25 @@ func TestKeyWithoutID(t *testing.T) {
 	many.wants(t, err, oidcclient.ErrRefused, 1)
 }
 
+// A kid that is no string is not one that is absent.
+func TestKeyIDThatIsNone(t *testing.T) {
+	t.Parallel()
+	for name, kid := range map[string]any{"number": 7, "null": nil, "empty": []string{}} {
+		w := newWorld(t)
+		w.Misbehave(oidctest.SetHeader("kid", kid))
+		w.Misbehave(oidctest.Fault{Answer: func(endpoint string, a *oidctest.Answer) {
+			if endpoint == oidctest.EndpointJWKS {
+				a.Body = bytes.Replace(a.Body, []byte(`"kid"`), []byte(`"was"`), 1)
+			}
+		}})
+		_, err := w.signOn(t, oidcclient.RequestOptions{})
+		if err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+		w.wants(t, err, oidcclient.ErrRefused, 1)
+	}
+}
+
 // A short RSA key signs nothing here.
 func TestShortRSAKey(t *testing.T) {
 	t.Parallel()

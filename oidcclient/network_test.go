@@ -127,11 +127,17 @@ func TestSlowProvider(t *testing.T) {
 			gate := oidctest.NewGate()
 			defer gate.Release()
 			w.Misbehave(gate.Hold(endpoint))
-			err := w.ask(t.Context())
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			err := w.ask(ctx)
 			if err == nil {
-				_, err = w.signOn(t, oidcclient.RequestOptions{})
+				a := w.request(t, oidcclient.RequestOptions{})
+				_, err = w.finish(ctx, a.Request, w.visit(t, a))
 			}
 			w.wants(t, err, oidcclient.ErrUnavailable, w.Calls(oidctest.EndpointToken))
+			if ctx.Err() != nil {
+				t.Error("it was the test that gave up")
+			}
 		})
 	}
 }

@@ -92,7 +92,7 @@ func checkAddress(address string, loopback bool) error {
 	if err != nil {
 		return fmt.Errorf("%w: %s", errAddress, address)
 	}
-	ip := embedded(ap.Addr().Unmap())
+	ip := embedded(ap.Addr())
 	switch {
 	case ip.IsLoopback() && loopback:
 		return nil

@@ -46,7 +46,6 @@ Scenarios: ok, wrong (another state), denied.
 
 const (
 	requestLife = 10 * time.Minute
-	maxAnswer   = 16 << 10
 	exitDenied  = "denied"
 )
 
@@ -157,9 +156,6 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	var a answer
 	if err := in.Decode(&a); err != nil {
 		return flows.Outcome{}, err
-	}
-	if a.QueryString == "" || len(a.QueryString) > maxAnswer {
-		return flows.Outcome{}, fmt.Errorf("%w: queryString", flows.ErrMalformed)
 	}
 	var waits pending
 	if err := v.Kept(&waits); err != nil {
