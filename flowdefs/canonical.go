@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,11 +24,39 @@ func canonicalFlow(f *Flow) []byte {
 	if f.Timeout != 0 {
 		w.line(2, "timeout: "+durationText(f.Timeout))
 	}
+	if f.Kind != SignIn {
+		w.line(2, "kind: "+string(f.Kind))
+	}
+	if f.Requires != (Requirement{}) {
+		w.line(2, "requires: "+requirementText(f.Requires))
+	}
+	if f.NoBack {
+		w.line(2, "back: false")
+	}
+	if f.NoRestart {
+		w.line(2, "restart: false")
+	}
 	w.line(2, "steps:")
-	for i := range f.Steps {
-		w.item(3, &f.Steps[i])
+	w.list(3, f.Steps)
+	if len(f.Handlers) > 0 {
+		w.line(2, "handlers:")
+	}
+	for i := range f.Handlers {
+		w.line(3, quoted(f.Handlers[i].Name)+":")
+		w.list(4, f.Handlers[i].Steps)
 	}
 	return []byte(w.b.String())
+}
+
+func requirementText(r Requirement) string {
+	var parts []string
+	if r.ACR != 0 {
+		parts = append(parts, "acr: "+r.ACR.String())
+	}
+	if r.MaxAge != 0 {
+		parts = append(parts, "max_age: "+durationText(r.MaxAge))
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
 }
 
 type writer struct{ b strings.Builder }
@@ -46,19 +75,67 @@ func (w *writer) item(indent int, n *Node) {
 	w.b.WriteString(strings.Repeat("  ", indent) + "- " + text[2*(indent+1):])
 }
 
-func (w *writer) node(indent int, n *Node) {
-	if n.Kind == Require {
-		w.line(indent, "require: "+quoted(n.Require.Source))
-		return
+func (w *writer) list(indent int, nodes []Node) {
+	for i := range nodes {
+		w.item(indent, &nodes[i])
 	}
-	w.line(indent, "id: "+quoted(n.ID))
+}
+
+func (w *writer) node(indent int, n *Node) {
+	if n.ID != "" {
+		w.line(indent, "id: "+quoted(n.ID))
+	}
 	if n.If != nil {
 		w.line(indent, "if: "+quoted(n.If.Source))
 	}
-	if n.Kind == Choose {
+	switch n.Kind {
+	case Step:
+		w.step(indent, n)
+	case Choose:
 		w.choose(indent, n)
-		return
+	case Group:
+		w.line(indent, "steps:")
+		w.list(indent+1, n.Steps)
+	case Tag:
+		w.tag(indent, n)
+	case Assign:
+		w.line(indent, "assign:")
+		for _, a := range n.Values {
+			w.line(indent+1, quoted(a.Name)+": "+quoted(a.Value.Source))
+		}
+	default:
+		w.short(indent, n)
 	}
+	if len(n.On) > 0 {
+		w.line(indent, "on: "+mapText(n.On))
+	}
+}
+
+// short writes the nodes that are little more than a word.
+func (w *writer) short(indent int, n *Node) {
+	switch n.Kind {
+	case Require:
+		w.line(indent, "require: "+quoted(n.Require.Source))
+	case Goto:
+		w.line(indent, "goto: "+quoted(n.To))
+		w.line(indent, "max: "+strconv.Itoa(n.Max))
+		if n.Counts {
+			w.line(indent, "counts: true")
+		}
+	case Fail:
+		w.line(indent, "fail: "+quoted(n.Code))
+	case Abort:
+		w.line(indent, "abort: true")
+	case Oblige:
+		w.line(indent, "oblige: "+quoted(n.Name))
+	case Decide:
+		w.line(indent, "decide: "+quoted(n.Value.Source))
+	case Delay:
+		w.line(indent, "delay: "+durationText(n.Wait))
+	}
+}
+
+func (w *writer) step(indent int, n *Node) {
 	w.line(indent, "type: "+quoted(n.Type))
 	if c, ok := n.With.(*config); ok && c.n != nil && len(c.n.keys) > 0 {
 		w.line(indent, "with: "+jsonText(c.n))
@@ -66,17 +143,60 @@ func (w *writer) node(indent int, n *Node) {
 	if n.Attempts != 0 {
 		w.line(indent, "attempts: {max: "+strconv.Itoa(n.Attempts)+"}")
 	}
+	if n.Timeout != 0 {
+		w.line(indent, "timeout: "+durationText(n.Timeout))
+	}
+	if n.Activate {
+		w.line(indent, "activate: true")
+	}
+	if len(n.Settles) > 0 {
+		w.line(indent, "settles: "+listText(n.Settles))
+	}
+}
+
+func (w *writer) tag(indent int, n *Node) {
+	w.line(indent, "tag:")
+	if len(n.Set) > 0 {
+		w.line(indent+1, "set: "+listText(n.Set))
+	}
+	if len(n.Remove) > 0 {
+		w.line(indent+1, "remove: "+listText(n.Remove))
+	}
+	if n.For != 0 {
+		w.line(indent+1, "for: "+durationText(n.For))
+	}
 }
 
 func (w *writer) choose(indent int, n *Node) {
-	w.line(indent, "choose:")
-	for i := range n.Options {
-		w.item(indent+1, &n.Options[i])
+	if n.Any > 1 {
+		w.line(indent, "any:")
+		w.line(indent+1, "of: "+strconv.Itoa(n.Any))
+		w.line(indent+1, "options:")
+		w.list(indent+2, n.Options)
+	} else {
+		w.line(indent, "choose:")
+		w.list(indent+1, n.Options)
 	}
 	if n.Otherwise != nil {
 		w.line(indent, "otherwise:")
 		w.node(indent+1, n.Otherwise)
 	}
+}
+
+func listText(words []string) string {
+	parts := make([]string, len(words))
+	for i, word := range words {
+		parts[i] = quoted(word)
+	}
+	return "[" + strings.Join(parts, ", ") + "]"
+}
+
+func mapText(m map[string]string) string {
+	parts := make([]string, 0, len(m))
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, quoted(k)+": "+quoted(m[k]))
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
 }
 
 // jsonText writes a value on one line, keys sorted. It is JSON

@@ -122,6 +122,12 @@ func (c *compiled) unfit(p place) []complaint {
 			"request is what the client says of itself; it may decide only whether an option of a choose is offered, never whether a step runs, a guard holds, or what a token says",
 		}}
 	}
+	if p == valuePlace {
+		if !c.out.IsExactType(cel.StringType) {
+			return []complaint{{1, 0, fmt.Sprintf("expected an expression that is a string, found a %s", c.out)}}
+		}
+		return nil
+	}
 	if p == claimPlace {
 		if !renderable(c.out) {
 			return []complaint{{1, 0, fmt.Sprintf("a claim cannot be of type %s; expected a string, number, boolean, level, time, or a list or map of these", plainTypes(c.out.String()))}}

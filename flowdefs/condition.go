@@ -28,6 +28,7 @@ type Env struct {
 	Evidence []assurance.Evidence
 	ACR      assurance.Level
 	Tags     []string
+	Assigned map[string]string // what Assign nodes set in this run
 	Target   string
 	Run      RunEnv
 	Now      time.Time
@@ -131,6 +132,8 @@ func (a activation) ResolveName(name string) (any, bool) {
 		return levels{}, true
 	case "tags":
 		return a.env.Tags, true
+	case "assigned":
+		return a.env.Assigned, true
 	case "target":
 		return a.env.Target, true
 	case "run":

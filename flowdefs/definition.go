@@ -29,11 +29,36 @@ func (p Pos) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.
 type Flow struct {
 	Name        string
 	Description string
+	Kind        FlowKind // default SignIn
 	Steps       []Node
+	Handlers    []Handler     // reached only by exits; sorted by name
+	Requires    Requirement   // what the session must have reached for the flow to start; only SelfService
+	NoBack      bool          // clients may not go back
+	NoRestart   bool          // clients may not restart
 	Timeout     time.Duration // life of a run; 0: the engine's default
 	Source      []byte        // canonical text; [Parse] of it gives an equal Flow
 	Hash        string        // lower-case hex SHA-256 of Source: the identity that a run pins
 	Pos         Pos
+}
+
+// FlowKind says what a flow is for.
+type FlowKind string
+
+// The kinds of flows.
+const (
+	SignIn        FlowKind = "sign_in"       // default
+	Authorization FlowKind = "authorization" // runs behind the sign-in of targets that name it
+	Registration  FlowKind = "registration"
+	Recovery      FlowKind = "recovery"     // what it reaches is capped at the lowest level
+	SelfService   FlowKind = "self_service" // needs a session
+	Transaction   FlowKind = "transaction"
+)
+
+// Handler is what an exit leads to: a sequence outside the flow's own. Its end fails the run.
+type Handler struct {
+	Name  string
+	Steps []Node
+	Pos   Pos
 }
 
 // Kind says what a node does.
@@ -42,23 +67,55 @@ type Kind int
 // The kinds of nodes.
 const (
 	Step    Kind = iota // runs a step of Type with With
-	Choose              // lets the client pick one of Options
+	Choose              // lets the client pick one of Options, or Any of them
 	Require             // a guard: false or an error fails the run
+	Group               // an option of several Steps
+	Goto                // goes on at the node To, at most Max times
+	Fail                // fails the run with Code
+	Abort               // ends the run as if the client had cancelled it
+	Tag                 // sets and removes tags
+	Oblige              // raises the obligation Name
+	Decide              // leaves by the exit that Value names
+	Assign              // sets run-scoped values
+	Delay               // lets time pass, without holding a request
 )
 
 // Node is one entry of a flow's step list.
 type Node struct {
 	Kind       Kind
-	ID         string // unique in its flow; empty only for Require
+	ID         string // unique in its flow; of Step, Choose, Group, Decide and Delay
 	If         *Condition
-	Type       string // Step: name of the step type
-	With       Config // Step: its configuration, already validated; never nil for Step
-	ConfigHash string // Step: hex SHA-256 of the canonical form of Type and With
-	Attempts   int    // Step: wrong answers after which the step is exhausted in this run; 0: engine default
-	Options    []Node // Choose: at least one; each is a Step or a Choose
-	Otherwise  *Node  // Choose: taken when no option is left; may be nil
-	Require    *Condition
+	Type       string            // Step: name of the step type
+	With       Config            // Step: its configuration, already validated; never nil for Step
+	ConfigHash string            // Step: hex SHA-256 of the canonical form of Type and With
+	Attempts   int               // Step: wrong answers after which the step is exhausted in this run; 0: engine default
+	Timeout    time.Duration     // Step: how long a prompt is good for; 0: as long as the run
+	Activate   bool              // Step: runs only if the client asked for it
+	Settles    []string          // Step: obligations that its completion settles
+	On         map[string]string // Step, Choose, Decide: exit to handler
+	Options    []Node            // Choose: at least one; each is a Step, a Choose or a Group
+	Otherwise  *Node             // Choose: taken when no option is left; may be nil
+	Any        int               // Choose: how many options have to be completed; at least 1
+	Steps      []Node            // Group
+	Require    *Condition        // Require
+	To         string            // Goto: id of a node of the flow's own sequence
+	Max        int               // Goto: how often it may be taken in one run
+	Counts     bool              // Goto: taking it counts as a wrong answer to To
+	Code       string            // Fail
+	Set        []string          // Tag
+	Remove     []string          // Tag
+	For        time.Duration     // Tag: life of what is set; 0: as long as the run
+	Name       string            // Oblige
+	Value      *Condition        // Decide: a string
+	Values     []Assignment      // Assign, sorted by name
+	Wait       time.Duration     // Delay
 	Pos        Pos
+}
+
+// Assignment gives a run-scoped value: assigned.<Name> in later expressions.
+type Assignment struct {
+	Name  string
+	Value *Condition // a string
 }
 
 // Config is the "with:" block of a step.
@@ -72,6 +129,8 @@ type Config interface {
 type Target struct {
 	Name      string
 	Flow      string
+	Authorize []string // flows of the kind Authorization that run behind Flow, in order
+	Composed  *Flow    // what a run for the target runs: Flow, or Flow with Authorize behind it
 	Requires  Requirement
 	Propagate Propagate
 	Pos       Pos

@@ -43,6 +43,7 @@ func variables() map[string]*cel.Type {
 		"acr":      levelTypeOf(),
 		"level":    cel.ObjectType(levelsName),
 		"tags":     cel.ListType(cel.StringType),
+		"assigned": stringMap,
 		"target":   cel.StringType,
 		"run":      cel.ObjectType(runName),
 		"now":      cel.TimestampType,

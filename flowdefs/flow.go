@@ -3,6 +3,8 @@ package flowdefs
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,17 +17,42 @@ const (
 	maxAttempts   = 100
 )
 
+// canonicalID is the form of ids in canonical text: with those of used sub-flows inside.
+var canonicalID = regexp.MustCompile(`^[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)*$`)
+
 // flowReader reads one flow.
 type flowReader struct {
 	*loader
-	flow *Flow
-	ids  map[string]Pos
+	flow   *Flow
+	ids    map[string]Pos
+	own    map[string]bool // ids of the flow's own sequence, not inside anything
+	prefix string          // of the ids inside a sub-flow that is used
+	using  []string        // sub-flows that are being used, outermost first
+	jumps  []use           // gotos, to be checked when all ids are known
+	exits  []use           // handlers that exits lead to
+}
+
+// use is a name and where it stands.
+type use struct {
+	name string
+	pos  Pos
+}
+
+// targets are the steps that a goto may name.
+func (r *flowReader) targets() []string {
+	var out []string
+	for id, ok := range r.own {
+		if ok {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func (l *loader) flow(key, n *node) {
 	what := "flow " + quote(key.text)
-	o, ok := l.object(n, what, []string{"description", "timeout", "steps"},
-		[]string{"handlers", "guarantees", "kind", "parameters", "activations", "obligations", "back", "restart", "requires"})
+	o, ok := l.object(n, what, []string{"description", "timeout", "steps", "kind", "handlers", "requires", "back", "restart"}, []string{"guarantees"})
 	if !ok {
 		return
 	}
@@ -33,15 +60,22 @@ func (l *loader) flow(key, n *node) {
 	if steps == nil {
 		return
 	}
-	if count := countConditions(steps); count > maxConditions {
+	if count := countConditions(n); count > maxConditions {
 		l.fail(key.pos, "%s has %d conditions; at most %d are allowed", what, count, maxConditions)
 		return
 	}
 	before := len(l.problems)
-	r := &flowReader{l, &Flow{Name: key.text, Pos: key.pos}, map[string]Pos{}}
+	r := &flowReader{loader: l, flow: &Flow{Name: key.text, Pos: key.pos, Kind: SignIn}, ids: map[string]Pos{}, own: map[string]bool{}}
 	r.flow.Description = o.text("description")
 	r.flow.Timeout = o.duration("timeout", maxTimeout)
-	r.steps(steps, what)
+	r.kind(o)
+	r.flow.NoBack, r.flow.NoRestart = o.no("back"), o.no("restart")
+	r.flow.Steps = r.steps(steps, what)
+	for _, step := range r.flow.Steps {
+		r.own[step.ID] = step.ID != ""
+	}
+	r.handlers(n.get("handlers"), what)
+	r.checkUses()
 	if len(l.problems) > before {
 		return
 	}
@@ -50,14 +84,74 @@ func (l *loader) flow(key, n *node) {
 	l.set.Flows[key.text] = r.flow
 }
 
+// kind reads what the flow is for, and what it asks of the session.
+func (r *flowReader) kind(o object) {
+	if k := o.word("kind", string(SignIn), string(Authorization), string(Registration), string(Recovery), string(SelfService), string(Transaction)); k != "" {
+		r.flow.Kind = FlowKind(k)
+	}
+	requires := o.n.get("requires")
+	if requires == nil {
+		return
+	}
+	if r.flow.Kind != SelfService {
+		r.fail(requires.pos, "requires: only a flow of the kind %s asks something of the session; a target says what a sign-in must reach", SelfService)
+		return
+	}
+	r.flow.Requires = r.requirement(requires, "requires")
+}
+
+func (r *flowReader) handlers(n *node, what string) {
+	if n == nil {
+		return
+	}
+	if n.kind != mappingKind {
+		r.fail(n.pos, "%s: handlers: expected a mapping of names to lists of steps, found %s", what, n.describe())
+		return
+	}
+	for i, key := range n.keys {
+		r.checkName(key, "handler")
+		h := Handler{Name: key.text, Pos: key.pos, Steps: r.steps(n.items[i], "handler "+quote(key.text))}
+		r.flow.Handlers = append(r.flow.Handlers, h)
+	}
+	slices.SortFunc(r.flow.Handlers, func(a, b Handler) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// checkUses checks the names that need the whole flow to be known.
+func (r *flowReader) checkUses() {
+	var names []string
+	used := map[string]bool{}
+	for _, h := range r.flow.Handlers {
+		names = append(names, h.Name)
+	}
+	for _, e := range r.exits {
+		used[e.name] = true
+		if !slices.Contains(names, e.name) {
+			r.fail(e.pos, "no handler %s in this flow%s", quote(e.name), didYouMean(e.name, names))
+		}
+	}
+	for _, h := range r.flow.Handlers {
+		if !used[h.Name] {
+			r.fail(h.Pos, "handler %s is never reached: no exit leads to it", quote(h.Name))
+		}
+	}
+	for _, j := range r.jumps {
+		if !r.own[j.name] {
+			r.fail(j.pos, "goto: no step %s in the flow's own sequence%s", quote(j.name), didYouMean(j.name, r.targets()))
+		}
+	}
+}
+
 // countConditions counts before anything is compiled: compiling is what costs.
 func countConditions(n *node) int {
 	count := 0
 	for i, item := range n.items {
 		if n.kind == mappingKind {
 			switch n.keys[i].text {
-			case "if", "require":
+			case "if", "require", "decide":
 				count++
+			case "assign":
+				count += len(item.items)
+				continue
 			case "with":
 				continue
 			}
@@ -67,20 +161,26 @@ func countConditions(n *node) int {
 	return count
 }
 
-func (r *flowReader) steps(n *node, what string) {
+func (r *flowReader) steps(n *node, what string) []Node {
 	if n.kind != sequenceKind {
 		r.fail(n.pos, "%s: expected a list of steps, found %s", what, n.describe())
-		return
+		return nil
 	}
 	if len(n.items) == 0 {
 		r.fail(n.pos, "%s has no steps", what)
-		return
+		return nil
 	}
+	var out []Node
 	for _, item := range n.items {
+		if item.kind == mappingKind && item.get("use") != nil {
+			out = append(out, r.use(item)...)
+			continue
+		}
 		if step, ok := r.node(item, inSequence); ok {
-			r.flow.Steps = append(r.flow.Steps, step)
+			out = append(out, step)
 		}
 	}
+	return out
 }
 
 // spot is where in a flow a node stands; it decides what the node may be.
@@ -96,9 +196,16 @@ func (s spot) String() string {
 	return [...]string{"a step", "an option", "otherwise"}[s]
 }
 
-// Keys of a node that the language has and this version has not.
-func laterNodeKeys() []string {
-	return []string{"on", "any", "goto", "fail", "abort", "timeout", "tags", "steps", "flow", "back", "settles", "raises", "resend"}
+// form reads one kind of node.
+type form func(n *node, s spot) (Node, bool)
+
+// forms is the table of nodes: the key that makes a node what it is, and how it is read.
+func (r *flowReader) forms() map[string]form {
+	return map[string]form{
+		"type": r.step, "choose": r.choose, "any": r.choose, "require": r.require, "steps": r.group,
+		"goto": r.jump, "fail": r.failing, "abort": r.abort, "tag": r.tag, "oblige": r.oblige,
+		"decide": r.decide, "assign": r.assign, "delay": r.delay,
+	}
 }
 
 func (r *flowReader) node(n *node, s spot) (Node, bool) {
@@ -106,37 +213,35 @@ func (r *flowReader) node(n *node, s spot) (Node, bool) {
 		r.fail(n.pos, "%s: expected a mapping with id and type, id and choose, or require; found %s", s, n.describe())
 		return Node{}, false
 	}
-	forms := 0
-	for _, form := range []string{"type", "choose", "require"} {
-		if n.get(form) != nil {
-			forms++
+	forms := r.forms()
+	names := slices.Sorted(maps.Keys(forms))
+	var found []string
+	for _, k := range n.keys {
+		if _, ok := forms[k.text]; ok {
+			found = append(found, k.text)
 		}
 	}
-	switch {
-	case forms > 1:
-		r.fail(n.pos, "%s: only one of type, choose and require may stand in one place", s)
+	if len(found) > 1 {
+		slices.Sort(found)
+		r.fail(n.pos, "%s: only one of %s may stand in one place", s, strings.Join(found, " and "))
 		return Node{}, false
-	case n.get("require") != nil:
-		return r.require(n, s)
-	case n.get("choose") != nil:
-		return r.choose(n, s)
-	case n.get("type") != nil:
-		return r.step(n, s)
 	}
-	before := len(r.problems)
-	known := []string{"id", "type", "with", "if", "attempts", "choose", "otherwise", "require"}
-	if _, ok := r.object(n, s.String(), known, laterNodeKeys()); ok && len(r.problems) == before {
-		r.fail(n.pos, "%s: expected one of type, choose and require", s)
+	if len(found) == 0 {
+		before := len(r.problems)
+		if _, ok := r.object(n, s.String(), append([]string{"id", "with", "if", "attempts", "otherwise", "on", "use"}, names...), nil); ok && len(r.problems) == before {
+			r.fail(n.pos, "%s: expected one of %s", s, strings.Join(names, ", "))
+		}
+		return Node{}, false
 	}
-	return Node{}, false
+	if s != inSequence && !slices.Contains([]string{"type", "choose", "any", "steps"}, found[0]) {
+		r.fail(n.pos, "%s: a %s cannot be chosen; put it into a list of steps", s, found[0])
+		return Node{}, false
+	}
+	return forms[found[0]](n, s)
 }
 
-func (r *flowReader) require(n *node, s spot) (Node, bool) {
-	if s != inSequence {
-		r.fail(n.pos, "%s: a require cannot be chosen; put it into the list of steps", s)
-		return Node{}, false
-	}
-	o, ok := r.object(n, "require", []string{"require"}, laterNodeKeys())
+func (r *flowReader) require(n *node, _ spot) (Node, bool) {
+	o, ok := r.object(n, "require", []string{"require"}, nil)
 	if !ok {
 		return Node{}, false
 	}
@@ -144,16 +249,21 @@ func (r *flowReader) require(n *node, s spot) (Node, bool) {
 	return Node{Kind: Require, Require: c, Pos: n.pos}, c != nil
 }
 
-// head reads what steps and chooses have in common.
+// head reads what nodes with an id have in common.
 func (r *flowReader) head(o object, node *Node, s spot) {
-	node.Pos = o.n.pos
 	if id := o.required("id"); id != nil {
-		node.ID = r.text(id, "id")
+		node.ID = r.prefix + r.text(id, "id")
 		if id.kind == stringKind {
 			r.uniqueID(id)
 		}
 	}
-	cond := o.n.get("if")
+	r.guarded(o.n, node, s)
+}
+
+// guarded reads a node's if.
+func (r *flowReader) guarded(n *node, node *Node, s spot) {
+	node.Pos = n.pos
+	cond := n.get("if")
 	switch {
 	case cond == nil:
 	case s == inOtherwise:
@@ -166,12 +276,17 @@ func (r *flowReader) head(o object, node *Node, s spot) {
 }
 
 func (r *flowReader) uniqueID(id *node) {
-	r.checkName(id, "step")
-	if first, dup := r.ids[id.text]; dup {
-		r.fail(id.pos, "step %s stands twice in flow %s; the first is at %s", quote(id.text), quote(r.flow.Name), first)
+	if !r.canonical {
+		r.checkName(id, "step")
+	} else if !canonicalID.MatchString(id.text) {
+		r.fail(id.pos, "step %s: not a canonical id", quote(id.text))
+	}
+	full := r.prefix + id.text
+	if first, dup := r.ids[full]; dup {
+		r.fail(id.pos, "step %s stands twice in flow %s; the first is at %s", quote(full), quote(r.flow.Name), first)
 		return
 	}
-	r.ids[id.text] = id.pos
+	r.ids[full] = id.pos
 }
 
 // titled names a node in messages by its id if it has one.
@@ -184,50 +299,111 @@ func titled(word string, n *node) string {
 
 func (r *flowReader) choose(n *node, s spot) (Node, bool) {
 	what := titled("choose", n)
-	o, ok := r.object(n, what, []string{"id", "if", "choose", "otherwise"}, laterNodeKeys())
+	o, ok := r.object(n, what, []string{"id", "if", "choose", "any", "otherwise", "on"}, nil)
 	if !ok {
 		return Node{}, false
 	}
-	node := Node{Kind: Choose}
+	node := Node{Kind: Choose, Any: 1}
 	r.head(o, &node, s)
 	options := n.get("choose")
-	switch {
-	case options.kind != sequenceKind:
-		r.fail(options.pos, "%s: expected a list of options, found %s", what, options.describe())
-	case len(options.items) == 0:
-		r.fail(options.pos, "%s has no options", what)
+	if options == nil {
+		if options, node.Any, ok = r.anyOf(n.get("any"), what); !ok {
+			return Node{}, false
+		}
 	}
-	for _, item := range options.items {
-		if options.kind != sequenceKind {
-			break
-		}
-		if option, ok := r.node(item, inOptions); ok {
-			node.Options = append(node.Options, option)
-		}
+	node.Options = r.options(options, what)
+	if len(options.items) > 0 && node.Any > len(options.items) {
+		r.fail(options.pos, "%s: %d of %d options cannot be completed", what, node.Any, len(options.items))
 	}
 	if other := n.get("otherwise"); other != nil {
 		if otherwise, ok := r.node(other, inOtherwise); ok {
 			node.Otherwise = &otherwise
 		}
 	}
+	node.On = r.on(n.get("on"), what, []string{"exhausted", "locked", "none"})
 	return node, true
+}
+
+func (r *flowReader) anyOf(n *node, what string) (*node, int, bool) {
+	o, ok := r.object(n, what+": any", []string{"of", "options"}, nil)
+	if !ok {
+		return nil, 0, false
+	}
+	options := o.required("options")
+	if o.required("of") == nil || options == nil {
+		return nil, 0, false
+	}
+	return options, o.number("of", 1, maxAttempts), true
+}
+
+func (r *flowReader) options(options *node, what string) (out []Node) {
+	switch {
+	case options.kind != sequenceKind:
+		r.fail(options.pos, "%s: expected a list of options, found %s", what, options.describe())
+		return nil
+	case len(options.items) == 0:
+		r.fail(options.pos, "%s has no options", what)
+	}
+	for _, item := range options.items {
+		if option, ok := r.node(item, inOptions); ok {
+			out = append(out, option)
+		}
+	}
+	return out
+}
+
+// engineExits can leave any step, whatever its type declares.
+func engineExits() []string {
+	return []string{"denied", "exhausted", "insufficient", "locked", "timeout", "unavailable"}
+}
+
+// on reads where exits lead. A nil list of exits allows any name.
+func (r *flowReader) on(n *node, what string, exits []string) map[string]string {
+	if n == nil {
+		return nil
+	}
+	if n.kind != mappingKind || len(n.keys) == 0 {
+		r.fail(n.pos, "%s: on: expected a mapping of exits to handlers, found %s", what, n.describe())
+		return nil
+	}
+	out := make(map[string]string, len(n.keys))
+	for i, key := range n.keys {
+		if exits != nil && !slices.Contains(exits, key.text) {
+			r.fail(key.pos, "%s has no exit %s; it has %s", what, quote(key.text), strings.Join(exits, ", "))
+		}
+		out[key.text] = r.text(n.items[i], "on")
+		r.exits = append(r.exits, use{out[key.text], n.items[i].pos})
+	}
+	return out
 }
 
 func (r *flowReader) step(n *node, s spot) (Node, bool) {
 	what := titled("step", n)
-	o, ok := r.object(n, what, []string{"id", "type", "with", "if", "attempts"}, laterNodeKeys())
+	o, ok := r.object(n, what, []string{"id", "type", "with", "if", "attempts", "timeout", "on", "settles", "activate"}, nil)
 	if !ok {
 		return Node{}, false
 	}
 	node := Node{Kind: Step}
 	r.head(o, &node, s)
 	node.Type = o.text("type")
+	node.Timeout = o.duration("timeout", maxTimeout)
+	node.Settles = r.words(o, "settles")
+	node.Activate = o.yes("activate")
+	if node.Activate && s != inSequence {
+		r.fail(n.pos, "%s: only a step of a sequence can wait for the client to activate it", what)
+	}
 	if attempts := n.get("attempts"); attempts != nil {
 		node.Attempts = r.attempts(attempts, what)
 	}
 	if with := n.get("with"); n.get("type").kind == stringKind && r.plainValues(with) {
 		r.configure(&node, n.get("type"), with)
 	}
+	exits := engineExits()
+	if info, ok := r.cat.Describe(node.Type); ok {
+		exits = append(exits, info.Exits...)
+	}
+	slices.Sort(exits)
+	node.On = r.on(n.get("on"), what, slices.Compact(exits))
 	return node, true
 }
 
@@ -307,11 +483,12 @@ const (
 	optionPlace              // an option's if
 	guardPlace               // require
 	claimPlace               // a claim of a target
+	valuePlace               // a decision or an assignment
 )
 
 // condition compiles an expression; nil if it has reported a problem.
 func (l *loader) condition(n *node, p place) *Condition {
-	what := [...]string{"if", "if", "require", "claims"}[p]
+	what := [...]string{"if", "if", "require", "claims", "expression"}[p]
 	if n.kind != stringKind {
 		hint := ""
 		if slices.Contains([]kind{boolKind, intKind}, n.kind) {

@@ -53,6 +53,7 @@ func Load(fsys fs.FS, dir string, cat Catalogue) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	var roots []*node
 	for _, name := range names {
 		data, err := readLimited(fsys, path.Join(dir, name))
 		if err != nil {
@@ -61,11 +62,19 @@ func Load(fsys fs.FS, dir string, cat Catalogue) (*Set, error) {
 		root, problems := parseYAML(name, data, maxFile)
 		l.problems = append(l.problems, problems...)
 		l.broken = l.broken || len(problems) > 0
-		if root != nil {
-			l.file(root)
+		if root == nil {
+			continue
+		}
+		if _, ok := l.object(root, "the file", sections(), []string{"levels", "messages"}); ok {
+			l.file(root, "subflows") // of all files first: any flow may use any of them
+			roots = append(roots, root)
 		}
 	}
+	for _, root := range roots {
+		l.file(root, sections()[1:]...)
+	}
 	l.checkReferences()
+	l.compose()
 	if len(l.problems) > 0 {
 		return nil, l.problems.sorted()
 	}
@@ -116,7 +125,8 @@ func Parse(source []byte, cat Catalogue) (*Flow, error) {
 	if root == nil || len(root.keys) != 1 || root.get("flows") == nil || len(root.get("flows").keys) != 1 {
 		return nil, Problems{{Pos{"source", 1, 1}, "expected one flow and nothing else"}}
 	}
-	l.file(root)
+	l.canonical = true
+	l.file(root, "flows")
 	if len(l.problems) > 0 {
 		return nil, l.problems.sorted()
 	}

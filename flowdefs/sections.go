@@ -4,14 +4,17 @@ import "slices"
 
 // loader collects what the files of one load declare, and what is wrong with it.
 type loader struct {
-	cat      Catalogue
-	cel      *compiler
-	set      *Set
-	problems Problems
-	broken   bool // a file could not be read at all: what it declares is not known
-	refs     []reference
-	declared map[string]map[string]bool // section and name, whether or not the rest was right
-	places   map[string]Pos             // "section name" to where it is declared
+	cat         Catalogue
+	cel         *compiler
+	set         *Set
+	problems    Problems
+	subs        map[string]*subflow
+	authorizing []authorizing
+	canonical   bool // reads canonical text: what was used is already in place
+	broken      bool // a file could not be read at all: what it declares is not known
+	refs        []reference
+	declared    map[string]map[string]bool // section and name, whether or not the rest was right
+	places      map[string]Pos             // "section name" to where it is declared
 }
 
 // reference is a name that must be declared in a section.
@@ -33,20 +36,20 @@ func newLoader(cat Catalogue) (*loader, error) {
 		},
 		declared: map[string]map[string]bool{},
 		places:   map[string]Pos{},
+		subs:     map[string]*subflow{},
 	}, nil
 }
 
-// file reads the sections of one file. They are read in a fixed order, not in the file's.
-func (l *loader) file(root *node) {
-	sections := []string{"flows", "targets", "providers", "clients"}
-	o, ok := l.object(root, "the file", sections, []string{"levels", "messages"})
-	if !ok {
-		return
-	}
+// sections is what a file may hold, in the order in which it is read.
+func sections() []string { return []string{"subflows", "flows", "targets", "providers", "clients"} }
+
+// file reads some sections of one file. They are read in a fixed order, not in the file's.
+func (l *loader) file(root *node, which ...string) {
+	o := object{l, root, "the file"}
 	read := map[string]func(key, n *node){
-		"flows": l.flow, "targets": l.target, "providers": l.provider, "clients": l.client,
+		"subflows": l.subflow, "flows": l.flow, "targets": l.target, "providers": l.provider, "clients": l.client,
 	}
-	for _, section := range sections {
+	for _, section := range which {
 		n := o.n.get(section)
 		if n == nil {
 			continue

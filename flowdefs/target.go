@@ -20,7 +20,7 @@ func reservedClaims() []string {
 
 func (l *loader) target(key, n *node) {
 	what := "target " + quote(key.text)
-	o, ok := l.object(n, what, []string{"flow", "requires", "propagate"}, []string{"scale", "roles", "authorization"})
+	o, ok := l.object(n, what, []string{"flow", "authorize", "requires", "propagate"}, []string{"scale"})
 	if !ok {
 		return
 	}
@@ -31,6 +31,12 @@ func (l *loader) target(key, n *node) {
 			l.refer("flows", flow.text, flow.pos)
 		}
 	}
+	names, nodes := o.texts("authorize")
+	for i, name := range names {
+		l.refer("flows", name, nodes[i].pos)
+		l.authorizing = append(l.authorizing, authorizing{t, name, nodes[i].pos})
+	}
+	t.Authorize = names
 	if requires := n.get("requires"); requires != nil {
 		t.Requires = l.requirement(requires, what+": requires")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/assurance"
@@ -14,19 +15,21 @@ type signal struct {
 	kind    signalKind
 	outcome Outcome // of the step that waits or was entered
 	data    json.RawMessage
-	option  string // picked
+	name    string // option that was picked, or step that was activated
 }
 
 type signalKind int
 
 const (
-	sigBegin   signalKind = iota // a new run
-	sigOutcome                   // the current step decided
-	sigPick                      // the client picked an option of the choose that waits
-	sigReopen                    // the client wants another option than the current one
-	sigBack                      // the client goes back one prompt
-	sigCancel                    // the client gives up
-	sigLock                      // the authenticator of the current step is locked for good
+	sigBegin    signalKind = iota // a new run
+	sigOutcome                    // the current step decided
+	sigPick                       // the client picked an option of the choose that waits
+	sigReopen                     // the client wants another option than the current one
+	sigBack                       // the client goes back one prompt
+	sigCancel                     // the client gives up
+	sigLock                       // the authenticator of the current step is locked for good
+	sigTime                       // the prompt that waits has timed out, or its delay is over
+	sigActivate                   // the client activates a later step
 )
 
 // move is what the shell has to do next.
@@ -76,55 +79,99 @@ type machine struct {
 func (m *machine) take(sig signal) move {
 	switch sig.kind {
 	case sigBegin:
-		return m.arrive(0)
+		return m.arrive(m.p.first)
 	case sigCancel:
-		m.s.leave()
-		m.s.Status = Cancelled
-		m.note(Event{Type: EventRunCancelled})
-		return move{kind: moveFinal}
+		return m.cancel()
 	}
-	n, isStep := m.p.current(&m.s)
-	switch {
-	case n == nil:
+	n := m.p.current(&m.s)
+	if n == nil {
 		return m.fail(CodeInternal)
+	}
+	isStep := n.def.Kind == flowdefs.Step
+	switch {
 	case sig.kind == sigOutcome && isStep:
 		return m.decided(n, sig)
 	case sig.kind == sigLock && isStep:
-		return m.lose(n, lostLocked)
-	case sig.kind == sigPick && !isStep:
-		return m.pick(n, sig.option)
-	case sig.kind == sigReopen && isStep && m.s.Other:
-		return m.reopen(n)
-	case sig.kind == sigBack && len(m.s.Trail) > 0:
+		return m.lose(n, exitLocked)
+	case sig.kind == sigPick && n.def.Kind == flowdefs.Choose:
+		return m.pick(n, sig.name)
+	case sig.kind == sigReopen && m.s.Other != "":
+		return m.choose(m.p.byID[m.s.Other])
+	case sig.kind == sigBack && !m.p.flow.NoBack:
 		return m.back()
+	case sig.kind == sigTime && !m.s.Until.IsZero() && !m.w.now.Before(m.s.Until):
+		return m.due(n)
+	case sig.kind == sigActivate:
+		return m.activate(sig.name)
 	}
-	return move{kind: moveRefuse, code: CodeNotPossibleHere}
+	return refuse(CodeNotPossibleHere)
 }
 
-// arrive goes on at node i until something has to be asked, entered or ended.
+func refuse(code string) move { return move{kind: moveRefuse, code: code} }
+
+// arrive goes on at place i until something has to be asked, entered or ended.
 func (m *machine) arrive(i int) move {
-	for i != end {
+	for {
+		switch {
+		case i == end:
+			return m.complete()
+		case i == handlerEnd:
+			return m.fail(exitCode(m.s.Exit))
+		case i <= backBase:
+			return m.returned(backBase - i)
+		}
 		n := &m.p.nodes[i]
 		if !m.runs(n) {
 			i = n.next
 			continue
 		}
-		var mv move
-		var stop bool
-		switch n.def.Kind {
-		case flowdefs.Require:
-			mv, stop = m.guard(n)
-		case flowdefs.Choose:
-			mv, stop = m.choose(n, i)
-		default:
-			mv, stop = m.enter(n)
+		if n.def.Kind == flowdefs.Choose {
+			m.renew(n)
+			return m.choose(i)
 		}
+		mv, stop := m.do(n)
 		if stop {
 			return mv
 		}
 		i = n.next
 	}
+}
+
+// do carries out one node that is not a choose; stop says that the sequence does not go on behind it.
+func (m *machine) do(n *node) (mv move, stop bool) {
+	switch n.def.Kind {
+	case flowdefs.Step:
+		return m.enter(n)
+	case flowdefs.Group:
+		return m.arrive(n.first), true
+	case flowdefs.Require:
+		return m.guard(n)
+	case flowdefs.Goto:
+		return m.jump(n), true
+	case flowdefs.Fail:
+		return m.fail(n.def.Code), true
+	case flowdefs.Abort:
+		return m.cancel(), true
+	case flowdefs.Decide:
+		return m.decide(n)
+	case flowdefs.Assign:
+		return m.assign(n)
+	case flowdefs.Delay:
+		return m.delay(n), true
+	case flowdefs.Tag:
+		m.tag(n)
+	case flowdefs.Oblige:
+		m.oblige(n.def.Name)
+	}
+	return move{}, false
+}
+
+// complete is the end of the flow: nothing may be owed.
+func (m *machine) complete() move {
 	m.s.leave()
+	if len(m.s.Obliged) > 0 {
+		return m.fail(CodeObligation)
+	}
 	return move{kind: moveComplete}
 }
 
@@ -151,35 +198,35 @@ func (m *machine) enter(n *node) (move, bool) {
 	if m.reuse(n) {
 		return move{}, false
 	}
-	if code := m.barred(n); code != "" {
-		return m.fail(code), true
+	switch {
+	case !m.w.draws(n.typ.Code):
+		return m.fail(CodeCannotDraw), true
+	case n.typ.NeedsDevice && !m.w.bound:
+		return m.fail(CodeDeviceRequired), true
+	case n.typ.Enrols && (m.s.Subject == "" || m.freshLevel() < m.w.reach(m.p, m.s.Evidence)):
+		return m.exit(n, exitInsufficient), true
 	}
 	m.s.leave()
 	m.s.At = n.def.ID
-	m.s.Other = m.exchangeable(n)
+	if _, choose := m.p.option(n); choose != nil && len(m.offers(choose)) > 1 {
+		m.s.Other = choose.def.ID
+	}
 	m.s.step(n.def.ID, func(st *StepState) { st.Visits++ })
 	return move{kind: moveEnter, enter: n}, true
-}
-
-// barred says why a step must not run at all, "" if it may.
-func (m *machine) barred(n *node) string {
-	switch {
-	case !m.w.draws(n.typ.Code):
-		return CodeCannotDraw
-	case n.typ.NeedsDevice && !m.w.bound:
-		return CodeDeviceRequired
-	case n.typ.Enrols && (m.s.Subject == "" || m.freshLevel() < m.w.reach(m.p, m.s.Evidence)):
-		return CodeInsufficient
-	}
-	return ""
 }
 
 // decided applies what the current step decided.
 func (m *machine) decided(n *node, sig signal) move {
 	o := sig.outcome
+	for _, name := range o.raises {
+		m.oblige(name)
+	}
 	switch o.kind {
 	case outcomeAsk:
 		m.s.Data = sig.data
+		if n.def.Timeout > 0 {
+			m.s.Until = m.w.now.Add(n.def.Timeout)
+		}
 		m.remember()
 		return move{kind: moveWait}
 	case outcomePass:
@@ -193,8 +240,7 @@ func (m *machine) decided(n *node, sig signal) move {
 		}
 		return m.finish(n, Event{Type: EventStepDone})
 	case outcomeExit:
-		m.note(Event{Type: EventStepExit, Step: n.def.ID, Reason: o.exit})
-		return m.fail(exitCode(o.exit))
+		return m.exit(n, o.exit)
 	case outcomeReject:
 		return m.reject(n, o, sig.data)
 	}
@@ -231,6 +277,7 @@ func (m *machine) finish(n *node, e Event) move {
 	e.Step = n.def.ID
 	m.note(e)
 	m.s.step(n.def.ID, func(st *StepState) { st.Done = true })
+	m.s.Obliged = slices.DeleteFunc(m.s.Obliged, func(o string) bool { return slices.Contains(n.def.Settles, o) })
 	m.s.Trail = nil // never back across evidence
 	m.s.leave()
 	return m.arrive(n.next)
@@ -241,7 +288,7 @@ func (m *machine) reject(n *node, o Outcome, data json.RawMessage) move {
 	m.note(Event{Type: EventStepRejected, Step: n.def.ID, Reason: o.reason})
 	m.s.step(n.def.ID, func(st *StepState) { st.Rejected++ })
 	if m.s.Steps[n.def.ID].Rejected >= n.attempts() {
-		return m.lose(n, lostExhausted)
+		return m.lose(n, exitExhausted)
 	}
 	if o.prompt != nil {
 		m.s.Data = data
@@ -249,25 +296,53 @@ func (m *machine) reject(n *node, o Outcome, data json.RawMessage) move {
 	return move{kind: moveWait}
 }
 
-// Why an option is not offered any more in this run.
+// The exits that the engine takes by itself.
 const (
-	lostExhausted = "exhausted"
-	lostLocked    = "locked"
+	exitExhausted    = "exhausted"
+	exitLocked       = "locked"
+	exitInsufficient = "insufficient"
+	exitTimeout      = "timeout"
+	exitUnavailable  = "unavailable"
+	exitDenied       = "denied"
+	exitNone         = "none"
 )
 
-// lose gives the current step up: another option, or the end.
+// lose gives a step up: its own exit, another option, or the end.
 func (m *machine) lose(n *node, why string) move {
 	m.note(Event{Type: EventStepLost, Step: n.def.ID, Reason: why})
 	m.s.step(n.def.ID, func(st *StepState) { st.Lost = why })
-	m.s.leave()
+	option, choose := m.p.enclosing(n)
+	if _, handled := n.def.On[why]; handled || choose == nil {
+		return m.exit(n, why)
+	}
+	m.s.step(option.def.ID, func(st *StepState) { st.Lost = why })
 	m.s.Trail = nil
-	if n.parent == end {
-		return m.fail(exitCode(why))
+	return m.choose(m.p.byID[choose.def.ID])
+}
+
+// exit leaves a node by a named exit: into the nearest handler, or the run fails.
+// What is left this way is not completed and proves nothing.
+func (m *machine) exit(n *node, name string) move {
+	m.note(Event{Type: EventStepExit, Step: n.def.ID, Reason: name})
+	for at := n; ; at = &m.p.nodes[at.parent] {
+		if handler, ok := at.def.On[name]; ok {
+			m.s.Exit, m.s.Trail = name, nil
+			m.s.leave()
+			return m.arrive(m.p.handlers[handler])
+		}
+		if at.parent == end {
+			return m.fail(exitCode(name))
+		}
 	}
-	if mv, stop := m.choose(&m.p.nodes[n.parent], n.parent); stop {
-		return mv
+}
+
+// handles says whether an exit of n leads somewhere.
+func (p *program) handles(n *node, name string) bool {
+	for at := n; ; at = &p.nodes[at.parent] {
+		if _, ok := at.def.On[name]; ok || at.parent == end {
+			return ok
+		}
 	}
-	return m.arrive(n.next)
 }
 
 func (m *machine) fail(code string) move {
@@ -277,15 +352,30 @@ func (m *machine) fail(code string) move {
 	return move{kind: moveFinal}
 }
 
+func (m *machine) cancel() move {
+	m.s.leave()
+	m.s.Status = Cancelled
+	m.note(Event{Type: EventRunCancelled})
+	return move{kind: moveFinal}
+}
+
 // exitCode is the failure of a run that is left by an exit that nothing handles.
 func exitCode(exit string) string {
 	switch exit {
-	case "denied":
+	case exitDenied:
 		return CodeDenied
-	case lostExhausted:
+	case exitExhausted:
 		return CodeExhausted
-	case lostLocked:
+	case exitLocked:
 		return CodeLocked
+	case exitInsufficient:
+		return CodeInsufficient
+	case exitTimeout:
+		return CodeTimeout
+	case exitUnavailable:
+		return CodeUnavailableStep
+	case exitNone:
+		return CodeNoOption
 	}
 	return CodeUnhandledExit
 }
@@ -300,4 +390,10 @@ func (n *node) attempts() int {
 	return 5
 }
 
-func (m *machine) level() assurance.Level { return m.w.assess(m.s.Evidence).Level }
+// until is when something that begins now is over; zero: never.
+func (w *world) until(d time.Duration) time.Time {
+	if d <= 0 {
+		return time.Time{}
+	}
+	return w.now.Add(d)
+}

@@ -7,78 +7,113 @@ import (
 	"github.com/stile-auth/stile/flowdefs"
 )
 
-// choose arrives at a choose: what the session proved may stand for it, one
-// option left is taken silently, none left is the end unless there is an otherwise.
-func (m *machine) choose(n *node, at int) (move, bool) {
-	if m.reuseAny(n) {
-		return move{}, false
+// choose arrives at a choose: what the session proved may stand for options, one
+// option left is taken silently, none left is an exit, or otherwise, or the end.
+func (m *machine) choose(at int) move {
+	n := &m.p.nodes[at]
+	m.s.leave()
+	if m.reuseOptions(n) {
+		return m.arrive(n.next)
 	}
 	offers := m.offers(n)
-	switch len(offers) {
-	case 0:
+	switch {
+	case len(offers) < n.def.Any-m.done(n):
 		return m.nothingLeft(n)
-	case 1:
-		return m.option(offers[0])
+	case len(offers) == 1:
+		return m.take1(n, offers[0])
 	}
-	m.s.leave()
 	m.s.At = n.def.ID
 	m.s.Offers = make([]string, len(offers))
 	for i, o := range offers {
 		m.s.Offers[i] = m.p.nodes[o].def.ID
 	}
-	m.s.Data = m.selection(offers)
+	m.s.Data = m.selection(n, offers)
 	m.remember()
-	return move{kind: moveWait}, true
+	return move{kind: moveWait}
 }
 
-// reuseAny lets session evidence of one option stand for the whole choose.
-func (m *machine) reuseAny(n *node) bool {
+// renew forgets what was completed of a choose when it was passed before (a goto led back to it).
+func (m *machine) renew(n *node) {
+	for _, o := range n.options {
+		m.s.step(m.p.nodes[o].def.ID, func(st *StepState) { st.Done = false })
+	}
+}
+
+// done is how many options of a choose are completed.
+func (m *machine) done(n *node) int {
+	count := 0
+	for _, o := range n.options {
+		if m.s.Steps[m.p.nodes[o].def.ID].Done {
+			count++
+		}
+	}
+	return count
+}
+
+// take1 arrives at one option: a step, a group, or a choose inside the choose.
+func (m *machine) take1(choose *node, i int) move {
+	n := &m.p.nodes[i]
+	m.s.Picks = put(m.s.Picks, choose.def.ID, n.def.ID)
+	if n.def.Kind == flowdefs.Choose {
+		m.renew(n)
+		return m.choose(i)
+	}
+	mv, stop := m.do(n)
+	if !stop {
+		return m.arrive(n.next)
+	}
+	return mv
+}
+
+// returned arrives behind an option of the choose at index at.
+func (m *machine) returned(at int) move {
+	n := &m.p.nodes[at]
+	m.s.step(m.s.Picks[n.def.ID], func(st *StepState) { st.Done = true })
+	delete(m.s.Picks, n.def.ID)
+	if m.done(n) >= n.def.Any {
+		return m.arrive(n.next)
+	}
+	return m.choose(at)
+}
+
+// reuseOptions lets session evidence stand for options; true if that completes the choose.
+func (m *machine) reuseOptions(n *node) bool {
 	for _, o := range n.options {
 		opt := &m.p.nodes[o]
+		if m.done(n) >= n.def.Any {
+			break
+		}
 		if !m.offered(opt) {
 			continue
 		}
-		if opt.def.Kind == flowdefs.Choose && m.reuseAny(opt) || opt.def.Kind == flowdefs.Step && m.reuse(opt) {
-			return true
+		if opt.def.Kind == flowdefs.Choose && m.reuseOptions(opt) || opt.def.Kind == flowdefs.Step && m.reuse(opt) {
+			m.s.step(opt.def.ID, func(st *StepState) { st.Done = true })
 		}
 	}
-	return false
+	return m.done(n) >= n.def.Any
 }
 
-// option arrives at one option: a step, or a choose inside the choose.
-func (m *machine) option(i int) (move, bool) {
-	n := &m.p.nodes[i]
-	if n.def.Kind == flowdefs.Choose {
-		mv, stop := m.choose(n, i)
-		if !stop {
-			return m.arrive(n.next), true
-		}
-		return mv, true
-	}
-	mv, stop := m.enter(n)
-	if !stop {
-		return m.arrive(n.next), true
-	}
-	return mv, true
-}
-
-// nothingLeft: otherwise, or the run fails with the reason why options were lost.
-func (m *machine) nothingLeft(n *node) (move, bool) {
-	if n.otherwise != end && m.offered(&m.p.nodes[n.otherwise]) {
-		return m.option(n.otherwise)
-	}
+// nothingLeft: an exit if it leads somewhere, else otherwise, else the run fails
+// with the reason why options were lost.
+func (m *machine) nothingLeft(n *node) move {
+	why := exitNone
 	all := n.options
 	if n.otherwise != end {
 		all = append(slices.Clone(all), n.otherwise)
 	}
-	for _, why := range []string{lostLocked, lostExhausted} {
-		for _, o := range all {
-			if m.s.Steps[m.p.nodes[o].def.ID].Lost == why {
-				return m.fail(exitCode(why)), true
-			}
+	for _, o := range all {
+		switch lost := m.s.Steps[m.p.nodes[o].def.ID].Lost; {
+		case lost == exitLocked, lost == exitExhausted && why == exitNone:
+			why = lost
 		}
 	}
-	return m.fail(CodeNoOption), true
+	if _, handled := n.def.On[why]; handled {
+		return m.exit(n, why)
+	}
+	if n.otherwise != end && m.offered(&m.p.nodes[n.otherwise]) {
+		return m.take1(n, n.otherwise)
+	}
+	return m.exit(n, why)
 }
 
 // offers returns the options that may be taken now.
@@ -95,10 +130,10 @@ func (m *machine) offers(n *node) []int {
 
 // offered says whether one option may be taken now. An error in its condition withdraws it.
 func (m *machine) offered(n *node) bool {
-	if m.s.Steps[n.def.ID].Lost != "" {
+	if st := m.s.Steps[n.def.ID]; st.Lost != "" || st.Done && m.inChoose(n) {
 		return false
 	}
-	if n.def.Kind == flowdefs.Step && (!m.w.draws(n.typ.Code) || n.typ.NeedsDevice && !m.w.bound) {
+	if first := m.asks(n); first != nil && (!m.w.draws(first.typ.Code) || first.typ.NeedsDevice && !m.w.bound) {
 		return false
 	}
 	if n.def.If == nil {
@@ -112,9 +147,28 @@ func (m *machine) offered(n *node) bool {
 	return ok
 }
 
-// runs says whether a step, choose or require stands in the sequence. An error
-// in its condition lets it run: a condition can never remove a step by failing.
+// inChoose says whether n is one of the options of a choose.
+func (m *machine) inChoose(n *node) bool {
+	return n.parent != end && slices.Contains(m.p.nodes[n.parent].options, m.p.byID[n.def.ID])
+}
+
+// asks returns the step that an option begins with, nil if it begins with a choose.
+func (m *machine) asks(n *node) *node {
+	for n.def.Kind == flowdefs.Group {
+		n = &m.p.nodes[n.first]
+	}
+	if n.def.Kind != flowdefs.Step {
+		return nil
+	}
+	return n
+}
+
+// runs says whether a node stands in the sequence. An error in its condition
+// lets it run: a condition can never remove a step by failing.
 func (m *machine) runs(n *node) bool {
+	if n.def.Activate && !slices.Contains(m.s.Activated, n.def.ID) {
+		return false
+	}
 	if n.def.If == nil {
 		return true
 	}
@@ -138,35 +192,13 @@ func (m *machine) holds(c *flowdefs.Condition) (bool, error) {
 // pick takes the option that the client picked. Picking changes no evidence and no counter.
 func (m *machine) pick(n *node, option string) move {
 	if !slices.Contains(m.s.Offers, option) {
-		return move{kind: moveRefuse, code: CodeMalformed}
+		return refuse(CodeMalformed)
 	}
 	i := m.p.byID[option]
 	if !m.offered(&m.p.nodes[i]) {
-		mv, stop := m.choose(n, m.p.byID[n.def.ID])
-		if !stop {
-			return m.arrive(n.next)
-		}
-		return mv
+		return m.choose(m.p.byID[n.def.ID])
 	}
-	mv, _ := m.option(i)
-	return mv
-}
-
-// reopen leaves the current option for the selection that it was picked from.
-func (m *machine) reopen(n *node) move {
-	parent := &m.p.nodes[n.parent]
-	m.s.leave()
-	mv, stop := m.choose(parent, n.parent)
-	if !stop {
-		return m.arrive(parent.next)
-	}
-	return mv
-}
-
-// exchangeable says whether a step is one of several options.
-func (m *machine) exchangeable(n *node) bool {
-	return n.parent != end && slices.Contains(m.p.nodes[n.parent].options, m.p.byID[n.def.ID]) &&
-		len(m.offers(&m.p.nodes[n.parent])) > 1
+	return m.take1(n, i)
 }
 
 // remember notes the prompt that waits, so that back can return to it. Who
@@ -183,27 +215,23 @@ func (m *machine) remember() {
 // the trail is cut at every completed step.
 func (m *machine) back() move {
 	k := len(m.s.Trail)
-	if m.s.Trail[k-1] == m.s.At {
+	if k > 0 && m.s.Trail[k-1] == m.s.At {
 		k--
 	}
 	if k == 0 {
-		return move{kind: moveRefuse, code: CodeNotPossibleHere}
+		return refuse(CodeNotPossibleHere)
 	}
-	n := &m.p.nodes[m.p.byID[m.s.Trail[k-1]]]
+	at := m.p.byID[m.s.Trail[k-1]]
 	m.s.Trail = m.s.Trail[:k-1]
-	m.s.leave()
+	n := &m.p.nodes[at]
 	if n.def.Kind == flowdefs.Choose {
-		mv, stop := m.choose(n, m.p.byID[n.def.ID])
-		if stop {
-			return mv
-		}
-		return m.arrive(n.next)
+		return m.choose(at)
 	}
 	mv, stop := m.enter(n)
-	if stop {
-		return mv
+	if !stop {
+		return m.arrive(n.next)
 	}
-	return m.arrive(n.next)
+	return mv
 }
 
 // offer is one entry of the selection's data.
@@ -213,21 +241,30 @@ type offer struct {
 	StepType string `json:"stepType,omitempty"`
 }
 
+// selection is the data of the prompt of a choose.
+type selection struct {
+	Options []offer `json:"options"`
+	Needed  int     `json:"needed,omitempty"` // how many more have to be completed, if more than one
+}
+
 // CodeSelection is the type of the prompt of a choose.
 const CodeSelection = "SELECTION_REQUIRED"
 
-func (m *machine) selection(options []int) json.RawMessage {
-	list := make([]offer, len(options))
+func (m *machine) selection(n *node, options []int) json.RawMessage {
+	sel := selection{Options: make([]offer, len(options))}
+	if left := n.def.Any - m.done(n); left > 1 {
+		sel.Needed = left
+	}
 	for i, o := range options {
-		n := &m.p.nodes[o]
-		list[i] = offer{ID: n.def.ID, Type: CodeSelection}
-		if n.def.Kind == flowdefs.Step {
-			list[i] = offer{ID: n.def.ID, Type: n.typ.Code, StepType: n.typ.Name}
+		opt := &m.p.nodes[o]
+		sel.Options[i] = offer{ID: opt.def.ID, Type: CodeSelection}
+		if first := m.asks(opt); first != nil {
+			sel.Options[i] = offer{ID: opt.def.ID, Type: first.typ.Code, StepType: first.typ.Name}
 		}
 	}
-	data, err := json.Marshal(map[string]any{"options": list})
+	data, err := json.Marshal(sel)
 	if err != nil {
-		return json.RawMessage(`{}`) // cannot happen: strings only
+		return json.RawMessage(`{}`) // cannot happen: strings and numbers only
 	}
 	return data
 }

@@ -23,9 +23,10 @@ type Record struct {
 
 // Store keeps runs. Safe for concurrent use; what it returns is a copy.
 type Store interface {
-	// Create stores a new run; [ErrExists] if its id or one of its aliases is taken by a record that has not expired.
-	Create(ctx context.Context, r Record) error
+	// Create stores a new run; [ErrExists] if its id or one of its aliases is taken by a record that has not expired at now.
+	Create(ctx context.Context, r Record, now time.Time) error
 	// Load finds a run by any of its aliases; [ErrNotFound] if there is none or if now is not before Expires.
+	// An alias is valid only if the record that it leads to lists it: drivers may keep stale pointers.
 	Load(ctx context.Context, a Alias, now time.Time) (Record, error)
 	// Update replaces the run if its stored Version is r.Version-1, else
 	// [ErrConflict] ([ErrNotFound] if it is gone). Aliases that r no longer has stop working in the same instant.
@@ -34,12 +35,14 @@ type Store interface {
 	DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
-// Definitions keeps the canonical text of the flows that runs are pinned to, by content hash.
-type Definitions interface {
-	// PutDefinition stores the text; storing the same hash again is no error.
-	PutDefinition(ctx context.Context, hash string, source []byte) error
-	// Definition returns the text; [ErrNotFound].
-	Definition(ctx context.Context, hash string) ([]byte, error)
+// Texts keeps the canonical text of the flows that runs are pinned to, by content hash.
+type Texts interface {
+	// PutText stores the text until then; of two instants for one hash the later counts.
+	PutText(ctx context.Context, hash string, source []byte, until time.Time) error
+	// Text returns the text, also after it expired as long as it is there; [ErrNotFound].
+	Text(ctx context.Context, hash string) ([]byte, error)
+	// DeleteExpiredTexts removes at most limit texts that expired at or before now.
+	DeleteExpiredTexts(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
 // Session is what completed runs leave. The store knows the hash of its secret only.
@@ -50,45 +53,54 @@ type Session struct {
 	Client   string
 	Key      string // thumbprint that it is bound to, "" if none
 	Evidence []assurance.Evidence
+	Tags     []Tag
 	Created  time.Time
 	Expires  time.Time
 }
 
+// Tag is a mark that a flow left on a run and on its session.
+type Tag struct {
+	Name  string    `json:"name"`
+	Until time.Time `json:"until,omitzero"` // zero: as long as what it is left on
+}
+
 // Sessions keeps sessions. Safe for concurrent use; what it returns is a copy.
 type Sessions interface {
-	// PutSession stores s and, in the same transaction, removes the session whose secret is replaces (zero: none).
-	PutSession(ctx context.Context, s Session, replaces Alias) error
+	// PutSession stores s.
+	PutSession(ctx context.Context, s Session) error
 	// Session finds a session by its secret; [ErrNotFound] if there is none or if now is not before Expires.
 	Session(ctx context.Context, secret Alias, now time.Time) (Session, error)
+	// RemoveSession removes the session of that secret; absent is no error.
+	RemoveSession(ctx context.Context, secret Alias) error
 	// EndSession removes every session of that ID; absent is no error.
 	EndSession(ctx context.Context, id string) error
 	// DeleteExpiredSessions removes at most limit sessions that expired at or before now.
 	DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
-// Counter is the state of one throttled key.
+// Counter is the state of one throttled key. The zero value is a key that nobody tried.
 type Counter struct {
 	Failures int       // consecutive failures, reserved ones included
 	Until    time.Time // no attempt before this instant; zero: none
+	Expires  time.Time // when the counter may be forgotten; zero: never
 }
 
 // Throttle counts attempts. Every method is atomic across all nodes and runs.
 type Throttle interface {
-	// Reserve asks for one attempt. next computes, from the counter as it stands,
-	// the counter with this attempt counted; it may be called more than once and
-	// must be pure. If it returns an error nothing changes and the error comes back unwrapped.
-	Reserve(ctx context.Context, key string, next func(Counter) (Counter, error)) (Counter, error)
-	// Release gives one reserved attempt back (the system failed, nothing was checked). It never goes below zero.
-	Release(ctx context.Context, key string) error
-	// Reset clears the counter after a success; absent is no error.
-	Reset(ctx context.Context, key string) error
+	// Change replaces the counter of key by what next makes of it as it stands
+	// (zero if there is none). next may be called more than once, must be pure and
+	// must not use the store. If it returns an error nothing changes and the
+	// error comes back unwrapped. A zero result removes the counter.
+	Change(ctx context.Context, key string, next func(Counter) (Counter, error)) error
+	// DeleteExpiredCounters removes at most limit counters that expired at or before now.
+	DeleteExpiredCounters(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
 // Marks are one-time marks: DPoP proof ids, codes, states.
 type Marks interface {
 	// TakeMark takes the mark for owner until expires. If it is held by another owner and
-	// now is before its expiry: [ErrTaken]. The same owner may take it again; held then says so.
-	TakeMark(ctx context.Context, mark, owner string, now, expires time.Time) (held bool, err error)
+	// now is before its expiry: [ErrTaken]. The same owner may take it again; the later expiry counts.
+	TakeMark(ctx context.Context, mark, owner string, now, expires time.Time) error
 	// DeleteExpiredMarks removes at most limit marks that expired at or before now.
 	DeleteExpiredMarks(ctx context.Context, now time.Time, limit int) (int, error)
 }

@@ -3,21 +3,32 @@ package flows
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/assurance"
 )
 
-// end is the place after the last node: arriving there completes the run.
-const end = -1
+// Places that are not nodes.
+const (
+	end        = -1 // after the last node: arriving there completes the run
+	handlerEnd = -2 // after the last node of a handler: arriving there fails the run
+	backBase   = -10
+)
 
-// program is a flow made ready to run: nodes in document order, each knowing
-// where the sequence goes on. It is immutable and shared by all runs.
+// backTo is the place after an option of the choose at index i: whether more
+// options have to be completed is for the choose to say.
+func backTo(i int) int { return backBase - i }
+
+// program is a flow made ready to run: each node knows where the sequence goes
+// on. It is immutable and shared by all runs.
 type program struct {
-	flow  *flowdefs.Flow
-	nodes []node
-	byID  map[string]int
-	reach map[string][]assurance.Ceiling // by type of authenticator: what it could prove at most
+	flow     *flowdefs.Flow
+	nodes    []node
+	first    int
+	byID     map[string]int
+	handlers map[string]int
+	reach    map[string][]assurance.Ceiling // by type of authenticator: what it could prove at most
 }
 
 type node struct {
@@ -25,88 +36,87 @@ type node struct {
 	typ       StepType // of a step
 	step      Step     // of a step
 	next      int
-	parent    int // enclosing choose; end if none
+	parent    int  // enclosing choose or group; end if none
+	main      bool // stands in the flow's own sequence, not inside anything
 	options   []int
 	otherwise int
+	first     int // of a group
+}
+
+// compiler turns definitions into nodes, from back to front: what a node goes on
+// to is there before it.
+type compiler struct {
+	p    *program
+	reg  *Registry
+	errs []error
 }
 
 func compile(f *flowdefs.Flow, r *Registry) (*program, error) {
-	p := &program{flow: f, byID: map[string]int{}, reach: map[string][]assurance.Ceiling{}}
+	p := &program{flow: f, byID: map[string]int{}, handlers: map[string]int{}, reach: map[string][]assurance.Ceiling{}}
 	for _, t := range r.types {
 		if t.Authenticator != "" {
 			p.reach[t.Authenticator] = append(p.reach[t.Authenticator], t.Evidence...)
 		}
 	}
-	var errs []error
-	p.sequence(f.Steps, end, end, r, &errs)
-	if len(p.nodes) == 0 {
-		errs = append(errs, errors.New("no steps"))
+	c := &compiler{p: p, reg: r}
+	p.first = c.sequence(f.Steps, end, end)
+	for i := range p.nodes {
+		p.nodes[i].main = p.nodes[i].parent == end
 	}
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("flows: flow %q: %w", f.Name, errors.Join(errs...))
+	for i := range f.Handlers {
+		p.handlers[f.Handlers[i].Name] = c.sequence(f.Handlers[i].Steps, handlerEnd, end)
+	}
+	if len(f.Steps) == 0 {
+		c.errs = append(c.errs, errors.New("no steps"))
+	}
+	c.checkNames()
+	if len(c.errs) > 0 {
+		return nil, fmt.Errorf("flows: flow %q: %w", f.Name, errors.Join(c.errs...))
 	}
 	return p, nil
 }
 
-// sequence adds nodes one after the other and returns the index of the first; after it comes after.
-func (p *program) sequence(defs []flowdefs.Node, after, parent int, r *Registry, errs *[]error) int {
-	first, last := after, end
-	for i := range defs {
-		at := p.add(&defs[i], after, parent, r, errs)
-		if i == 0 {
-			first = at
-		} else {
-			p.continueAt(last, at)
-		}
-		last = at
+// sequence adds nodes that follow one another, after them after, and returns the place of the first.
+func (c *compiler) sequence(defs []flowdefs.Node, after, parent int) int {
+	for i := len(defs) - 1; i >= 0; i-- {
+		after = c.add(&defs[i], after, parent)
 	}
-	return first
+	return after
 }
 
-// continueAt makes node i and everything inside it go on at next.
-func (p *program) continueAt(i, next int) {
-	p.nodes[i].next = next
-	for _, o := range p.nodes[i].options {
-		p.continueAt(o, next)
-	}
-	if o := p.nodes[i].otherwise; o != end {
-		p.continueAt(o, next)
-	}
-}
-
-func (p *program) add(d *flowdefs.Node, next, parent int, r *Registry, errs *[]error) int {
-	at := len(p.nodes)
-	p.nodes = append(p.nodes, node{def: d, next: next, parent: parent, otherwise: end})
+func (c *compiler) add(d *flowdefs.Node, next, parent int) int {
+	at := len(c.p.nodes)
+	c.p.nodes = append(c.p.nodes, node{def: d, next: next, parent: parent, otherwise: end, first: end})
 	if d.ID != "" {
-		if _, dup := p.byID[d.ID]; dup {
-			*errs = append(*errs, fmt.Errorf("step id %q is used twice", d.ID))
+		if _, dup := c.p.byID[d.ID]; dup {
+			c.errs = append(c.errs, fmt.Errorf("step id %q is used twice", d.ID))
 		}
-		p.byID[d.ID] = at
+		c.p.byID[d.ID] = at
 	}
 	switch d.Kind {
 	case flowdefs.Step:
-		if err := p.bind(at, r); err != nil {
-			*errs = append(*errs, err)
+		if err := c.bind(at); err != nil {
+			c.errs = append(c.errs, err)
 		}
 	case flowdefs.Choose:
 		for i := range d.Options {
-			o := p.add(&d.Options[i], next, at, r, errs)
-			p.nodes[at].options = append(p.nodes[at].options, o)
+			o := c.add(&d.Options[i], backTo(at), at)
+			c.p.nodes[at].options = append(c.p.nodes[at].options, o)
 		}
 		if d.Otherwise != nil {
-			p.nodes[at].otherwise = p.add(d.Otherwise, next, at, r, errs)
+			o := c.add(d.Otherwise, next, at)
+			c.p.nodes[at].otherwise = o
 		}
-	case flowdefs.Require:
-		if d.Require == nil {
-			*errs = append(*errs, errors.New("a require without condition"))
-		}
+	case flowdefs.Group:
+		first := c.sequence(d.Steps, next, at)
+		c.p.nodes[at].first = first
 	}
 	return at
 }
 
-func (p *program) bind(at int, r *Registry) error {
-	n := &p.nodes[at]
-	typ, ok := r.Lookup(n.def.Type)
+func (c *compiler) bind(at int) error {
+	n := &c.p.nodes[at]
+	typ, ok := c.reg.Lookup(n.def.Type)
 	if !ok {
 		return fmt.Errorf("step %q: unknown type %q", n.def.ID, n.def.Type)
 	}
@@ -118,11 +128,58 @@ func (p *program) bind(at int, r *Registry) error {
 	return nil
 }
 
-// current returns the node that waits and whether it is a step.
-func (p *program) current(s *State) (n *node, isStep bool) {
+// checkNames holds what the loader promises, for definitions that did not come from it.
+func (c *compiler) checkNames() {
+	for i := range c.p.nodes {
+		d := c.p.nodes[i].def
+		for exit, handler := range d.On {
+			if _, ok := c.p.handlers[handler]; !ok {
+				c.errs = append(c.errs, fmt.Errorf("exit %q leads to no handler", exit))
+			}
+		}
+		if d.Kind != flowdefs.Goto {
+			continue
+		}
+		if to, ok := c.p.byID[d.To]; !ok || !c.p.nodes[to].main || d.Max < 1 {
+			c.errs = append(c.errs, fmt.Errorf("goto %q: not a step of the flow's own sequence, or without a bound", d.To))
+		}
+	}
+}
+
+// current returns the node that waits.
+func (p *program) current(s *State) *node {
 	i, ok := p.byID[s.At]
 	if !ok {
-		return nil, false
+		return nil
 	}
-	return &p.nodes[i], p.nodes[i].def.Kind == flowdefs.Step
+	return &p.nodes[i]
+}
+
+// option returns the option of a choose that n is or begins, and its choose;
+// nil if n cannot be exchanged for another option.
+func (p *program) option(n *node) (option, choose *node) {
+	at := p.byID[n.def.ID]
+	for n.parent != end {
+		parent := &p.nodes[n.parent]
+		switch {
+		case parent.def.Kind == flowdefs.Choose && slices.Contains(parent.options, at):
+			return n, parent
+		case parent.def.Kind != flowdefs.Group || parent.first != at:
+			return nil, nil
+		}
+		n, at = parent, n.parent
+	}
+	return nil, nil
+}
+
+// enclosing returns the option of a choose that n stands in, and its choose; nil if there is none.
+func (p *program) enclosing(n *node) (option, choose *node) {
+	for n.parent != end {
+		parent := &p.nodes[n.parent]
+		if parent.def.Kind == flowdefs.Choose {
+			return n, parent
+		}
+		n = parent
+	}
+	return nil, nil
 }

@@ -14,16 +14,25 @@ import (
 type State struct {
 	Status  Status `json:"status"`
 	Failure string `json:"failure,omitempty"` // code of a failed run
+	Exit    string `json:"exit,omitempty"`    // what led into the handler that runs
 	Turn    int    `json:"turn"`
 
-	At     string          `json:"at,omitempty"` // id of the step or choose that waits
+	At     string          `json:"at,omitempty"` // id of the node that waits
 	Data   json.RawMessage `json:"data,omitempty"`
 	Offers []string        `json:"offers,omitempty"` // ids of the options of the choose that waits
-	Other  bool            `json:"other,omitempty"`  // the step that waits can be exchanged for another option
+	Other  string          `json:"other,omitempty"`  // id of the choose whose other options can be had instead of the step that waits
 	Memory json.RawMessage `json:"memory,omitempty"` // of the step that waits
+	Until  time.Time       `json:"until,omitzero"`   // when the prompt times out, or a delay is over
 	Trail  []string        `json:"trail,omitempty"`  // prompts that back can return to
 
-	Steps    map[string]StepState `json:"steps,omitempty"`
+	Steps     map[string]StepState `json:"steps,omitempty"`
+	Picks     map[string]string    `json:"picks,omitempty"` // choose to the option that is being completed
+	Jumps     map[string]int       `json:"jumps,omitempty"` // how often gotos went to a step
+	Activated []string             `json:"activated,omitempty"`
+	Tags      []tag                `json:"tags,omitempty"`
+	Obliged   []string             `json:"obliged,omitempty"` // obligations that are open
+	Assigned  map[string]string    `json:"assigned,omitempty"`
+
 	Evidence []assurance.Evidence `json:"evidence,omitempty"`
 	Enrolled []string             `json:"enrolled,omitempty"` // authenticators bound in this run: they prove nothing in it
 	Subject  string               `json:"subject,omitempty"`
@@ -32,12 +41,17 @@ type State struct {
 	Session  *presented           `json:"session,omitempty"`
 }
 
-// StepState is what a run remembers of one step.
+// StepState is what a run remembers of one step or option.
 type StepState struct {
 	Visits   int    `json:"visits,omitempty"`
 	Rejected int    `json:"rejected,omitempty"`
 	Lost     string `json:"lost,omitempty"` // "exhausted" or "locked": not offered again in this run
 	Done     bool   `json:"done,omitempty"`
+}
+
+type tag struct {
+	Name  string    `json:"name"`
+	Until time.Time `json:"until,omitzero"` // zero: as long as the run
 }
 
 // presented is the session that a run was started with.
@@ -55,10 +69,10 @@ func (s State) clone() State {
 	if s.Steps == nil {
 		s.Steps = map[string]StepState{}
 	}
-	s.Offers = slices.Clone(s.Offers)
-	s.Trail = slices.Clone(s.Trail)
-	s.Evidence = slices.Clone(s.Evidence)
-	s.Enrolled = slices.Clone(s.Enrolled)
+	s.Picks, s.Jumps, s.Assigned = maps.Clone(s.Picks), maps.Clone(s.Jumps), maps.Clone(s.Assigned)
+	s.Offers, s.Trail = slices.Clone(s.Offers), slices.Clone(s.Trail)
+	s.Evidence, s.Enrolled = slices.Clone(s.Evidence), slices.Clone(s.Enrolled)
+	s.Activated, s.Tags, s.Obliged = slices.Clone(s.Activated), slices.Clone(s.Tags), slices.Clone(s.Obliged)
 	return s
 }
 
@@ -66,6 +80,26 @@ func (s *State) step(id string, change func(*StepState)) {
 	st := s.Steps[id]
 	change(&st)
 	s.Steps[id] = st
+}
+
+// put sets a key of a map that may not be there yet.
+func put[V any](m map[string]V, key string, v V) map[string]V {
+	if m == nil {
+		m = map[string]V{}
+	}
+	m[key] = v
+	return m
+}
+
+// live returns the names of the tags that have not expired.
+func (s *State) liveTags(now time.Time) []string {
+	names := make([]string, 0, len(s.Tags))
+	for _, t := range s.Tags {
+		if t.Until.IsZero() || now.Before(t.Until) {
+			names = append(names, t.Name)
+		}
+	}
+	return names
 }
 
 // clockSkew is how much the clocks of nodes may differ without harm.
@@ -89,5 +123,5 @@ func (s *State) atLeast(now time.Time) time.Time {
 
 // leave forgets what belongs to the prompt that waited.
 func (s *State) leave() {
-	s.At, s.Data, s.Offers, s.Other, s.Memory = "", nil, nil, false, nil
+	s.At, s.Data, s.Offers, s.Other, s.Memory, s.Until = "", nil, nil, "", nil, time.Time{}
 }

@@ -1,0 +1,89 @@
+package flowdefs
+
+import (
+	"cmp"
+	"slices"
+)
+
+// authorizing is a target that names an authorization flow.
+type authorizing struct {
+	target *Target
+	flow   string
+	pos    Pos
+}
+
+// compose makes, for each target, the flow that its runs run: the sign-in, and
+// behind it the authorization flows that the target names. Composed flows are
+// ordinary flows: they have a text and a hash, and runs are pinned to them.
+func (l *loader) compose() {
+	for _, a := range l.authorizing {
+		if f := l.set.Flows[a.flow]; f != nil && f.Kind != Authorization {
+			l.fail(a.pos, "authorize: flow %s is of the kind %s, not %s", quote(a.flow), f.Kind, Authorization)
+		}
+	}
+	for _, t := range l.set.Targets {
+		base := l.set.Flows[t.Flow]
+		if base == nil {
+			continue
+		}
+		if base.Kind == Authorization {
+			l.fail(t.Pos, "target %s: flow %s is of the kind %s: it runs behind a sign-in", quote(t.Name), quote(t.Flow), Authorization)
+		}
+		t.Composed = l.composed(t, base)
+	}
+}
+
+func (l *loader) composed(t *Target, base *Flow) *Flow {
+	if len(t.Authorize) == 0 {
+		return base
+	}
+	out := *base
+	out.Steps, out.Handlers = slices.Clone(base.Steps), slices.Clone(base.Handlers)
+	seen := map[string]string{}
+	eachID(base, func(id string) { seen[id] = base.Name })
+	for _, name := range t.Authorize {
+		f := l.set.Flows[name]
+		if f == nil {
+			continue
+		}
+		eachID(f, func(id string) {
+			if first, dup := seen[id]; dup {
+				l.fail(t.Pos, "target %s: step %s stands in flow %s and again in %s", quote(t.Name), quote(id), quote(first), quote(name))
+			}
+			seen[id] = name
+		})
+		for _, h := range f.Handlers {
+			if slices.ContainsFunc(out.Handlers, func(o Handler) bool { return o.Name == h.Name }) {
+				l.fail(t.Pos, "target %s: handler %s stands twice in flow %s with what it authorizes", quote(t.Name), quote(h.Name), quote(base.Name))
+			}
+		}
+		out.Steps = append(out.Steps, f.Steps...)
+		out.Handlers = append(out.Handlers, f.Handlers...)
+	}
+	slices.SortFunc(out.Handlers, func(a, b Handler) int { return cmp.Compare(a.Name, b.Name) })
+	out.Source = canonicalFlow(&out)
+	out.Hash = hash(out.Source)
+	return &out
+}
+
+// eachID visits the ids of all nodes of a flow.
+func eachID(f *Flow, visit func(string)) {
+	var walk func([]Node)
+	walk = func(nodes []Node) {
+		for i := range nodes {
+			n := &nodes[i]
+			if n.ID != "" {
+				visit(n.ID)
+			}
+			walk(n.Options)
+			walk(n.Steps)
+			if n.Otherwise != nil {
+				walk([]Node{*n.Otherwise})
+			}
+		}
+	}
+	walk(f.Steps)
+	for _, h := range f.Handlers {
+		walk(h.Steps)
+	}
+}

@@ -1,0 +1,147 @@
+package flowdefs
+
+import (
+	"maps"
+	"slices"
+)
+
+// subflow is a list of steps that flows use, with typed parameters. It is not a
+// definition of its own: what uses it holds its steps.
+type subflow struct {
+	steps      *node
+	parameters map[string]kind
+}
+
+func parameterKinds() map[string]kind {
+	return map[string]kind{"string": stringKind, "number": intKind, "boolean": boolKind}
+}
+
+// subflow reads a declaration; its steps are read where they are used.
+func (l *loader) subflow(key, n *node) {
+	what := "subflow " + quote(key.text)
+	o, ok := l.object(n, what, []string{"parameters", "steps"}, nil)
+	if !ok {
+		return
+	}
+	sf := &subflow{steps: o.required("steps"), parameters: map[string]kind{}}
+	if p := n.get("parameters"); p != nil {
+		po, ok := l.object(p, what+": parameters", keysOf(p), nil)
+		if !ok {
+			return
+		}
+		for _, k := range p.keys {
+			l.checkName(k, "parameter")
+			sf.parameters[k.text] = parameterKinds()[po.word(k.text, slices.Sorted(maps.Keys(parameterKinds()))...)]
+		}
+	}
+	if sf.steps != nil {
+		l.subs[key.text] = sf
+	}
+}
+
+func keysOf(n *node) []string {
+	out := make([]string, len(n.keys))
+	for i, k := range n.keys {
+		out[i] = k.text
+	}
+	return out
+}
+
+// maxDepthOfUse is how deep sub-flows may use one another.
+const maxDepthOfUse = 8
+
+// use reads the steps of a sub-flow in the place of the node that uses it. Their
+// ids get its id in front, so that a flow can use the same sub-flow twice.
+func (r *flowReader) use(n *node) []Node {
+	what := titled("use", n)
+	o, ok := r.object(n, what, []string{"id", "use", "with"}, nil)
+	if !ok {
+		return nil
+	}
+	name, id := n.get("use"), o.required("id")
+	if id == nil || r.text(id, "id") == "" || r.text(name, "use") == "" {
+		return nil
+	}
+	r.checkName(id, "step")
+	sf, ok := r.usable(name)
+	if !ok {
+		return nil
+	}
+	arguments, ok := r.arguments(n.get("with"), sf, what, n.pos)
+	if !ok {
+		return nil
+	}
+	steps, ok := r.fill(sf.steps, arguments)
+	if !ok {
+		return nil
+	}
+	before := r.prefix
+	r.prefix, r.using = r.prefix+id.text+".", append(r.using, name.text)
+	out := r.steps(steps, "subflow "+quote(name.text))
+	r.prefix, r.using = before, r.using[:len(r.using)-1]
+	return out
+}
+
+// usable finds a sub-flow that may be used here.
+func (r *flowReader) usable(name *node) (*subflow, bool) {
+	sf, ok := r.subs[name.text]
+	switch {
+	case !ok && r.declared["subflows"][name.text]: // it is wrong, and that is said elsewhere
+	case !ok:
+		r.fail(name.pos, "no subflow %s is defined%s", quote(name.text), didYouMean(name.text, slices.Sorted(maps.Keys(r.subs))))
+	case slices.Contains(r.using, name.text):
+		r.fail(name.pos, "subflow %s uses itself", quote(name.text))
+	case len(r.using) >= maxDepthOfUse:
+		r.fail(name.pos, "subflows use one another more than %d deep", maxDepthOfUse)
+	default:
+		return sf, true
+	}
+	return nil, false
+}
+
+// arguments checks what a use gives against what the sub-flow takes.
+func (r *flowReader) arguments(with *node, sf *subflow, what string, pos Pos) (map[string]*node, bool) {
+	given := map[string]*node{}
+	before := len(r.problems)
+	if with != nil {
+		if _, ok := r.object(with, what+": with", slices.Sorted(maps.Keys(sf.parameters)), nil); !ok {
+			return nil, false
+		}
+		for i, k := range with.keys {
+			if want, ok := sf.parameters[k.text]; ok && with.items[i].kind != want {
+				r.fail(with.items[i].pos, "%s: with: %s is not of the type that the parameter %s has", what, with.items[i].describe(), quote(k.text))
+			}
+			given[k.text] = with.items[i]
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(sf.parameters)) {
+		if given[p] == nil {
+			r.fail(pos, "%s: with: %q is missing", what, p)
+		}
+	}
+	return given, len(r.problems) == before
+}
+
+// fill returns n with every {param: name} replaced by its argument.
+func (r *flowReader) fill(n *node, arguments map[string]*node) (*node, bool) {
+	if n.kind == mappingKind && len(n.keys) == 1 && n.keys[0].text == "param" {
+		name := n.items[0]
+		value, ok := arguments[name.text]
+		if !ok {
+			r.fail(name.pos, "no parameter %s%s", quote(name.text), didYouMean(name.text, slices.Sorted(maps.Keys(arguments))))
+			return nil, false
+		}
+		return value, true
+	}
+	if len(n.items) == 0 {
+		return n, true
+	}
+	out := *n
+	out.items = make([]*node, len(n.items))
+	all := true
+	for i, item := range n.items {
+		filled, ok := r.fill(item, arguments)
+		out.items[i], all = filled, all && ok
+	}
+	return &out, all
+}
