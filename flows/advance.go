@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
-	"github.com/stile-auth/stile/flows/assurance"
 )
 
 // signal is what happened to a run.
@@ -30,12 +28,15 @@ const (
 	sigLock                       // the authenticator of the current step is locked for good
 	sigTime                       // the prompt that waits has timed out, or its delay is over
 	sigActivate                   // the client activates a later step
+	sigIssue                      // the end is reached, and the account was looked up again
+	sigDenied                     // the account may not be used any more
 )
 
 // move is what the shell has to do next.
 type move struct {
 	kind  moveKind
-	enter *node  // moveEnter: call its step
+	enter *node // moveEnter: call its step
+	issue *issuance
 	code  string // moveRefuse: why the signal was refused; the state is unchanged
 	notes []Event
 }
@@ -45,7 +46,8 @@ type moveKind int
 const (
 	moveEnter    moveKind = iota // call the step's Enter and come back with its outcome
 	moveWait                     // show the prompt
-	moveComplete                 // the end of the flow is reached: ask the gate
+	moveComplete                 // the end is reached: look the account up again and come back with sigIssue
+	moveIssue                    // the gate has opened: issue
 	moveFinal                    // failed or cancelled
 	moveRefuse                   // not possible now
 )
@@ -60,7 +62,7 @@ func advance(ctx context.Context, p *program, s State, sig signal, w *world) (St
 	if mv.kind == moveRefuse {
 		return s, mv
 	}
-	if mv.kind != moveEnter {
+	if mv.kind != moveEnter && mv.kind != moveComplete {
 		m.s.Turn++
 	}
 	mv.notes = m.notes
@@ -70,6 +72,7 @@ func advance(ctx context.Context, p *program, s State, sig signal, w *world) (St
 // machine is one call of advance.
 type machine struct {
 	ctx   context.Context //nolint:containedctx // lives for one call, on the stack of advance
+	moves int
 	p     *program
 	s     State
 	w     *world
@@ -82,6 +85,11 @@ func (m *machine) take(sig signal) move {
 		return m.arrive(m.p.first)
 	case sigCancel:
 		return m.cancel()
+	case sigDenied:
+		return m.fail(CodeDenied)
+	case sigIssue:
+		return m.gate()
+	default:
 	}
 	n := m.p.current(&m.s)
 	if n == nil {
@@ -112,7 +120,10 @@ func refuse(code string) move { return move{kind: moveRefuse, code: code} }
 // arrive goes on at place i until something has to be asked, entered or ended.
 func (m *machine) arrive(i int) move {
 	for {
+		m.moves++
 		switch {
+		case m.moves > maxMoves:
+			return m.fail(CodeLoop)
 		case i == end:
 			return m.complete()
 		case i == handlerEnd:
@@ -162,6 +173,8 @@ func (m *machine) do(n *node) (mv move, stop bool) {
 		m.tag(n)
 	case flowdefs.Oblige:
 		m.oblige(n.def.Name)
+	default:
+		return m.fail(CodeInternal), true
 	}
 	return move{}, false
 }
@@ -230,10 +243,7 @@ func (m *machine) decided(n *node, sig signal) move {
 		m.remember()
 		return move{kind: moveWait}
 	case outcomePass:
-		if mv, ok := m.prove(n, o.proof); !ok {
-			return mv
-		}
-		return m.finish(n, Event{Type: EventStepPassed})
+		return m.passed(n, o.proof)
 	case outcomeDone:
 		if o.enrolled != "" {
 			m.s.Enrolled = append(m.s.Enrolled, o.enrolled)
@@ -243,8 +253,26 @@ func (m *machine) decided(n *node, sig signal) move {
 		return m.exit(n, o.exit)
 	case outcomeReject:
 		return m.reject(n, o, sig.data)
+	default:
+		return m.fail(CodeInternal)
 	}
-	return m.fail(CodeInternal)
+}
+
+// passed applies a proof, if the account that it is about may be used. Nobody
+// learns from a first proof that an account exists but may not: to a guess it
+// is a wrong answer, to anything else a denial.
+func (m *machine) passed(n *node, proof *Proof) move {
+	switch {
+	case m.w.account.Status == AccountActive:
+	case m.s.Subject == "" && n.typ.Guessable:
+		return m.reject(n, Outcome{reason: "account"}, nil)
+	default:
+		return m.exit(n, exitDenied)
+	}
+	if mv, ok := m.prove(n, proof); !ok {
+		return mv
+	}
+	return m.finish(n, Event{Type: EventStepPassed})
 }
 
 // prove records a proof: the only place where a subject is written and evidence grows.
@@ -268,7 +296,9 @@ func (m *machine) prove(n *node, proof *Proof) (move, bool) {
 		return m.fail(CodeInternal), false
 	}
 	m.s.Subject, m.s.Claimed = subject, subject
-	m.s.Evidence = append(m.s.Evidence, proof.Evidence)
+	e := proof.Evidence
+	e.Step, e.StepType, e.Config, e.At = n.def.ID, n.def.Type, n.def.ConfigHash, m.w.now
+	m.s.Evidence = append(m.s.Evidence, m.capped(e))
 	return move{}, true
 }
 
@@ -311,13 +341,23 @@ const (
 func (m *machine) lose(n *node, why string) move {
 	m.note(Event{Type: EventStepLost, Step: n.def.ID, Reason: why})
 	m.s.step(n.def.ID, func(st *StepState) { st.Lost = why })
-	option, choose := m.p.enclosing(n)
-	if _, handled := n.def.On[why]; handled || choose == nil {
+	m.s.Trail = nil
+	if _, handled := n.def.On[why]; handled {
 		return m.exit(n, why)
 	}
-	m.s.step(option.def.ID, func(st *StepState) { st.Lost = why })
-	m.s.Trail = nil
-	return m.choose(m.p.byID[choose.def.ID])
+	for at := n; ; {
+		option, choose := m.p.enclosing(at)
+		if choose == nil {
+			return m.exit(n, why)
+		}
+		m.s.step(option.def.ID, func(st *StepState) { st.Lost = why })
+		outer, _ := m.p.enclosing(choose)
+		if _, handled := choose.def.On[why]; handled || outer == nil || choose.otherwise != end ||
+			len(m.offers(choose)) >= choose.def.Any-m.done(choose) {
+			return m.choose(m.p.byID[choose.def.ID])
+		}
+		at = choose // nothing is left here: perhaps outside
+	}
 }
 
 // exit leaves a node by a named exit: into the nearest handler, or the run fails.
@@ -388,12 +428,4 @@ func (n *node) attempts() int {
 		return n.def.Attempts
 	}
 	return 5
-}
-
-// until is when something that begins now is over; zero: never.
-func (w *world) until(d time.Duration) time.Time {
-	if d <= 0 {
-		return time.Time{}
-	}
-	return w.now.Add(d)
 }

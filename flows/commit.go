@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"go.uber.org/zap"
+
+	"github.com/stile-auth/stile/flows/assurance"
 )
 
 // commit stores what the exchange changed, with one compare-and-swap, then
@@ -20,7 +22,7 @@ func (x *exchange) commit(ctx context.Context) (View, error) {
 		}
 		x.handle, r.Handle = newHandle()
 	}
-	v := x.e.view(r, x.p)
+	v := x.e.view(x.a, r, x.p)
 	v.Handle, v.Result = x.handle, x.result
 	if x.instead != nil {
 		v = *x.instead
@@ -38,7 +40,7 @@ func (x *exchange) commit(ctx context.Context) (View, error) {
 	x.clear(ctx)
 	if x.refused != nil {
 		pr := *x.refused
-		pr.View = &v
+		pr.View, pr.recorded = &v, true
 		return View{}, &pr
 	}
 	return v, nil
@@ -56,11 +58,7 @@ func (x *exchange) store(ctx context.Context) error {
 	r := x.r
 	r.Proved = r.State.Subject != ""
 	if x.session != nil {
-		var replaces Alias
-		if r.State.Session != nil {
-			replaces = r.State.Session.Secret
-		}
-		if err := x.e.cfg.Sessions.PutSession(ctx, *x.session, replaces); err != nil {
+		if err := x.e.cfg.Sessions.PutSession(ctx, *x.session); err != nil {
 			return err
 		}
 	}
@@ -69,7 +67,7 @@ func (x *exchange) store(ctx context.Context) error {
 		return err
 	}
 	if x.fresh {
-		err = x.e.cfg.Store.Create(ctx, rec)
+		err = x.e.cfg.Store.Create(ctx, rec, x.w.now)
 	} else {
 		err = x.e.cfg.Store.Update(ctx, rec)
 	}
@@ -88,7 +86,7 @@ func (x *exchange) stamp() {
 		ev := &x.events[i]
 		ev.ID = fmt.Sprintf("%s.%d.%d", r.ID, r.version+1, i)
 		ev.Time, ev.Run, ev.Flow, ev.Client, ev.Target = x.w.now, r.ID, r.Flow, r.Client, r.Target
-		ev.Turn, ev.Subject = r.State.Turn, r.State.Subject
+		ev.Turn, ev.Subject, ev.Request = r.State.Turn, r.State.Subject, x.c.RequestID
 	}
 	r.Effects = x.events
 }
@@ -109,21 +107,31 @@ func (e *Engine) recordEffects(ctx context.Context, r *run) error {
 	return nil
 }
 
-// clear resets the counters of what was proved. A failure costs the person a delay, never the login.
+// clear does what follows from a stored change and may fail without harm: it
+// resets the counters of what was proved, and ends the session that a new one
+// replaces. What is left over costs the person a delay, never the login.
 func (x *exchange) clear(ctx context.Context) {
+	var errs []error
 	for _, key := range x.passed {
-		if err := x.e.cfg.Throttle.Reset(ctx, key); err != nil {
-			x.e.cfg.Logger.Warn("attempt counter not cleared", zap.String("run", x.r.ID), zap.Error(err))
-		}
+		errs = append(errs, x.e.cfg.Throttle.Change(ctx, key, clearCounter))
+	}
+	if x.session != nil && x.r.State.Session != nil {
+		errs = append(errs, x.e.cfg.Sessions.RemoveSession(ctx, x.r.State.Session.Secret))
+	}
+	if err := errors.Join(errs...); err != nil {
+		x.e.cfg.Logger.Warn("not cleaned up", zap.String("run", x.r.ID), zap.Error(err))
 	}
 }
 
 // conflict is the answer to something that is not possible now; nothing changed.
 func (x *exchange) conflict(code string) *Problem {
-	v := x.e.view(x.r, x.p)
+	v := x.e.view(x.a, x.r, x.p)
 	kind := KindConflict
-	if code == CodeMalformed {
+	switch code {
+	case CodeMalformed:
 		kind = KindMalformed
+	case CodeInternal:
+		kind = KindInternal
 	}
 	return &Problem{Kind: kind, Code: code, Detail: "Not possible now.", View: &v}
 }
@@ -145,10 +153,13 @@ func (e *Engine) problem(ctx context.Context, c Caller, x *exchange, err error) 
 	if pr.Kind == KindInternal {
 		e.cfg.Logger.Error("internal error", zap.String("request", c.RequestID), zap.Error(err))
 	}
-	if committed := x != nil && x.refused != nil && pr.Code == x.refused.Code && pr.Kind == x.refused.Kind; committed {
+	if pr.recorded {
 		return pr
 	}
-	ev := Event{ID: newID(), Time: e.cfg.Now().UTC(), Type: EventRefused, Reason: pr.Code}
+	ev := Event{ID: newID(), Time: e.cfg.Now().UTC(), Type: EventRefused, Reason: pr.Code, Request: c.RequestID}
+	if errors.Is(err, assurance.ErrAboveCeiling) {
+		ev.Type = EventAboveCeiling
+	}
 	if x != nil && x.r != nil {
 		ev.Run, ev.Flow, ev.Step, ev.Client = x.r.ID, x.r.Flow, x.r.State.At, x.r.Client
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,7 +19,7 @@ type EngineConfig struct {
 	Definitions *flowdefs.Set
 	Registry    *Registry
 	Store       Store
-	Texts       Definitions
+	Texts       Texts
 	Sessions    Sessions
 	Throttle    Throttle
 	Marks       Marks
@@ -79,10 +80,19 @@ type Caller struct {
 // no state of runs.
 type Engine struct {
 	cfg      EngineConfig
-	live     map[string]*program // by flow name: what new runs start on
-	programs sync.Map            // content hash -> *program, also of definitions that only running runs use
-	texts    sync.Map            // content hash -> struct{}: text is in the store
-	recorded recent              // changes whose events this node has seen recorded
+	active   atomic.Pointer[active]
+	programs sync.Map // content hash -> *program, also of definitions that only running runs use
+	texts    sync.Map // content hash -> time.Time: until when the text is in the store
+	recorded recent   // changes whose events this node has seen recorded
+}
+
+// active is one loaded set of definitions. A request uses one from its beginning to its end.
+type active struct {
+	set      *flowdefs.Set
+	registry *Registry
+	flows    map[string]*program // by flow name
+	targets  map[string]*program // by target name: the flow with what it authorizes
+	origins  []string
 }
 
 // NewEngine checks the configuration and compiles all flows; it returns every mistake at once.
@@ -90,43 +100,73 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, live: make(map[string]*program, len(cfg.Definitions.Flows))}
-	var errs []error
-	for name, f := range cfg.Definitions.Flows {
-		p, err := compile(f, cfg.Registry)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		e.live[name] = p
-		e.programs.Store(f.Hash, p)
-	}
-	for name, t := range cfg.Definitions.Targets {
-		if _, ok := cfg.Propagators[t.Propagate.Type]; !ok {
-			errs = append(errs, fmt.Errorf("flows: target %q: no propagator of type %q", name, t.Propagate.Type))
-		}
-	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+	e := &Engine{cfg: cfg}
+	if err := e.Use(cfg.Definitions, cfg.Registry); err != nil {
+		return nil, err
 	}
 	return e, nil
 }
 
+// Use makes other definitions the active ones, all of them or, if anything is
+// wrong, none. New runs start on them; running runs finish on what they began with.
+func (e *Engine) Use(set *flowdefs.Set, registry *Registry) error {
+	a := &active{set: set, registry: registry, flows: map[string]*program{}, targets: map[string]*program{}}
+	var errs []error
+	made := func(f *flowdefs.Flow) *program {
+		p, err := compile(f, registry)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		return p
+	}
+	for name, f := range set.Flows {
+		a.flows[name] = made(f)
+	}
+	for name, t := range set.Targets {
+		a.targets[name] = a.flows[t.Flow]
+		if t.Composed != nil && len(t.Authorize) > 0 {
+			a.targets[name] = made(t.Composed)
+		}
+		if _, ok := e.cfg.Propagators[t.Propagate.Type]; !ok {
+			errs = append(errs, fmt.Errorf("flows: target %q: no propagator of type %q", name, t.Propagate.Type))
+		}
+	}
+	for _, c := range set.Clients {
+		a.origins = append(a.origins, c.Origins...)
+	}
+	slices.Sort(a.origins)
+	a.origins = slices.Compact(a.origins)
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	e.programs.Clear() // steps of the old registry may know providers that are gone
+	for _, all := range []map[string]*program{a.flows, a.targets} {
+		for _, p := range all {
+			e.programs.Store(p.flow.Hash, p)
+		}
+	}
+	e.active.Store(a)
+	return nil
+}
+
 // program returns the flow of that content hash: a run finishes on the
 // definition that it started with, also when the definition has changed since.
-func (e *Engine) program(ctx context.Context, hash string) (*program, error) {
+func (e *Engine) program(ctx context.Context, a *active, hash string) (*program, error) {
 	if p, ok := e.programs.Load(hash); ok {
 		return p.(*program), nil
 	}
-	text, err := e.cfg.Texts.Definition(ctx, hash)
+	text, err := e.cfg.Texts.Text(ctx, hash)
 	if err != nil {
 		return nil, err
 	}
-	f, err := flowdefs.Parse(text, e.cfg.Registry)
-	if err != nil || f.Hash != hash {
+	f, err := flowdefs.Parse(text, a.registry)
+	if err != nil {
 		return nil, fmt.Errorf("flows: definition %s in the store does not load: %w", hash, err)
 	}
-	p, err := compile(f, e.cfg.Registry)
+	if f.Hash != hash {
+		return nil, fmt.Errorf("flows: definition %s in the store is another: %s", hash, f.Hash)
+	}
+	p, err := compile(f, a.registry)
 	if err != nil {
 		return nil, err
 	}
@@ -134,48 +174,47 @@ func (e *Engine) program(ctx context.Context, hash string) (*program, error) {
 	return p, nil
 }
 
-// pin puts the text of a definition where every node finds it.
-func (e *Engine) pin(ctx context.Context, f *flowdefs.Flow) error {
-	if _, ok := e.texts.Load(f.Hash); ok {
+// pin puts the text of a definition where every node finds it, for longer than the run may last.
+func (e *Engine) pin(ctx context.Context, f *flowdefs.Flow, expires time.Time) error {
+	if until, ok := e.texts.Load(f.Hash); ok && !until.(time.Time).Before(expires) {
 		return nil
 	}
-	if err := e.cfg.Texts.PutDefinition(ctx, f.Hash, f.Source); err != nil {
+	until := expires.Add(24 * time.Hour) // so that most starts find it pinned
+	if err := e.cfg.Texts.PutText(ctx, f.Hash, f.Source, until); err != nil {
 		return err
 	}
-	e.texts.Store(f.Hash, struct{}{})
+	e.texts.Store(f.Hash, until)
 	return nil
 }
 
 // TakeProof takes the one-time mark of a DPoP proof (RFC 9449 §11.1); [ErrTaken] if it was seen before.
 func (e *Engine) TakeProof(ctx context.Context, thumbprint, jti string, expires time.Time) error {
-	_, err := e.cfg.Marks.TakeMark(ctx, "dpop\x00"+thumbprint+"\x00"+jti, newID(), e.cfg.Now(), expires)
-	return err
+	return e.cfg.Marks.TakeMark(ctx, "dpop\x00"+thumbprint+"\x00"+jti, newID(), e.cfg.Now(), expires)
 }
 
 // Refuse records that an adapter refused a request before it reached the
 // engine (malformed, too large, a bad proof): one audit event.
 func (e *Engine) Refuse(ctx context.Context, c Caller, code string) error {
-	return e.cfg.Recorder.Record(ctx, Event{ID: newID(), Time: e.cfg.Now().UTC(), Type: EventRefused, Reason: code})
+	return e.cfg.Recorder.Record(ctx, Event{ID: newID(), Time: e.cfg.Now().UTC(), Type: EventRefused, Reason: code, Request: c.RequestID})
 }
 
-// Sweep removes what has expired, at most limit rows of each kind.
-func (e *Engine) Sweep(ctx context.Context, limit int) error {
+// Sweep removes what has expired, at most limit rows of each kind, and returns how many it removed.
+func (e *Engine) Sweep(ctx context.Context, limit int) (removed int, err error) {
 	now := e.cfg.Now()
-	_, err1 := e.cfg.Store.DeleteExpired(ctx, now, limit)
-	_, err2 := e.cfg.Sessions.DeleteExpiredSessions(ctx, now, limit)
-	_, err3 := e.cfg.Marks.DeleteExpiredMarks(ctx, now, limit)
-	return errors.Join(err1, err2, err3)
+	var errs []error
+	for _, del := range []func(context.Context, time.Time, int) (int, error){
+		e.cfg.Store.DeleteExpired, e.cfg.Sessions.DeleteExpiredSessions, e.cfg.Marks.DeleteExpiredMarks,
+		e.cfg.Throttle.DeleteExpiredCounters, e.cfg.Texts.DeleteExpiredTexts,
+	} {
+		n, err := del(ctx, now, limit)
+		removed += n
+		errs = append(errs, err)
+	}
+	return removed, errors.Join(errs...)
 }
 
-// Origins returns every origin that some client allows, sorted.
-func (e *Engine) Origins() []string {
-	var all []string
-	for _, c := range e.cfg.Definitions.Clients {
-		all = append(all, c.Origins...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
-}
+// Origins returns every origin that some client allows, sorted. Do not change it.
+func (e *Engine) Origins() []string { return e.active.Load().origins }
 
 // recent remembers the last few thousand changes, so that a node does not
 // record again what it recorded itself. Losing it costs work, never an event.

@@ -62,6 +62,12 @@ const (
 	CodeSubjectChanged  = "subject_changed"
 	CodeDefinitionGone  = "definition_unavailable"
 	CodeNotPossibleHere = "action_not_allowed"
+	CodeTimeout         = "step_timeout"
+	CodeObligation      = "obligation_open"
+	CodeUnavailableStep = "step_unavailable"
+	CodeLoginRequired   = "login_required"
+	CodeWaitLonger      = "wait_longer"
+	CodeLoop            = "too_many_moves"
 )
 
 // Problem is an error that may be shown to clients, in its class, with its
@@ -74,6 +80,8 @@ type Problem struct {
 	AttemptsRemaining *int
 	View              *View
 	Err               error // for the log only
+
+	recorded bool // its audit events are part of the change that it tells of
 }
 
 // Error names the code and the internal cause; do not show it to clients.

@@ -12,10 +12,13 @@ const (
 	EventStepRejected    = "step_rejected" // a wrong answer
 	EventStepExit        = "step_exit"
 	EventStepLost        = "step_lost" // exhausted or locked
+	EventGoto            = "goto"      // Step is where it went
+	EventTimeout         = "step_timeout"
 	EventConditionFailed = "condition_failed"
 	EventSubjectChanged  = "subject_change_refused"
 	EventEnrolledProof   = "enrolled_proof_refused"
 	EventAboveCeiling    = "evidence_refused"
 	EventRefused         = "request_refused" // nothing changed; Reason is the problem's code
+	EventSignedOut       = "signed_out"
 	EventSessionIgnored  = "session_ignored"
 )

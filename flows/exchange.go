@@ -1,12 +1,15 @@
 package flows
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/assurance"
@@ -15,37 +18,52 @@ import (
 // exchange is one request on one run: what was loaded, what changes, and what is answered.
 type exchange struct {
 	e         *Engine
+	a         *active
 	c         Caller
 	r         *run
 	p         *program
 	client    *flowdefs.Client
 	w         *world
-	presented string  // the secret that the request presented: seals the kept answer
-	fresh     bool    // the run is not in the store yet
-	handle    Secret  // a new handle, if the run gets one
-	result    *Result // of a run that completes
-	instead   *View   // of the run that a restart began
-	refused   *Problem
-	events    []Event
-	passed    []string // counters to clear once the change is stored
-	session   *Session // to be stored with the completion
+	presented string // the secret that the request presented: seals the kept answer
 	input     Input
+	replayed  *View // the answer to an idempotent repeat: nothing is to be done
+	fresh     bool  // the run is not in the store yet
+
+	handle  Secret  // a new handle, if the run gets one
+	result  *Result // of a run that completes
+	instead *View   // of the run that a restart began
+	refused *Problem
+	events  []Event
+	passed  []string // counters to clear once the change is stored
+	session *Session // to be stored with the completion
 }
 
 // maxMoves bounds the work of one request: no flow that loads has so many nodes.
-const maxMoves = 10_000
+const maxMoves = 1000
+
+// worldOf is what the machine may see of a run, but for the account.
+func (e *Engine) worldOf(a *active, r *run, p *program, client *flowdefs.Client) *world {
+	w := &world{
+		now: r.State.atLeast(e.cfg.Now().UTC()), key: r.Key, flow: r.Flow, kind: p.flow.Kind,
+		started: r.Started, request: map[string]string{"locale": r.Locale}, drawable: r.Draws,
+		goal: goal{named: r.Target, requires: r.Requires, acrValues: r.ACRValues},
+	}
+	if r.MaxAge != nil {
+		w.goal.notBefore = r.Started.Add(-*r.MaxAge)
+	}
+	if client != nil {
+		w.keyed = client.DPoPRequired
+		if slices.Contains(client.Targets, r.Target) {
+			w.goal.target = a.set.Targets[r.Target]
+		}
+	}
+	return w
+}
 
 // look gathers the facts that the machine may see.
 func (x *exchange) look(ctx context.Context) error {
-	r := x.r
-	x.w = &world{
-		now: r.State.atLeast(x.e.cfg.Now().UTC()), key: r.Key, keyed: x.client.DPoPRequired, flow: r.Flow, target: r.Target,
-		started: r.Started, request: map[string]string{"locale": r.Locale}, drawable: r.Draws,
-	}
-	if r.MaxAge != nil {
-		x.w.notBefore = r.Started.Add(-*r.MaxAge)
-	}
-	return x.lookUp(ctx, firstOf(r.State.Subject, r.State.Claimed))
+	x.w = x.e.worldOf(x.a, x.r, x.p, x.client)
+	return x.lookUp(ctx, cmp.Or(x.r.State.Subject, x.r.State.Claimed))
 }
 
 // lookUp takes in the account of subject. It is called again whenever a step may have changed it.
@@ -63,13 +81,6 @@ func (x *exchange) lookUp(ctx context.Context, subject string) error {
 	}
 	x.w.setAccount(a)
 	return nil
-}
-
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // drive feeds the machine until it waits or ends.
@@ -91,10 +102,17 @@ func (x *exchange) drive(ctx context.Context, sig signal) error {
 			if sig, err = x.signal(ctx, mv.enter, out); err != nil {
 				return err
 			}
-		case moveComplete:
-			return x.complete(ctx)
+		case moveComplete: // the account is looked up again: it may have changed meanwhile
+			if err := x.lookUp(ctx, x.r.State.Subject); err != nil {
+				return err
+			}
+			sig = signal{kind: sigIssue}
+		case moveIssue:
+			return x.issue(ctx, mv.issue)
 		case moveFinal:
-			x.final()
+			if next.Status == Failed {
+				x.refused = &Problem{Kind: KindFailed, Code: next.Failure, Detail: "The flow has failed."}
+			}
 			return nil
 		default:
 			if wrong { // also if another prompt follows, because the step or option is lost
@@ -106,15 +124,17 @@ func (x *exchange) drive(ctx context.Context, sig signal) error {
 	return fmt.Errorf("flows: run %s made no progress", x.r.ID)
 }
 
-// final: a failed run is told so; a cancelled one is an ordinary view.
-func (x *exchange) final() {
-	if x.r.State.Status == Failed {
-		x.refused = &Problem{Kind: KindFailed, Code: x.r.State.Failure, Detail: "The flow has failed."}
-	}
+func (x *exchange) enter(ctx context.Context, n *node) (Outcome, error) {
+	out, err := n.step.Enter(ctx, x.visit(n, x.r.State.Turn+1))
+	return x.routed(n, out, err)
 }
 
-func (x *exchange) enter(ctx context.Context, n *node) (Outcome, error) {
-	return n.step.Enter(ctx, x.visit(n, x.r.State.Turn+1))
+// routed turns the failure of a dependency into an exit, where the definition has one for it.
+func (x *exchange) routed(n *node, out Outcome, err error) (Outcome, error) {
+	if errors.Is(err, ErrUnavailable) && x.p.handles(n, exitUnavailable) {
+		return Exit(exitUnavailable), nil
+	}
+	return out, err
 }
 
 func (x *exchange) visit(n *node, turn int) *Visit {
@@ -122,13 +142,10 @@ func (x *exchange) visit(n *node, turn int) *Visit {
 	return &Visit{
 		RunID: x.r.ID, Flow: x.r.Flow, StepID: n.def.ID, Turn: turn, Attempt: s.Steps[n.def.ID].Visits,
 		Now: x.w.now, Client: *x.client, Locale: x.r.Locale, Key: x.r.Key,
-		Subject: s.Subject, Claimed: x.known(), Identifier: s.Named, Level: x.w.assess(s.Evidence).Level,
+		Subject: s.Subject, Claimed: x.w.account.Subject, Identifier: s.Named, Level: x.w.assess(s.Evidence).Level,
 		owner: x.owner(n, turn), marks: x.e.cfg.Marks, memory: &s.Memory,
 	}
 }
-
-// known is the claimed account if there is one that can be looked up.
-func (x *exchange) known() string { return x.w.account.Subject }
 
 // owner names this run, turn and input: who may take a one-time mark again.
 func (x *exchange) owner(n *node, turn int) string {
@@ -148,50 +165,41 @@ func (x *exchange) signal(ctx context.Context, n *node, out Outcome) (signal, er
 		}
 		sig.data = data
 	}
+	for _, name := range out.raises {
+		if !slices.Contains(n.typ.Raises, name) {
+			return sig, fmt.Errorf("flows: step type %s raised the undeclared obligation %q", n.typ.Name, name)
+		}
+	}
 	switch out.kind {
 	case outcomePass:
-		return x.vouch(ctx, n, sig)
+		return sig, x.vouch(ctx, n, out.proof)
 	case outcomeDone:
 		if out.enrolled != "" && !n.typ.Enrols {
 			return sig, fmt.Errorf("flows: step type %s enrols without declaring it", n.typ.Name)
 		}
-		return sig, x.lookUp(ctx, firstOf(x.r.State.Subject, x.r.State.Claimed))
+		return sig, x.lookUp(ctx, cmp.Or(x.r.State.Subject, x.r.State.Claimed))
 	case outcomeExit:
-		if !declared(n.typ.Exits, out.exit) {
+		if !slices.Contains(n.typ.Exits, out.exit) && out.exit != exitDenied && out.exit != exitUnavailable {
 			return sig, fmt.Errorf("flows: step type %s left by the undeclared exit %q", n.typ.Name, out.exit)
+		}
+	case outcomeAsk:
+		if n.typ.Code == "" {
+			return sig, fmt.Errorf("flows: step type %s asks, and has no code to ask with", n.typ.Name)
 		}
 	case outcomeNone:
 		return sig, fmt.Errorf("flows: step type %s decided nothing", n.typ.Name)
+	default: // a rejection: nothing to check
 	}
 	return sig, nil
 }
 
-// vouch completes a proof and checks it against what the step type may prove at
-// most, and the person's account against its status.
-func (x *exchange) vouch(ctx context.Context, n *node, sig signal) (signal, error) {
-	proof := *sig.outcome.proof
-	ev := &proof.Evidence
-	ev.Step, ev.StepType, ev.Config, ev.At = n.def.ID, n.def.Type, n.def.ConfigHash, x.w.now
-	if err := assurance.CheckCeilings(n.typ.Evidence, *ev); err != nil {
-		x.events = append(x.events, Event{Type: EventAboveCeiling, Step: n.def.ID})
-		return sig, err
+// vouch checks a proof against what the step type may prove at most, and looks
+// up whom it is about.
+func (x *exchange) vouch(ctx context.Context, n *node, proof *Proof) error {
+	if err := assurance.CheckCeilings(n.typ.Evidence, proof.Evidence); err != nil {
+		return err
 	}
-	sig.outcome.proof = &proof
-	first := x.r.State.Subject == ""
-	if err := x.lookUp(ctx, firstOf(proof.Subject, firstOf(x.r.State.Subject, x.r.State.Claimed))); err != nil {
-		return sig, err
-	}
-	if x.w.account.Status == AccountActive {
-		return sig, nil
-	}
-	// Nobody learns from a first proof that an account exists but is disabled:
-	// to a guess it is a wrong answer, to anything else a denial.
-	if first && n.typ.Guessable {
-		sig.outcome = Reject("account", nil)
-		return sig, nil
-	}
-	sig.outcome = Exit("denied")
-	return sig, nil
+	return x.lookUp(ctx, cmp.Or(proof.Subject, x.r.State.Subject, x.r.State.Claimed))
 }
 
 func promptData(p *Prompt) (json.RawMessage, error) {
@@ -205,11 +213,12 @@ func promptData(p *Prompt) (json.RawMessage, error) {
 	return data, nil
 }
 
-func declared(exits []string, exit string) bool {
-	for _, e := range exits {
-		if e == exit {
-			return true
-		}
-	}
-	return exit == "denied"
+// overdue says whether the prompt that waits has timed out.
+func (x *exchange) overdue() bool {
+	s := &x.r.State
+	n := x.p.current(s)
+	return n != nil && n.def.Kind == flowdefs.Step && !s.Until.IsZero() && !x.w.now.Before(s.Until)
 }
+
+// wait is how long a delay still takes.
+func (x *exchange) wait() time.Duration { return x.r.State.Until.Sub(x.w.now) }

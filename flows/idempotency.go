@@ -77,8 +77,8 @@ func (r *run) isRepeat(c Caller) (bool, *Problem) {
 }
 
 // replay renders the kept answer again.
-func (e *Engine) replay(r *run, p *program, presented string) (View, error) {
-	v := e.view(r, p)
+func (e *Engine) replay(ac *active, r *run, p *program, presented string) (View, error) {
+	v := e.view(ac, r, p)
 	a := r.Answered
 	if a.Sealed != nil {
 		aead, err := answerCipher(presented)
@@ -99,7 +99,7 @@ func (e *Engine) replay(r *run, p *program, presented string) (View, error) {
 		v.Handle, v.Result = s.Handle, s.Result
 	}
 	if a.Code != "" {
-		return View{}, &Problem{Kind: a.Kind, Code: a.Code, RetryAfter: a.Retry, View: &v}
+		return View{}, &Problem{Kind: a.Kind, Code: a.Code, RetryAfter: a.Retry, View: &v, recorded: true}
 	}
 	return v, nil
 }

@@ -75,11 +75,11 @@ func (m *machine) value(c *flowdefs.Condition) (string, error) {
 }
 
 func (m *machine) tag(n *node) {
-	m.s.Tags = slices.DeleteFunc(m.s.Tags, func(t tag) bool {
+	m.s.Tags = slices.DeleteFunc(m.s.Tags, func(t Tag) bool {
 		return slices.Contains(n.def.Remove, t.Name) || slices.Contains(n.def.Set, t.Name)
 	})
 	for _, name := range n.def.Set {
-		m.s.Tags = append(m.s.Tags, tag{name, m.w.until(n.def.For)})
+		m.s.Tags = append(m.s.Tags, Tag{Name: name, Until: m.w.until(n.def.For)})
 	}
 }
 

@@ -153,6 +153,7 @@ type Event struct {
 	Reason  string    `json:"reason,omitempty"` // closed word
 	ACR     string    `json:"acr,omitempty"`
 	AMR     []string  `json:"amr,omitempty"`
+	Request string    `json:"request,omitempty"` // id of the request, where the adapter gave one
 }
 
 // Recorder records audit events durably before it returns. If it fails, the answer is withheld.

@@ -53,7 +53,7 @@ func checkType(t StepType) error {
 	}
 	add(!typeName.MatchString(t.Name), "name must match "+typeName.String())
 	add(strings.TrimSpace(t.Doc) == "", "has no documentation")
-	add(!codeName.MatchString(t.Code), "code must match "+codeName.String())
+	add(t.Code != "" && !codeName.MatchString(t.Code), "code must match "+codeName.String())
 	add(t.New == nil, "has no New")
 	add(t.Guessable && t.Authenticator == "", "is guessable but names no authenticator to count attempts on")
 	add(t.Enrols && len(t.Evidence) > 0, "enrols and proves: an enrolment is never a proof")

@@ -4,38 +4,50 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+
+	"github.com/stile-auth/stile/flowdefs"
 )
 
 // view draws a run for its client. It shows no secret.
-func (e *Engine) view(r *run, p *program) View {
+func (e *Engine) view(a *active, r *run, p *program) View {
 	s := &r.State
 	v := View{Flow: FlowView{ID: r.ID, Name: r.Flow, Status: s.Status, Turn: s.Turn, ExpiresAt: r.Expires}}
-	res := (&world{now: e.cfg.Now().UTC()}).assess(s.Evidence)
+	res := e.worldOf(a, r, p, nil).assess(s.Evidence)
 	v.Assurance.AMR = res.AMR
 	if res.Level > 0 {
 		acr := res.Level.String()
 		v.Assurance.ACR = &acr
 	}
-	if n, isStep := p.current(s); n != nil && s.Status == InProgress {
-		v.NextStep = e.nextStep(s, p, n, isStep)
+	if n := p.current(s); n != nil && s.Status == InProgress {
+		v.NextStep = e.nextStep(s, p, n)
 	}
 	return v
 }
 
-func (e *Engine) nextStep(s *State, p *program, n *node, isStep bool) *NextStep {
+func (e *Engine) nextStep(s *State, p *program, n *node) *NextStep {
 	next := &NextStep{StepID: s.At, Data: s.Data}
-	if isStep {
-		next.Type = n.typ.Code
-		next.Actions = append(next.Actions, e.post("submit", s.At, s.Turn, n.typ.Input))
-		if s.Other {
-			next.Actions = append(next.Actions, e.post("choose_other", p.nodes[n.parent].def.ID, s.Turn, emptySchema))
-		}
-	} else {
+	switch n.def.Kind {
+	case flowdefs.Choose:
 		next.Type = CodeSelection
 		next.Actions = append(next.Actions, e.post("select", s.At, s.Turn, selectSchema(s.Offers)))
+	case flowdefs.Delay:
+		next.Type = CodeWait
+		next.Actions = append(next.Actions, e.post("submit", s.At, s.Turn, emptySchema()))
+	default:
+		next.Type = n.typ.Code
+		next.Actions = append(next.Actions, e.post("submit", s.At, s.Turn, n.typ.Input))
 	}
-	if k := len(s.Trail); k > 1 || k == 1 && s.Trail[0] != s.At {
-		next.Actions = append(next.Actions, Action{Name: "back", Method: "POST", Href: fmt.Sprintf("%s/flow/back?turn=%d", e.cfg.PathPrefix, s.Turn)})
+	if s.Other != "" {
+		next.Actions = append(next.Actions, e.post("choose_other", s.Other, s.Turn, emptySchema()))
+	}
+	if ids := p.activations(s); len(ids) > 0 {
+		next.Actions = append(next.Actions, e.act("activate", s.Turn, oneOf("step", ids)))
+	}
+	if k := len(s.Trail); !p.flow.NoBack && (k > 1 || k == 1 && s.Trail[0] != s.At) {
+		next.Actions = append(next.Actions, e.act("back", s.Turn, nil))
+	}
+	if !p.flow.NoRestart {
+		next.Actions = append(next.Actions, e.act("restart", s.Turn, nil))
 	}
 	next.Actions = append(next.Actions, Action{Name: "cancel", Method: "DELETE", Href: e.cfg.PathPrefix + "/flow"})
 	return next
@@ -48,13 +60,23 @@ func (e *Engine) post(name, step string, turn int, schema json.RawMessage) Actio
 	}
 }
 
-var emptySchema = json.RawMessage(`{"type":"object","additionalProperties":false}`)
+// act is an action on the run and not on a step.
+func (e *Engine) act(name string, turn int, schema json.RawMessage) Action {
+	return Action{Name: name, Method: "POST", Href: fmt.Sprintf("%s/flow/%s?turn=%d", e.cfg.PathPrefix, name, turn), Schema: schema}
+}
 
-func selectSchema(offers []string) json.RawMessage {
-	enum, err := json.Marshal(offers)
+func emptySchema() json.RawMessage {
+	return json.RawMessage(`{"type":"object","additionalProperties":false}`)
+}
+
+func selectSchema(offers []string) json.RawMessage { return oneOf("select", offers) }
+
+// oneOf is the schema of an object with one member that is one of some words.
+func oneOf(member string, words []string) json.RawMessage {
+	enum, err := json.Marshal(words)
 	if err != nil {
-		return emptySchema // cannot happen: strings only
+		return emptySchema() // cannot happen: strings only
 	}
-	return json.RawMessage(`{"type":"object","properties":{"select":{"type":"string","enum":` + string(enum) +
-		`}},"required":["select"],"additionalProperties":false}`)
+	return json.RawMessage(`{"type":"object","properties":{"` + member + `":{"type":"string","enum":` + string(enum) +
+		`}},"required":["` + member + `"],"additionalProperties":false}`)
 }

@@ -37,6 +37,7 @@ type run struct {
 	Effects   []Event   `json:"effects,omitempty"` // of the last change: recorded again on load if this node did not see it done
 
 	version int64
+	ignored bool // a session was presented that counts for nothing
 }
 
 // newHandle makes the secret that continues a run: 256 random bits.
@@ -47,13 +48,13 @@ func newHandle() (Secret, Alias) {
 }
 
 // parseSecret returns the alias of a handle or session secret in its one
-// canonical spelling; [ErrNotFound] for anything else.
-func parseSecret(s Secret) (Alias, error) {
+// canonical spelling; false for anything else.
+func parseSecret(s Secret) (Alias, bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(string(s))
 	if err != nil || len(b) != 32 || len(s) != 43 {
-		return Alias{}, ErrNotFound
+		return Alias{}, false
 	}
-	return secretAlias(b), nil
+	return secretAlias(b), true
 }
 
 func secretAlias(b []byte) Alias { return sha256.Sum256(append([]byte("secret\x00"), b...)) }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows/assurance"
 )
 
 // StartRequest starts a run. Exactly one of Flow and Target is set.
@@ -21,6 +22,7 @@ type StartRequest struct {
 	Locale       string
 	Capabilities []string // step codes that the client can draw; empty: all
 	Session      Secret
+	Activate     []string // ids of steps that run only if the client asks for them
 }
 
 // Start starts a run. Every error is a *[Problem].
@@ -30,45 +32,54 @@ func (e *Engine) Start(ctx context.Context, c Caller, q StartRequest) (View, err
 }
 
 func (e *Engine) start(ctx context.Context, c Caller, q StartRequest) (View, error) {
-	client, name, err := e.admit(c, q)
+	a := e.active.Load()
+	client, p, err := a.admit(c, q)
 	if err != nil {
 		return View{}, err
 	}
-	p := e.live[name]
-	r := e.newRun(c, q, p)
+	r := e.newRun(a, c, q, p)
 	if c.IdempotencyKey != "" {
-		a := startAlias(client.ID, c.IdempotencyKey)
-		r.Begun, r.BegunBody = &a, sha256.Sum256(c.Body)
-		if v, done, err := e.startedBefore(ctx, c, a); done || err != nil {
+		alias := startAlias(client.ID, c.IdempotencyKey)
+		r.Begun, r.BegunBody = &alias, sha256.Sum256(c.Body)
+		if v, done, err := e.startedBefore(ctx, c, a, alias); done || err != nil {
 			return v, err
 		}
 	}
-	if err := e.undrawable(p, q.Capabilities); err != nil {
+	if err := p.undrawable(q.Capabilities); err != nil {
+		return View{}, err
+	}
+	if r.State.Activated, err = p.activated(q.Activate); err != nil {
 		return View{}, err
 	}
 	if err := e.present(ctx, r, q); err != nil {
 		return View{}, err
 	}
-	if err := e.pin(ctx, p.flow); err != nil {
-		return View{}, err
-	}
-	return e.launch(ctx, c, r, p, client)
+	return e.launch(ctx, c, a, r, p, client)
 }
 
 // launch makes the first moves of a new run and stores it.
-func (e *Engine) launch(ctx context.Context, c Caller, r *run, p *program, client *flowdefs.Client) (View, error) {
-	x := &exchange{e: e, c: c, r: r, p: p, client: client, presented: c.IdempotencyKey, fresh: true}
+func (e *Engine) launch(ctx context.Context, c Caller, a *active, r *run, p *program, client *flowdefs.Client) (View, error) {
+	x := &exchange{e: e, a: a, c: c, r: r, p: p, client: client, presented: c.IdempotencyKey, fresh: true}
 	x.handle, r.Handle = newHandle()
+	if err := e.pin(ctx, p.flow, r.Expires); err != nil {
+		return View{}, err
+	}
 	if err := x.look(ctx); err != nil {
 		return View{}, err
 	}
+	if err := x.entitled(); err != nil {
+		return View{}, err
+	}
 	x.events = append(x.events, Event{Type: EventRunStarted})
+	if r.ignored {
+		x.events = append(x.events, Event{Type: EventSessionIgnored})
+	}
 	if err := x.drive(ctx, signal{kind: sigBegin}); err != nil {
 		return View{}, err
 	}
 	v, err := x.commit(ctx)
 	if errors.Is(err, ErrExists) && r.Begun != nil { // the same start, sent twice at once
-		v, done, err := e.startedBefore(ctx, c, *r.Begun)
+		v, done, err := e.startedBefore(ctx, c, a, *r.Begun)
 		if !done && err == nil {
 			err = ErrConflict
 		}
@@ -77,34 +88,59 @@ func (e *Engine) launch(ctx context.Context, c Caller, r *run, p *program, clien
 	return v, err
 }
 
-// admit checks who may start what.
-func (e *Engine) admit(c Caller, q StartRequest) (*flowdefs.Client, string, error) {
-	client, ok := e.cfg.Definitions.Clients[q.ClientID]
-	if !ok {
-		return nil, "", &Problem{Kind: KindMalformed, Code: CodeUnknownClient, Detail: "No client of that id."}
+// entitled holds what a self-service flow asks of the session that it is started with.
+func (x *exchange) entitled() error {
+	f := x.p.flow
+	if f.Kind != flowdefs.SelfService {
+		return nil
 	}
-	if (q.Flow == "") == (q.Target == "") {
-		return nil, "", &Problem{Kind: KindMalformed, Code: CodeMalformed, Detail: "Name either a flow or a target."}
+	ps := x.r.State.Session
+	if ps == nil || x.w.account.Status != AccountActive {
+		return &Problem{Kind: KindFailed, Code: CodeLoginRequired, Detail: "This flow needs a session."}
 	}
-	name := q.Flow
-	allowed := slices.Contains(client.Flows, q.Flow)
-	if q.Target != "" {
-		t, known := e.cfg.Definitions.Targets[q.Target]
-		allowed = known && slices.Contains(client.Targets, q.Target) && slices.Contains(client.Flows, t.Flow)
-		if known {
-			name = t.Flow
-		}
+	var notBefore time.Time
+	if age := f.Requires.MaxAge; age > 0 {
+		notBefore = x.w.now.Add(-age)
 	}
-	if !allowed || e.live[name] == nil {
-		return nil, "", &Problem{Kind: KindMalformed, Code: CodeNotAllowed, Detail: "This client may not start that."}
+	if ps.levelOf(x.w.now, notBefore) < max(f.Requires.ACR, assurance.AAL1) {
+		return &Problem{Kind: KindFailed, Code: CodeInsufficient, Detail: "The session has not reached what this flow needs."}
 	}
-	if client.DPoPRequired && c.Key == "" {
-		return nil, "", &Problem{Kind: KindMalformed, Code: CodeProofRequired, Detail: "This client must send a DPoP proof."}
-	}
-	return client, name, nil
+	return nil
 }
 
-func (e *Engine) newRun(c Caller, q StartRequest, p *program) *run {
+// startable is the program that a run for a flow or target starts on; nil if there is none.
+func (a *active) startable(flow, target string) *program {
+	if target != "" {
+		return a.targets[target]
+	}
+	return a.flows[flow]
+}
+
+// admit checks who may start what.
+func (a *active) admit(c Caller, q StartRequest) (*flowdefs.Client, *program, error) {
+	client, ok := a.set.Clients[q.ClientID]
+	if !ok {
+		return nil, nil, &Problem{Kind: KindMalformed, Code: CodeUnknownClient, Detail: "No client of that id."}
+	}
+	if (q.Flow == "") == (q.Target == "") {
+		return nil, nil, &Problem{Kind: KindMalformed, Code: CodeMalformed, Detail: "Name either a flow or a target."}
+	}
+	allowed := slices.Contains(client.Flows, q.Flow)
+	if q.Target != "" {
+		t, known := a.set.Targets[q.Target]
+		allowed = known && slices.Contains(client.Targets, q.Target) && slices.Contains(client.Flows, t.Flow)
+	}
+	p := a.startable(q.Flow, q.Target)
+	if !allowed || p == nil || p.flow.Kind == flowdefs.Authorization {
+		return nil, nil, &Problem{Kind: KindMalformed, Code: CodeNotAllowed, Detail: "This client may not start that."}
+	}
+	if client.DPoPRequired && c.Key == "" {
+		return nil, nil, &Problem{Kind: KindMalformed, Code: CodeProofRequired, Detail: "This client must send a DPoP proof."}
+	}
+	return client, p, nil
+}
+
+func (e *Engine) newRun(a *active, c Caller, q StartRequest, p *program) *run {
 	ttl := p.flow.Timeout
 	if ttl <= 0 {
 		ttl = e.cfg.RunTTL
@@ -116,7 +152,7 @@ func (e *Engine) newRun(c Caller, q StartRequest, p *program) *run {
 		Started: now, Expires: now.Add(ttl),
 		State: State{Status: InProgress},
 	}
-	if t := e.cfg.Definitions.Targets[q.Target]; t != nil {
+	if t := a.set.Targets[q.Target]; t != nil {
 		r.Requires = t.Requires.ACR
 		if age := t.Requires.MaxAge; age > 0 {
 			r.MaxAge = &age
@@ -130,8 +166,8 @@ func (e *Engine) newRun(c Caller, q StartRequest, p *program) *run {
 
 // startedBefore answers the repeat of a start. It is honoured only with a proof
 // of the same key and for the same request.
-func (e *Engine) startedBefore(ctx context.Context, c Caller, a Alias) (View, bool, error) {
-	rec, err := e.cfg.Store.Load(ctx, a, e.cfg.Now())
+func (e *Engine) startedBefore(ctx context.Context, c Caller, a *active, alias Alias) (View, bool, error) {
+	rec, err := e.cfg.Store.Load(ctx, alias, e.cfg.Now())
 	if errors.Is(err, ErrNotFound) {
 		return View{}, false, nil
 	}
@@ -153,14 +189,14 @@ func (e *Engine) startedBefore(ctx context.Context, c Caller, a Alias) (View, bo
 	if !again || r.version != 1 {
 		return View{}, false, &Problem{Kind: KindConflict, Code: CodeStaleTurn, Detail: "That run has gone on."}
 	}
-	p, err := e.program(ctx, r.Definition)
+	p, err := e.program(ctx, a, r.Definition)
 	if err != nil {
 		return View{}, false, err
 	}
 	if err := e.recordEffects(ctx, r); err != nil {
 		return View{}, false, err
 	}
-	v, err := e.replay(r, p, c.IdempotencyKey)
+	v, err := e.replay(a, r, p, c.IdempotencyKey)
 	return v, err == nil, err
 }
 
@@ -175,6 +211,7 @@ func (e *Engine) present(ctx context.Context, r *run, q StartRequest) error {
 			r.State.Session, r.State.Claimed = ps, ps.Subject
 			return nil
 		}
+		r.ignored = true
 	}
 	if q.LoginHint == "" {
 		return nil
@@ -185,8 +222,8 @@ func (e *Engine) present(ctx context.Context, r *run, q StartRequest) error {
 // session finds the session that a start presents: bound to its client and key.
 // One that is unknown, ended or foreign is the same as none.
 func (e *Engine) session(ctx context.Context, r *run, s Secret) (*presented, error) {
-	alias, err := parseSecret(s)
-	if err != nil {
+	alias, ok := parseSecret(s)
+	if !ok {
 		return nil, nil
 	}
 	found, err := e.cfg.Sessions.Session(ctx, alias, e.cfg.Now())
@@ -199,6 +236,7 @@ func (e *Engine) session(ctx context.Context, r *run, s Secret) (*presented, err
 	if found.Key != r.Key || found.Client != r.Client {
 		return nil, nil
 	}
+	r.State.Tags = found.Tags
 	return &presented{ID: found.ID, Secret: alias, Subject: found.Subject, Created: found.Created, Evidence: found.Evidence}, nil
 }
 
@@ -213,13 +251,24 @@ func (e *Engine) claim(ctx context.Context, s *State, identifier string) error {
 }
 
 // undrawable refuses a start that must lead to a prompt that the client cannot draw.
-func (e *Engine) undrawable(p *program, draws []string) error {
+func (p *program) undrawable(draws []string) error {
 	w := world{drawable: draws}
 	for i := range p.nodes {
 		n := &p.nodes[i]
-		if n.parent == end && n.def.Kind == flowdefs.Step && n.def.If == nil && !w.draws(n.typ.Code) {
+		if n.main && n.def.Kind == flowdefs.Step && n.def.If == nil && !n.def.Activate && !w.draws(n.typ.Code) {
 			return &Problem{Kind: KindMalformed, Code: CodeCannotDraw, Detail: "The flow has a step that this client cannot draw."}
 		}
 	}
 	return nil
+}
+
+// activated checks the steps that a client activates with its start.
+func (p *program) activated(ids []string) ([]string, error) {
+	known := p.activations(&State{})
+	for _, id := range ids {
+		if !slices.Contains(known, id) {
+			return nil, &Problem{Kind: KindMalformed, Code: CodeMalformed, Detail: "No such step can be activated."}
+		}
+	}
+	return ids, nil
 }

@@ -29,7 +29,7 @@ type State struct {
 	Picks     map[string]string    `json:"picks,omitempty"` // choose to the option that is being completed
 	Jumps     map[string]int       `json:"jumps,omitempty"` // how often gotos went to a step
 	Activated []string             `json:"activated,omitempty"`
-	Tags      []tag                `json:"tags,omitempty"`
+	Tags      []Tag                `json:"tags,omitempty"`
 	Obliged   []string             `json:"obliged,omitempty"` // obligations that are open
 	Assigned  map[string]string    `json:"assigned,omitempty"`
 
@@ -49,11 +49,6 @@ type StepState struct {
 	Done     bool   `json:"done,omitempty"`
 }
 
-type tag struct {
-	Name  string    `json:"name"`
-	Until time.Time `json:"until,omitzero"` // zero: as long as the run
-}
-
 // presented is the session that a run was started with.
 type presented struct {
 	ID       string               `json:"id"`
@@ -61,6 +56,11 @@ type presented struct {
 	Subject  string               `json:"subject"`
 	Created  time.Time            `json:"created"`
 	Evidence []assurance.Evidence `json:"evidence"`
+}
+
+// levelOf is what a presented session amounts to now.
+func (p *presented) levelOf(now, notBefore time.Time) assurance.Level {
+	return assurance.Assess(p.Evidence, now, assurance.Policy{NotBefore: notBefore}).Level
 }
 
 // clone copies what advance may change.
@@ -91,7 +91,7 @@ func put[V any](m map[string]V, key string, v V) map[string]V {
 	return m
 }
 
-// live returns the names of the tags that have not expired.
+// liveTags returns the names of the tags that have not expired.
 func (s *State) liveTags(now time.Time) []string {
 	names := make([]string, 0, len(s.Tags))
 	for _, t := range s.Tags {

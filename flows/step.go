@@ -35,7 +35,7 @@ type Claimer interface {
 type StepType struct {
 	Name   string          // YAML "type", [a-z][a-z0-9_]*
 	Doc    string          // first line: title; the rest: manual
-	Code   string          // nextStep.type of its prompts, upper snake case, ends in _REQUIRED
+	Code   string          // nextStep.type of its prompts, upper snake case, ends in _REQUIRED; "": it never asks
 	Config json.RawMessage // JSON Schema of "with:"; see flowdefs.SchemaFor
 	Input  json.RawMessage // JSON Schema of the answer
 	Reads  []string        // names of the facts that it reads
@@ -43,6 +43,7 @@ type StepType struct {
 
 	Evidence []assurance.Ceiling // the most that it can prove; empty: it proves nothing
 	Exits    []string            // named exits besides the default
+	Raises   []string            // obligations that its outcomes may raise
 
 	// Authenticator is the type of the account's authenticator that the step
 	// checks ("password", "totp", ...), "" if it checks none. Attempts are
@@ -99,6 +100,7 @@ type Outcome struct {
 	exit     string
 	reason   string
 	enrolled string
+	raises   []string
 }
 
 type outcomeKind int
@@ -124,6 +126,12 @@ func Done() Outcome { return Outcome{kind: outcomeDone} }
 // Enrolled completes a step that bound the authenticator of that id. It never is evidence in this run.
 func Enrolled(authenticator string) Outcome {
 	return Outcome{kind: outcomeDone, enrolled: authenticator}
+}
+
+// Raising adds obligations to an outcome: the run cannot complete until later steps have settled them.
+func (o Outcome) Raising(obligations ...string) Outcome {
+	o.raises = append(o.raises[:len(o.raises):len(o.raises)], obligations...)
+	return o
 }
 
 // Exit leaves the step by a named exit: it is not completed and proves nothing.

@@ -28,22 +28,27 @@ type waitError struct{ until time.Time }
 
 func (waitError) Error() string { return "flows: too many attempts" }
 
+// forget is when a counter may be forgotten: the same for accounts that are there
+// and for names that are not, or forgetting would tell them apart.
+const forget = 24 * time.Hour
+
 // attempt counts one attempt before it is made.
 func attempt(now time.Time, limit int) func(Counter) (Counter, error) {
-	if limit <= 0 {
-		limit = hardLimit
-	}
-	limit = min(limit, hardAtMost)
+	limit = limitOf(limit)
 	return func(c Counter) (Counter, error) {
 		switch {
+		case !c.Expires.IsZero() && !now.Before(c.Expires):
+			c = Counter{}
 		case c.Failures >= limit:
 			return c, errLocked
 		case now.Before(c.Until):
 			return c, waitError{c.Until}
 		}
 		c.Failures++
-		c.Until = time.Time{}
+		c.Until, c.Expires = time.Time{}, now.Add(forget)
 		switch {
+		case c.Failures >= limit:
+			c.Expires = time.Time{} // until an administrator acts
 		case c.Failures%lockEvery == 0:
 			c.Until = now.Add(lockFor)
 		case c.Failures >= softAfter:
@@ -53,23 +58,46 @@ func attempt(now time.Time, limit int) func(Counter) (Counter, error) {
 	}
 }
 
+func limitOf(limit int) int {
+	if limit <= 0 {
+		limit = hardLimit
+	}
+	return min(limit, hardAtMost)
+}
+
+// giveBack undoes one attempt that checked nothing, with the delay that it brought.
+func giveBack(c Counter) (Counter, error) {
+	if c.Failures <= 1 {
+		return Counter{}, nil
+	}
+	c.Failures, c.Until = c.Failures-1, time.Time{}
+	return c, nil
+}
+
+// clearCounter is what a success does to the counter.
+func clearCounter(Counter) (Counter, error) { return Counter{}, nil }
+
 // reserve takes one attempt on the authenticator that n checks. locked: no
 // attempt is left, ever; the answer must be refused like a wrong one.
-func (e *Engine) reserve(ctx context.Context, r *run, n *node) (key string, locked bool, err error) {
+func (e *Engine) reserve(ctx context.Context, x *exchange, n *node) (key string, locked bool, err error) {
 	if !n.typ.Guessable {
 		return "", false, nil
 	}
-	now := e.cfg.Now()
-	key = e.counterKey(r, n)
-	_, err = e.cfg.Throttle.Reserve(ctx, key, attempt(now, n.typ.HardLimit))
+	key = e.counterKey(x.r, n)
+	err = e.cfg.Throttle.Change(ctx, key, attempt(x.w.now, n.typ.HardLimit))
 	var wait waitError
 	switch {
 	case errors.As(err, &wait):
-		return "", false, &Problem{Kind: KindThrottled, Code: CodeThrottled, Detail: "Too many attempts.", RetryAfter: wait.until.Sub(now)}
+		return "", false, &Problem{Kind: KindThrottled, Code: CodeThrottled, Detail: "Too many attempts.", RetryAfter: wait.until.Sub(x.w.now)}
 	case errors.Is(err, errLocked):
 		return "", true, nil
 	}
 	return key, false, err
+}
+
+// Unlock forgets the failed attempts on one type of authenticator of an account.
+func (e *Engine) Unlock(ctx context.Context, subject, authenticator string) error {
+	return e.cfg.Throttle.Change(ctx, e.counterOf(subject, authenticator), clearCounter)
 }
 
 // counterKey names the counter: the account's, a shadow of an account that does
@@ -85,7 +113,11 @@ func (e *Engine) counterKey(r *run, n *node) string {
 	if who == "unknown\x00" {
 		who += r.ID
 	}
+	return e.counterOf(who, n.typ.Authenticator)
+}
+
+func (e *Engine) counterOf(who, authenticator string) string {
 	mac := hmac.New(sha256.New, e.cfg.DecoyKey)
-	mac.Write([]byte("attempts\x00" + n.typ.Authenticator + "\x00" + who))
+	mac.Write([]byte("attempts\x00" + authenticator + "\x00" + who))
 	return hex.EncodeToString(mac.Sum(nil))
 }

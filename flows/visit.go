@@ -72,6 +72,5 @@ func (v *Visit) Once(ctx context.Context, mark string, ttl time.Duration, exclus
 	if exclusive {
 		owner = rand.Text()
 	}
-	_, err := v.marks.TakeMark(ctx, mark, owner, v.Now, v.Now.Add(ttl))
-	return err
+	return v.marks.TakeMark(ctx, mark, owner, v.Now, v.Now.Add(ttl))
 }

@@ -14,27 +14,44 @@ const enrolFresh = 15 * time.Minute
 // world is everything that advance may know beside the run: facts that were
 // looked up before, for one request.
 type world struct {
-	now       time.Time
-	account   Account // of the subject or, before the first proof, of the claimed one; zero if unknown
-	bound     bool    // the run's key belongs to a bound device of that account
-	key       string
-	keyed     bool // the client must use keys: a session without one skips nothing
-	flow      string
-	target    string
-	started   time.Time
-	notBefore time.Time // goal: what was proved earlier does not count; zero: no limit
-	request   map[string]string
-	drawable  []string // step codes that the client can draw; empty: all
+	now      time.Time
+	account  Account // of the subject or, before the first proof, of the claimed one; zero if unknown
+	bound    bool    // the run's key belongs to a bound device of that account
+	key      string
+	keyed    bool // the client must use keys: a session without one skips nothing
+	flow     string
+	kind     flowdefs.FlowKind
+	started  time.Time
+	request  map[string]string
+	drawable []string // step codes that the client can draw; empty: all
+	goal     goal
+}
+
+// goal is what a run has to reach.
+type goal struct {
+	named     string           // the target, "" if none
+	target    *flowdefs.Target // nil if none, or if it is gone or the client may not use it any more
+	requires  assurance.Level
+	acrValues []string  // necessary; empty: none asked
+	notBefore time.Time // what was proved earlier does not count; zero: no limit
 }
 
 func (w *world) draws(code string) bool {
-	return len(w.drawable) == 0 || slices.Contains(w.drawable, code)
+	return len(w.drawable) == 0 || code == "" || slices.Contains(w.drawable, code)
 }
 
-func (w *world) policy() assurance.Policy { return assurance.Policy{NotBefore: w.notBefore} }
+func (w *world) policy() assurance.Policy { return assurance.Policy{NotBefore: w.goal.notBefore} }
 
 func (w *world) assess(ev []assurance.Evidence) assurance.Result {
 	return assurance.Assess(ev, w.now, w.policy())
+}
+
+// until is when something that begins now is over; zero: never.
+func (w *world) until(d time.Duration) time.Time {
+	if d <= 0 {
+		return time.Time{}
+	}
+	return w.now.Add(d)
 }
 
 // setAccount takes the account in and derives what depends on it.
@@ -69,8 +86,8 @@ func (w *world) reach(p *program, evidence []assurance.Evidence) assurance.Level
 // freshLevel is what was proved recently enough to bind an authenticator.
 func (m *machine) freshLevel() assurance.Level {
 	limit := m.w.now.Add(-enrolFresh)
-	if m.w.notBefore.After(limit) {
-		limit = m.w.notBefore
+	if m.w.goal.notBefore.After(limit) {
+		limit = m.w.goal.notBefore
 	}
 	return assurance.Assess(m.s.Evidence, m.w.now, assurance.Policy{NotBefore: limit}).Level
 }
@@ -91,13 +108,21 @@ func (m *machine) reuse(n *node) bool {
 		}
 		e.Step = n.def.ID
 		m.s.Subject, m.s.Claimed = ps.Subject, ps.Subject
-		m.s.Evidence = append(m.s.Evidence, e)
+		m.s.Evidence = append(m.s.Evidence, m.capped(e))
 		m.s.step(n.def.ID, func(st *StepState) { st.Done = true })
 		m.s.Trail = nil
 		m.note(Event{Type: EventStepSkipped, Step: n.def.ID})
 		return true
 	}
 	return false
+}
+
+// capped lowers evidence to what the kind of the flow may reach.
+func (m *machine) capped(e assurance.Evidence) assurance.Evidence {
+	if m.w.kind == flowdefs.Recovery {
+		e.Cap = min(e.Cap, assurance.AAL1)
+	}
+	return e
 }
 
 // stillBound: what an authenticator proved in the session counts only while the account still has it.
@@ -107,9 +132,8 @@ func (m *machine) stillBound(e assurance.Evidence) bool {
 }
 
 // env is what conditions see now.
-func (m *machine) env() *flowdefs.Env { return m.w.env(&m.s) }
-
-func (w *world) env(s *State) *flowdefs.Env {
+func (m *machine) env() *flowdefs.Env {
+	w, s := m.w, &m.s
 	types := make([]string, 0, len(w.account.Authenticators))
 	for _, a := range w.account.Authenticators {
 		types = append(types, a.Type)
@@ -119,7 +143,9 @@ func (w *world) env(s *State) *flowdefs.Env {
 		Device:   flowdefs.DeviceEnv{Bound: w.bound},
 		Evidence: s.Evidence,
 		ACR:      w.assess(s.Evidence).Level,
-		Target:   w.target,
+		Tags:     s.liveTags(w.now),
+		Assigned: s.Assigned,
+		Target:   w.goal.named,
 		Run:      flowdefs.RunEnv{Flow: w.flow, Started: w.started},
 		Now:      w.now,
 		Request:  w.request,

@@ -39,3 +39,16 @@ func ParseLevel(name string) (Level, error) {
 	}
 	return None, fmt.Errorf("%w: %q", ErrUnknownLevel, name)
 }
+
+// MarshalText writes the level's name: what is stored must not shift when the scale grows.
+func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText reads a level's name; "none" is None.
+func (l *Level) UnmarshalText(text []byte) (err error) {
+	if string(text) == None.String() {
+		*l = None
+		return nil
+	}
+	*l, err = ParseLevel(string(text))
+	return err
+}

@@ -12,23 +12,22 @@ type mark struct {
 	expires time.Time
 }
 
-// TakeMark implements [flows.Marks]. Taken again by its owner, a mark keeps the later expiry.
-func (s *Store) TakeMark(ctx context.Context, name, owner string, now, expires time.Time) (bool, error) {
+// TakeMark implements [flows.Marks].
+func (s *Store) TakeMark(ctx context.Context, name, owner string, now, expires time.Time) error {
 	if err := done(ctx); err != nil {
-		return false, err
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old, ok := s.marks[name]
-	live := ok && now.Before(old.expires)
-	if live && old.owner != owner {
-		return false, flows.ErrTaken
+	if ok && old.owner != owner && now.Before(old.expires) {
+		return flows.ErrTaken
 	}
-	if live && old.expires.After(expires) {
+	if ok && old.owner == owner && old.expires.After(expires) {
 		expires = old.expires
 	}
 	s.marks[name] = mark{owner: owner, expires: expires}
-	return live, nil
+	return nil
 }
 
 // DeleteExpiredMarks implements [flows.Marks].

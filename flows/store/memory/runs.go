@@ -10,25 +10,22 @@ import (
 	"github.com/stile-auth/stile/flows"
 )
 
-// runs keeps records by id, and which id an alias stands for. seen is the latest
-// instant that a caller named: the store has no clock of its own.
+// runs keeps records by id, and which id an alias stands for.
 type runs struct {
 	mu      sync.RWMutex
 	byID    map[string]flows.Record
 	byAlias map[flows.Alias]string
-	seen    time.Time
 }
 
-// Create implements [flows.Store]. A record counts as expired as of the latest
-// instant that Load or DeleteExpired was called with.
-func (s *Store) Create(ctx context.Context, r flows.Record) error {
+// Create implements [flows.Store].
+func (s *Store) Create(ctx context.Context, r flows.Record, now time.Time) error {
 	if err := done(ctx); err != nil {
 		return err
 	}
 	m := &s.runs
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.clear(r, "") {
+	if !m.clear(r, now) {
 		return flows.ErrExists
 	}
 	m.put(r)
@@ -41,7 +38,6 @@ func (s *Store) Load(ctx context.Context, a flows.Alias, now time.Time) (flows.R
 		return flows.Record{}, err
 	}
 	m := &s.runs
-	m.saw(now)
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	id, ok := m.byAlias[a]
@@ -56,7 +52,7 @@ func (s *Store) Load(ctx context.Context, a flows.Alias, now time.Time) (flows.R
 }
 
 // Update implements [flows.Store]. [flows.ErrExists] if one of the aliases
-// belongs to another run that has not expired.
+// belongs to another run that is still here, even if its time is over.
 func (s *Store) Update(ctx context.Context, r flows.Record) error {
 	if err := done(ctx); err != nil {
 		return err
@@ -71,8 +67,10 @@ func (s *Store) Update(ctx context.Context, r flows.Record) error {
 	if old.Version != r.Version-1 {
 		return flows.ErrConflict
 	}
-	if !m.clear(r, r.ID) {
-		return flows.ErrExists
+	for _, a := range r.Aliases {
+		if id, ok := m.byAlias[a]; ok && id != r.ID {
+			return flows.ErrExists
+		}
 	}
 	m.remove(r.ID)
 	m.put(r)
@@ -85,7 +83,6 @@ func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (in
 		return 0, err
 	}
 	m := &s.runs
-	m.saw(now)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := 0
@@ -101,24 +98,9 @@ func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (in
 	return n, nil
 }
 
-// saw notes that it is now at least that late.
-func (m *runs) saw(now time.Time) {
-	m.mu.RLock()
-	later := now.After(m.seen)
-	m.mu.RUnlock()
-	if !later {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if now.After(m.seen) {
-		m.seen = now
-	}
-}
-
-// clear removes the expired runs that hold the id or an alias of r; self is an
-// id that may stay. False if one of the holders has not expired: then nothing is removed.
-func (m *runs) clear(r flows.Record, self string) bool {
+// clear removes the runs that hold the id or an alias of r and expired at or
+// before now. False if one of the holders has not: then nothing is removed.
+func (m *runs) clear(r flows.Record, now time.Time) bool {
 	holders := []string{r.ID}
 	for _, a := range r.Aliases {
 		if id, ok := m.byAlias[a]; ok {
@@ -127,15 +109,13 @@ func (m *runs) clear(r flows.Record, self string) bool {
 	}
 	live := func(id string) bool {
 		old, ok := m.byID[id]
-		return ok && id != self && m.seen.Before(old.Expires)
+		return ok && now.Before(old.Expires)
 	}
 	if slices.ContainsFunc(holders, live) {
 		return false
 	}
 	for _, id := range holders {
-		if id != self {
-			m.remove(id)
-		}
+		m.remove(id)
 	}
 	return true
 }

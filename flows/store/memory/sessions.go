@@ -16,16 +16,13 @@ type sessions struct {
 }
 
 // PutSession implements [flows.Sessions].
-func (s *Store) PutSession(ctx context.Context, session flows.Session, replaces flows.Alias) error {
+func (s *Store) PutSession(ctx context.Context, session flows.Session) error {
 	if err := done(ctx); err != nil {
 		return err
 	}
 	m := &s.sessions
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if replaces != (flows.Alias{}) {
-		delete(m.bySecret, replaces)
-	}
 	m.bySecret[session.Secret] = cloneSession(session)
 	return nil
 }
@@ -43,6 +40,18 @@ func (s *Store) Session(ctx context.Context, secret flows.Alias, now time.Time) 
 		return flows.Session{}, flows.ErrNotFound
 	}
 	return cloneSession(session), nil
+}
+
+// RemoveSession implements [flows.Sessions].
+func (s *Store) RemoveSession(ctx context.Context, secret flows.Alias) error {
+	if err := done(ctx); err != nil {
+		return err
+	}
+	m := &s.sessions
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.bySecret, secret)
+	return nil
 }
 
 // EndSession implements [flows.Sessions].
@@ -87,6 +96,10 @@ func cloneSession(s flows.Session) flows.Session {
 	s.Evidence = slices.Clone(s.Evidence)
 	for i := range s.Evidence {
 		s.Evidence[i] = cloneEvidence(s.Evidence[i])
+	}
+	s.Tags = slices.Clone(s.Tags)
+	for i := range s.Tags {
+		s.Tags[i].Until = utc(s.Tags[i].Until)
 	}
 	return s
 }

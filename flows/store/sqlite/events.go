@@ -9,21 +9,6 @@ import (
 	"github.com/stile-auth/stile/flows"
 )
 
-// PutDefinition implements [flows.Definitions].
-func (s *Store) PutDefinition(ctx context.Context, hash string, source []byte) error {
-	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
-		_, err := w.exec(ctx, `INSERT INTO definitions (hash, source) VALUES (?, ?) ON CONFLICT DO NOTHING`, hash, blob(source))
-		return err
-	})
-}
-
-// Definition implements [flows.Definitions].
-func (s *Store) Definition(ctx context.Context, hash string) ([]byte, error) {
-	var source []byte
-	err := s.reader.row(ctx, `SELECT source FROM definitions WHERE hash = ?`, []any{hash}, &source)
-	return source, err
-}
-
 // Record implements [flows.Recorder]: all of the events are recorded, or none.
 func (s *Store) Record(ctx context.Context, events ...flows.Event) error {
 	texts := make([]string, len(events))

@@ -10,18 +10,14 @@ import (
 
 const aliasBytes = len(flows.Alias{})
 
-// Create implements [flows.Store]. A record counts as expired as of the latest
-// instant that Load or DeleteExpired was called with: the store has no clock of its own.
-func (s *Store) Create(ctx context.Context, r flows.Record) error {
+// Create implements [flows.Store].
+func (s *Store) Create(ctx context.Context, r flows.Record, now time.Time) error {
 	err := s.writer.do(ctx, func(ctx context.Context, w *writer) error { return insertRun(ctx, w, r) })
 	if !errors.Is(err, flows.ErrExists) {
 		return err
 	}
 	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
-		if _, err := w.exec(ctx, `DELETE FROM runs WHERE id = ? AND expires <= ?`, r.ID, s.seen.Load()); err != nil {
-			return err
-		}
-		if err := s.freeAliases(ctx, w, r); err != nil {
+		if err := removeHolders(ctx, w, r, nanos(now)); err != nil {
 			return err
 		}
 		return insertRun(ctx, w, r)
@@ -30,7 +26,6 @@ func (s *Store) Create(ctx context.Context, r flows.Record) error {
 
 // Load implements [flows.Store].
 func (s *Store) Load(ctx context.Context, a flows.Alias, now time.Time) (flows.Record, error) {
-	s.saw(now)
 	var r flows.Record
 	var expires int64
 	var aliases []byte
@@ -45,23 +40,13 @@ func (s *Store) Load(ctx context.Context, a flows.Alias, now time.Time) (flows.R
 }
 
 // Update implements [flows.Store]. [flows.ErrExists] if one of the aliases
-// belongs to another run that has not expired.
+// belongs to another run that is still here, even if its time is over.
 func (s *Store) Update(ctx context.Context, r flows.Record) error {
-	err := s.writer.do(ctx, func(ctx context.Context, w *writer) error { return updateRun(ctx, w, r) })
-	if !errors.Is(err, flows.ErrExists) {
-		return err
-	}
-	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
-		if err := s.freeAliases(ctx, w, r); err != nil {
-			return err
-		}
-		return updateRun(ctx, w, r)
-	})
+	return s.writer.do(ctx, func(ctx context.Context, w *writer) error { return updateRun(ctx, w, r) })
 }
 
 // DeleteExpired implements [flows.Store].
 func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error) {
-	s.saw(now)
 	return s.sweep(ctx, `DELETE FROM runs WHERE row IN (SELECT row FROM runs WHERE expires <= ? ORDER BY expires LIMIT ?)`, now, limit)
 }
 
@@ -89,11 +74,13 @@ func (s *Store) sweep(ctx context.Context, query string, now time.Time, limit in
 	return deleted, nil
 }
 
-// freeAliases removes other runs that hold an alias of r and have expired.
-func (s *Store) freeAliases(ctx context.Context, w *writer, r flows.Record) error {
+// removeHolders removes the runs that hold the id or an alias of r and expired at or before now.
+func removeHolders(ctx context.Context, w *writer, r flows.Record, now int64) error {
+	if _, err := w.exec(ctx, `DELETE FROM runs WHERE id = ? AND expires <= ?`, r.ID, now); err != nil {
+		return err
+	}
 	for _, a := range r.Aliases {
-		_, err := w.exec(ctx, `DELETE FROM runs WHERE row = (SELECT run FROM run_aliases WHERE alias = ?) AND expires <= ? AND id <> ?`,
-			a[:], s.seen.Load(), r.ID)
+		_, err := w.exec(ctx, `DELETE FROM runs WHERE row = (SELECT run FROM run_aliases WHERE alias = ?) AND expires <= ?`, a[:], now)
 		if err != nil {
 			return err
 		}
@@ -151,13 +138,6 @@ func updateRun(ctx context.Context, w *writer, r flows.Record) error {
 	_, err = w.exec(ctx, `UPDATE runs SET version = ?, expires = ?, aliases = ?, data = ? WHERE row = ?`,
 		r.Version, nanos(r.Expires), aliases, blob(r.Data), row)
 	return err
-}
-
-// saw notes that it is now at least that late.
-func (s *Store) saw(now time.Time) {
-	n := nanos(now)
-	for old := s.seen.Load(); n > old && !s.seen.CompareAndSwap(old, n); old = s.seen.Load() {
-	}
 }
 
 func pack(aliases []flows.Alias) []byte {

@@ -4,25 +4,27 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/assurance"
 )
 
 // PutSession implements [flows.Sessions].
-func (s *Store) PutSession(ctx context.Context, session flows.Session, replaces flows.Alias) error {
-	evidence, err := json.Marshal(session.Evidence)
+func (s *Store) PutSession(ctx context.Context, session flows.Session) error {
+	evidence, err := json.Marshal(evidenceInUTC(session.Evidence))
 	if err != nil {
 		return fmt.Errorf("sqlite: evidence: %w", err)
 	}
+	tags, err := json.Marshal(tagsInUTC(session.Tags))
+	if err != nil {
+		return fmt.Errorf("sqlite: tags: %w", err)
+	}
 	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
-		if replaces != (flows.Alias{}) {
-			if _, err := w.exec(ctx, `DELETE FROM sessions WHERE secret = ?`, replaces[:]); err != nil {
-				return err
-			}
-		}
-		_, err := w.exec(ctx, `INSERT OR REPLACE INTO sessions (secret, id, subject, client, key, evidence, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			session.Secret[:], session.ID, session.Subject, session.Client, session.Key, string(evidence), nanos(session.Created), nanos(session.Expires))
+		_, err := w.exec(ctx, `INSERT OR REPLACE INTO sessions (secret, id, subject, client, key, evidence, tags, created, expires)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, session.Secret[:], session.ID, session.Subject, session.Client, session.Key,
+			string(evidence), string(tags), nanos(session.Created), nanos(session.Expires))
 		return err
 	})
 }
@@ -30,25 +32,55 @@ func (s *Store) PutSession(ctx context.Context, session flows.Session, replaces 
 // Session implements [flows.Sessions].
 func (s *Store) Session(ctx context.Context, secret flows.Alias, now time.Time) (flows.Session, error) {
 	out := flows.Session{Secret: secret}
-	var evidence []byte
+	var evidence, tags []byte
 	var created, expires int64
-	err := s.reader.row(ctx, `SELECT id, subject, client, key, evidence, created, expires FROM sessions WHERE secret = ? AND expires > ?`,
-		[]any{secret[:], nanos(now)}, &out.ID, &out.Subject, &out.Client, &out.Key, &evidence, &created, &expires)
+	err := s.reader.row(ctx, `SELECT id, subject, client, key, evidence, tags, created, expires FROM sessions WHERE secret = ? AND expires > ?`,
+		[]any{secret[:], nanos(now)}, &out.ID, &out.Subject, &out.Client, &out.Key, &evidence, &tags, &created, &expires)
 	if err != nil {
 		return flows.Session{}, err
 	}
 	if err := json.Unmarshal(evidence, &out.Evidence); err != nil {
 		return flows.Session{}, fmt.Errorf("sqlite: evidence: %w", err)
 	}
-	for i := range out.Evidence {
-		e := &out.Evidence[i]
-		e.At, e.Expires = e.At.UTC(), e.Expires.UTC()
-		if e.Upstream != nil {
-			e.Upstream.AuthTime = e.Upstream.AuthTime.UTC()
-		}
+	if err := json.Unmarshal(tags, &out.Tags); err != nil {
+		return flows.Session{}, fmt.Errorf("sqlite: tags: %w", err)
 	}
+	out.Evidence = evidenceInUTC(out.Evidence)
 	out.Created, out.Expires = instant(created), instant(expires)
 	return out, nil
+}
+
+// evidenceInUTC returns a copy whose instants are in UTC. JSON keeps no seconds
+// of a zone's offset, so an instant in such a zone would move.
+func evidenceInUTC(evidence []assurance.Evidence) []assurance.Evidence {
+	out := slices.Clone(evidence)
+	for i := range out {
+		e := &out[i]
+		e.At, e.Expires = e.At.UTC(), e.Expires.UTC()
+		if e.Upstream != nil {
+			up := *e.Upstream
+			up.AuthTime = up.AuthTime.UTC()
+			e.Upstream = &up
+		}
+	}
+	return out
+}
+
+// tagsInUTC does the same for tags.
+func tagsInUTC(tags []flows.Tag) []flows.Tag {
+	out := slices.Clone(tags)
+	for i := range out {
+		out[i].Until = out[i].Until.UTC()
+	}
+	return out
+}
+
+// RemoveSession implements [flows.Sessions].
+func (s *Store) RemoveSession(ctx context.Context, secret flows.Alias) error {
+	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
+		_, err := w.exec(ctx, `DELETE FROM sessions WHERE secret = ?`, secret[:])
+		return err
+	})
 }
 
 // EndSession implements [flows.Sessions].

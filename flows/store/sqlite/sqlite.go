@@ -19,7 +19,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
@@ -43,16 +42,15 @@ type Store struct {
 	reader  *prepared
 	readers *sql.DB
 	writers *sql.DB
-	seen    atomic.Int64 // latest instant that a caller named, in nanoseconds
 }
 
 var (
-	_ flows.Store       = (*Store)(nil)
-	_ flows.Definitions = (*Store)(nil)
-	_ flows.Sessions    = (*Store)(nil)
-	_ flows.Throttle    = (*Store)(nil)
-	_ flows.Marks       = (*Store)(nil)
-	_ flows.Recorder    = (*Store)(nil)
+	_ flows.Store    = (*Store)(nil)
+	_ flows.Texts    = (*Store)(nil)
+	_ flows.Sessions = (*Store)(nil)
+	_ flows.Throttle = (*Store)(nil)
+	_ flows.Marks    = (*Store)(nil)
+	_ flows.Recorder = (*Store)(nil)
 )
 
 // maxReaders bounds the connections that read at once.
@@ -70,7 +68,6 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{}
-	s.seen.Store(never)
 	if err := s.open(ctx, path, sync); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

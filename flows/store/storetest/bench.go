@@ -15,7 +15,7 @@ func BenchmarkSwap(b *testing.B, runs flows.Store) {
 	create := func(name string) flows.Record {
 		r := record(name, name)
 		r.Data = bytes.Repeat([]byte{0xa5}, 2048)
-		if err := runs.Create(b.Context(), r); err != nil {
+		if err := runs.Create(b.Context(), r, start); err != nil {
 			b.Fatal(err)
 		}
 		return r

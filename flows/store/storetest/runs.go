@@ -23,6 +23,8 @@ func runCases() []testCase {
 		{"alias race", runAliasRace},
 		{"alias after expiry", runAliasAfterExpiry},
 		{"id after expiry", runIDAfterExpiry},
+		{"mixed holders", runMixedHolders},
+		{"dropped alias", runDroppedAlias},
 		{"update alias of another", runUpdateAliasTaken},
 		{"rotated alias", runRotatedAlias},
 		{"expiry instant", runExpiryInstant},
@@ -60,7 +62,7 @@ func notLoaded(t *testing.T, s Stores, name string, now time.Time) {
 
 func runRoundTrip(t *testing.T, s Stores) {
 	want := record("r", "one", "two")
-	ok(t, s.Runs.Create(t.Context(), want))
+	ok(t, s.Runs.Create(t.Context(), want, start))
 	for _, name := range []string{"one", "two"} {
 		got := loaded(t, s, name, start)
 		same(t, got, want)
@@ -73,7 +75,7 @@ func runOddValues(t *testing.T, s Stores) {
 	for i, data := range [][]byte{nil, {}, {0}, []byte("\xff\xfe\x00'\"%;--"), []byte("{\"a\":\"ü\u2028\"}")} {
 		r := record("odd \u00fc ' \"; -- "+strconv.Itoa(i), strconv.Itoa(i))
 		r.Data = data
-		ok(t, s.Runs.Create(t.Context(), r))
+		ok(t, s.Runs.Create(t.Context(), r, start))
 		same(t, loaded(t, s, strconv.Itoa(i), start), r)
 	}
 }
@@ -81,7 +83,7 @@ func runOddValues(t *testing.T, s Stores) {
 func runBigValue(t *testing.T, s Stores) {
 	r := record("big", "big")
 	r.Data = bytes.Repeat([]byte{0, 1, 0xff, 'x'}, 1<<18)
-	ok(t, s.Runs.Create(t.Context(), r))
+	ok(t, s.Runs.Create(t.Context(), r, start))
 	for range 2 {
 		if got := loaded(t, s, "big", start); got.Version != r.Version || !bytes.Equal(got.Data, r.Data) {
 			t.Fatalf("version %d with %d bytes, want version %d with %d", got.Version, len(got.Data), r.Version, len(r.Data))
@@ -93,7 +95,7 @@ func runBigValue(t *testing.T, s Stores) {
 
 func runCopies(t *testing.T, s Stores) {
 	given := record("r", "a")
-	ok(t, s.Runs.Create(t.Context(), given))
+	ok(t, s.Runs.Create(t.Context(), given, start))
 	given.Data[0], given.Aliases[0] = 'X', alias("other")
 	first := loaded(t, s, "a", start)
 	same(t, first, record("r", "a"))
@@ -102,22 +104,22 @@ func runCopies(t *testing.T, s Stores) {
 }
 
 func runCreateTwice(t *testing.T, s Stores) {
-	ok(t, s.Runs.Create(t.Context(), record("r", "a")))
-	wantErr(t, s.Runs.Create(t.Context(), record("r", "b")), flows.ErrExists)
+	ok(t, s.Runs.Create(t.Context(), record("r", "a"), start))
+	wantErr(t, s.Runs.Create(t.Context(), record("r", "b"), start), flows.ErrExists)
 	notLoaded(t, s, "b", start)
 }
 
 func runAliasTaken(t *testing.T, s Stores) {
-	ok(t, s.Runs.Create(t.Context(), record("r", "a")))
-	wantErr(t, s.Runs.Create(t.Context(), record("q", "b", "a")), flows.ErrExists)
+	ok(t, s.Runs.Create(t.Context(), record("r", "a"), start))
+	wantErr(t, s.Runs.Create(t.Context(), record("q", "b", "a"), start), flows.ErrExists)
 	notLoaded(t, s, "b", start)
 	same(t, loaded(t, s, "a", start), record("r", "a"))
-	ok(t, s.Runs.Create(t.Context(), record("q", "b")))
+	ok(t, s.Runs.Create(t.Context(), record("q", "b"), start))
 }
 
 func runAliasRace(t *testing.T, s Stores) {
 	errs := race(writers, func(i int) error {
-		return s.Runs.Create(t.Context(), record("run "+strconv.Itoa(i), "own "+strconv.Itoa(i), "shared"))
+		return s.Runs.Create(t.Context(), record("run "+strconv.Itoa(i), "own "+strconv.Itoa(i), "shared"), start)
 	})
 	oneWinner(t, errs, flows.ErrExists)
 	winner := loaded(t, s, "shared", start)
@@ -130,15 +132,16 @@ func runAliasRace(t *testing.T, s Stores) {
 	}
 }
 
+// runAliasAfterExpiry: the instant that Create names decides, whatever others named before.
 func runAliasAfterExpiry(t *testing.T, s Stores) {
 	old := record("old", "kept", "other")
-	ok(t, s.Runs.Create(t.Context(), old))
+	ok(t, s.Runs.Create(t.Context(), old, start))
 	next := record("new", "kept")
 	next.Expires = old.Expires.Add(time.Hour)
-	loaded(t, s, "kept", old.Expires.Add(-time.Nanosecond))
-	wantErr(t, s.Runs.Create(t.Context(), next), flows.ErrExists)
-	notLoaded(t, s, "kept", old.Expires)
-	ok(t, s.Runs.Create(t.Context(), next))
+	notLoaded(t, s, "kept", old.Expires.Add(time.Minute))
+	wantErr(t, s.Runs.Create(t.Context(), next, old.Expires.Add(-time.Nanosecond)), flows.ErrExists)
+	same(t, loaded(t, s, "kept", start), old)
+	ok(t, s.Runs.Create(t.Context(), next, old.Expires))
 	same(t, loaded(t, s, "kept", old.Expires), next)
 	notLoaded(t, s, "other", old.Expires)
 	_, err := s.Runs.DeleteExpired(t.Context(), old.Expires, 10)
@@ -148,19 +151,54 @@ func runAliasAfterExpiry(t *testing.T, s Stores) {
 
 func runIDAfterExpiry(t *testing.T, s Stores) {
 	old := record("r", "a")
-	ok(t, s.Runs.Create(t.Context(), old))
+	ok(t, s.Runs.Create(t.Context(), old, start))
 	next := record("r", "b")
 	next.Expires = old.Expires.Add(time.Hour)
-	wantErr(t, s.Runs.Create(t.Context(), next), flows.ErrExists)
-	notLoaded(t, s, "a", old.Expires)
-	ok(t, s.Runs.Create(t.Context(), next))
-	notLoaded(t, s, "a", old.Expires)
+	wantErr(t, s.Runs.Create(t.Context(), next, old.Expires.Add(-time.Nanosecond)), flows.ErrExists)
+	ok(t, s.Runs.Create(t.Context(), next, old.Expires))
+	notLoaded(t, s, "a", start)
 	same(t, loaded(t, s, "b", old.Expires), next)
 }
 
+// runMixedHolders: one holder that lives is enough to refuse, whichever comes first.
+func runMixedHolders(t *testing.T, s Stores) {
+	old, live := record("old", "a"), record("live", "b")
+	live.Expires = old.Expires.Add(time.Hour)
+	ok(t, s.Runs.Create(t.Context(), old, start))
+	ok(t, s.Runs.Create(t.Context(), live, start))
+	for _, aliases := range [][]string{{"a", "b"}, {"b", "a"}} {
+		next := record("old", aliases...)
+		next.Expires = live.Expires
+		wantErr(t, s.Runs.Create(t.Context(), next, old.Expires), flows.ErrExists)
+	}
+	notLoaded(t, s, "a", old.Expires)
+	same(t, loaded(t, s, "b", old.Expires), live)
+}
+
+// runDroppedAlias: what becomes of the run that once had an alias concerns no other.
+func runDroppedAlias(t *testing.T, s Stores) {
+	first := record("first", "a", "b")
+	ok(t, s.Runs.Create(t.Context(), first, start))
+	first.Version, first.Aliases = 2, []flows.Alias{alias("b")}
+	ok(t, s.Runs.Update(t.Context(), first))
+	second := record("second", "a")
+	second.Expires = first.Expires.Add(time.Hour)
+	ok(t, s.Runs.Create(t.Context(), second, start))
+	first.Version = 3
+	ok(t, s.Runs.Update(t.Context(), first))
+	same(t, loaded(t, s, "a", start), second)
+	first.Version, first.Aliases = 4, []flows.Alias{alias("a"), alias("b")}
+	wantErr(t, s.Runs.Update(t.Context(), first), flows.ErrExists)
+	n, err := s.Runs.DeleteExpired(t.Context(), first.Expires, 10)
+	ok(t, err)
+	same(t, n, 1)
+	same(t, loaded(t, s, "a", first.Expires), second)
+	notLoaded(t, s, "b", start)
+}
+
 func runUpdateAliasTaken(t *testing.T, s Stores) {
-	ok(t, s.Runs.Create(t.Context(), record("r", "a")))
-	ok(t, s.Runs.Create(t.Context(), record("q", "b")))
+	ok(t, s.Runs.Create(t.Context(), record("r", "a"), start))
+	ok(t, s.Runs.Create(t.Context(), record("q", "b"), start))
 	stolen := record("q", "b", "a")
 	stolen.Version = 2
 	wantErr(t, s.Runs.Update(t.Context(), stolen), flows.ErrExists)
@@ -169,7 +207,7 @@ func runUpdateAliasTaken(t *testing.T, s Stores) {
 }
 
 func runRotatedAlias(t *testing.T, s Stores) {
-	ok(t, s.Runs.Create(t.Context(), record("r", "first", "start key")))
+	ok(t, s.Runs.Create(t.Context(), record("r", "first", "start key"), start))
 	next := record("r", "second", "start key")
 	next.Version = 2
 	ok(t, s.Runs.Update(t.Context(), next))
@@ -179,12 +217,12 @@ func runRotatedAlias(t *testing.T, s Stores) {
 	next.Version, next.Aliases = 3, nil
 	ok(t, s.Runs.Update(t.Context(), next))
 	notLoaded(t, s, "second", start)
-	ok(t, s.Runs.Create(t.Context(), record("other", "second")))
+	ok(t, s.Runs.Create(t.Context(), record("other", "second"), start))
 }
 
 func runExpiryInstant(t *testing.T, s Stores) {
 	r := record("r", "a")
-	ok(t, s.Runs.Create(t.Context(), r))
+	ok(t, s.Runs.Create(t.Context(), r, start))
 	loaded(t, s, "a", r.Expires.Add(-time.Nanosecond))
 	notLoaded(t, s, "a", r.Expires)
 	notLoaded(t, s, "a", r.Expires.Add(time.Nanosecond))
@@ -197,7 +235,7 @@ func runExpiryInstant(t *testing.T, s Stores) {
 func runSwap(t *testing.T, s Stores) {
 	r := record("r", "a")
 	wantErr(t, s.Runs.Update(t.Context(), r), flows.ErrNotFound)
-	ok(t, s.Runs.Create(t.Context(), r))
+	ok(t, s.Runs.Create(t.Context(), r, start))
 	for _, version := range []int64{0, 1, 3} {
 		r.Version = version
 		r.Data = []byte("must not be stored")
@@ -211,7 +249,7 @@ func runSwap(t *testing.T, s Stores) {
 }
 
 func runSwapRace(t *testing.T, s Stores) {
-	ok(t, s.Runs.Create(t.Context(), record("r", "a")))
+	ok(t, s.Runs.Create(t.Context(), record("r", "a"), start))
 	next := func(i int) flows.Record {
 		r := record("r", "a", "own "+strconv.Itoa(i))
 		r.Version, r.Data = 2, []byte(strconv.Itoa(i))
@@ -232,7 +270,7 @@ func runSwapRace(t *testing.T, s Stores) {
 func runSwapChains(t *testing.T, s Stores) {
 	r := record("r", "a")
 	r.Data = []byte("0")
-	ok(t, s.Runs.Create(t.Context(), r))
+	ok(t, s.Runs.Create(t.Context(), r, start))
 	const each = 4
 	errs := race(16, func(int) error {
 		for done := 0; done < each; {
@@ -265,7 +303,7 @@ func runDeleteExpired(t *testing.T, s Stores) {
 	for i := range 7 {
 		r := record(strconv.Itoa(i), strconv.Itoa(i))
 		r.Expires = start.Add(time.Duration(i) * time.Minute)
-		ok(t, s.Runs.Create(t.Context(), r))
+		ok(t, s.Runs.Create(t.Context(), r, start))
 	}
 	var deleted []int
 	for range 4 {
@@ -286,9 +324,9 @@ func runDeleteExpired(t *testing.T, s Stores) {
 }
 
 func runCancelled(t *testing.T, s Stores) {
-	ok(t, s.Runs.Create(t.Context(), record("r", "a")))
+	ok(t, s.Runs.Create(t.Context(), record("r", "a"), start))
 	ctx := cancelled(t)
-	wantErr(t, s.Runs.Create(ctx, record("q", "b")), context.Canceled)
+	wantErr(t, s.Runs.Create(ctx, record("q", "b"), start), context.Canceled)
 	next := record("r", "a")
 	next.Version = 2
 	wantErr(t, s.Runs.Update(ctx, next), context.Canceled)
@@ -304,7 +342,7 @@ func runReopen(t *testing.T, s Stores) {
 	if s.Reopen == nil {
 		return
 	}
-	ok(t, s.Runs.Create(t.Context(), record("r", "a", "b")))
+	ok(t, s.Runs.Create(t.Context(), record("r", "a", "b"), start))
 	next := record("r", "c", "b")
 	next.Version = 2
 	ok(t, s.Runs.Update(t.Context(), next))

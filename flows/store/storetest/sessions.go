@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"bytes"
 	"context"
 	"strconv"
 	"testing"
@@ -11,20 +10,13 @@ import (
 	"github.com/stile-auth/stile/flows/assurance"
 )
 
-func definitionCases() []testCase {
-	return []testCase{
-		{"round trip", definitionRoundTrip},
-		{"cancelled", definitionCancelled},
-		{"reopen", definitionReopen},
-	}
-}
-
 func sessionCases() []testCase {
 	return []testCase{
 		{"round trip", sessionRoundTrip},
+		{"tags", sessionTags},
 		{"copies", sessionCopies},
 		{"expiry instant", sessionExpiryInstant},
-		{"replaced", sessionReplaced},
+		{"removed", sessionRemoved},
 		{"ended", sessionEnded},
 		{"delete expired", sessionDeleteExpired},
 		{"cancelled", sessionCancelled},
@@ -32,46 +24,11 @@ func sessionCases() []testCase {
 	}
 }
 
-func definitionRoundTrip(t *testing.T, s Stores) {
-	source := bytes.Repeat([]byte("steps:\x00\xff ü\n"), 1000)
-	want := bytes.Clone(source)
-	_, err := s.Definitions.Definition(t.Context(), "hash")
-	wantErr(t, err, flows.ErrNotFound)
-	ok(t, s.Definitions.PutDefinition(t.Context(), "hash", source))
-	ok(t, s.Definitions.PutDefinition(t.Context(), "hash", source))
-	source[0] = 'X'
-	for range 2 {
-		got, err := s.Definitions.Definition(t.Context(), "hash")
-		ok(t, err)
-		same(t, got, want)
-		got[0] = 'X'
-	}
-	_, err = s.Definitions.Definition(t.Context(), "other")
-	wantErr(t, err, flows.ErrNotFound)
-}
-
-func definitionCancelled(t *testing.T, s Stores) {
-	wantErr(t, s.Definitions.PutDefinition(cancelled(t), "hash", []byte("x")), context.Canceled)
-	_, err := s.Definitions.Definition(cancelled(t), "hash")
-	wantErr(t, err, context.Canceled)
-	_, err = s.Definitions.Definition(t.Context(), "hash")
-	wantErr(t, err, flows.ErrNotFound)
-}
-
-func definitionReopen(t *testing.T, s Stores) {
-	if s.Reopen == nil {
-		return
-	}
-	ok(t, s.Definitions.PutDefinition(t.Context(), "hash", []byte("text")))
-	got, err := s.Reopen(t).Definitions.Definition(t.Context(), "hash")
-	ok(t, err)
-	same(t, got, []byte("text"))
-}
-
 func session(id, secret string) flows.Session {
 	return flows.Session{
 		ID: id, Secret: alias(secret), Subject: "subject ü", Client: "bank-app", Key: "thumbprint",
 		Created: start, Expires: start.Add(time.Hour),
+		Tags: []flows.Tag{{Name: "known ü\u2028", Until: start.Add(time.Minute)}, {Name: "for good"}},
 		Evidence: []assurance.Evidence{
 			{
 				Step: "sso", StepType: "sso", Config: "hash", Method: assurance.Federated, Authenticator: "https://idp x",
@@ -93,7 +50,10 @@ func sessionIs(t *testing.T, s Stores, secret string, want flows.Session) {
 	same(t, got, want)
 	inUTC(t, got.Created, got.Expires)
 	for _, e := range got.Evidence {
-		inUTC(t, e.At)
+		inUTC(t, e.At, e.Expires)
+	}
+	for _, tag := range got.Tags {
+		inUTC(t, tag.Until)
 	}
 }
 
@@ -105,46 +65,73 @@ func noSession(t *testing.T, s Stores, secret string, now time.Time) {
 
 func sessionRoundTrip(t *testing.T, s Stores) {
 	noSession(t, s, "a", start)
-	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "a"), flows.Alias{}))
+	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "a")))
 	sessionIs(t, s, "a", session("sid", "a"))
 	bare := flows.Session{ID: "bare", Secret: alias("bare"), Expires: start.Add(time.Hour)}
-	ok(t, s.Sessions.PutSession(t.Context(), bare, flows.Alias{}))
+	ok(t, s.Sessions.PutSession(t.Context(), bare))
 	sessionIs(t, s, "bare", bare)
 	noSession(t, s, "b", start)
 }
 
+// sessionTags: the instants of tags survive whichever zone they are given in, and
+// so does their absence.
+func sessionTags(t *testing.T, s Stores) {
+	given := session("sid", "a")
+	given.Tags = []flows.Tag{
+		{Name: "none"},
+		{Name: "utc", Until: start.UTC()},
+		{Name: "east", Until: start.In(time.FixedZone("east", 14*3600))},
+		{Name: "west", Until: start.In(time.FixedZone("west", -(4*3600 + 56*60 + 2)))},
+		{Name: "local, with a running clock", Until: time.Now()},
+		{Name: "utc"},
+	}
+	ok(t, s.Sessions.PutSession(t.Context(), given))
+	sessionIs(t, s, "a", given)
+	if given.Tags[3].Until.Location() == time.UTC {
+		t.Error("the caller's tags were changed")
+	}
+	given.Tags = nil
+	ok(t, s.Sessions.PutSession(t.Context(), given))
+	sessionIs(t, s, "a", given)
+}
+
 func sessionCopies(t *testing.T, s Stores) {
 	given := session("sid", "a")
-	ok(t, s.Sessions.PutSession(t.Context(), given, flows.Alias{}))
-	given.Evidence[0].Cap, given.Evidence[0].Upstream.AMR[0] = assurance.AAL3, "mfa"
+	ok(t, s.Sessions.PutSession(t.Context(), given))
+	given.Evidence[0].Cap, given.Evidence[0].Upstream.AMR[0], given.Tags[0].Name = assurance.AAL3, "mfa", "other"
 	got, err := s.Sessions.Session(t.Context(), alias("a"), start)
 	ok(t, err)
-	got.Evidence[0].Categories[0], got.Evidence[0].Upstream.Subject = assurance.Inherence, "other"
+	got.Evidence[0].Categories[0], got.Evidence[0].Upstream.Subject, got.Tags[1].Name = assurance.Inherence, "other", "other"
 	sessionIs(t, s, "a", session("sid", "a"))
 }
 
 func sessionExpiryInstant(t *testing.T, s Stores) {
 	one := session("sid", "a")
-	ok(t, s.Sessions.PutSession(t.Context(), one, flows.Alias{}))
+	ok(t, s.Sessions.PutSession(t.Context(), one))
 	_, err := s.Sessions.Session(t.Context(), alias("a"), one.Expires.Add(-time.Nanosecond))
 	ok(t, err)
 	noSession(t, s, "a", one.Expires)
 }
 
-func sessionReplaced(t *testing.T, s Stores) {
-	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "a"), flows.Alias{}))
-	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "b"), alias("a")))
-	noSession(t, s, "a", start)
-	sessionIs(t, s, "b", session("sid", "b"))
-	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "c"), alias("absent")))
+// sessionRemoved: only the session of that secret goes, not the others of its id.
+func sessionRemoved(t *testing.T, s Stores) {
+	for _, secret := range []string{"a", "b"} {
+		ok(t, s.Sessions.PutSession(t.Context(), session("sid", secret)))
+	}
+	for range 2 {
+		ok(t, s.Sessions.RemoveSession(t.Context(), alias("a")))
+		noSession(t, s, "a", start)
+		sessionIs(t, s, "b", session("sid", "b"))
+	}
+	ok(t, s.Sessions.RemoveSession(t.Context(), flows.Alias{}))
 	sessionIs(t, s, "b", session("sid", "b"))
 }
 
 func sessionEnded(t *testing.T, s Stores) {
 	for _, secret := range []string{"a", "b"} {
-		ok(t, s.Sessions.PutSession(t.Context(), session("sid", secret), flows.Alias{}))
+		ok(t, s.Sessions.PutSession(t.Context(), session("sid", secret)))
 	}
-	ok(t, s.Sessions.PutSession(t.Context(), session("other", "c"), flows.Alias{}))
+	ok(t, s.Sessions.PutSession(t.Context(), session("other", "c")))
 	for range 2 {
 		ok(t, s.Sessions.EndSession(t.Context(), "sid"))
 		noSession(t, s, "a", start)
@@ -157,7 +144,7 @@ func sessionDeleteExpired(t *testing.T, s Stores) {
 	for i := range 5 {
 		one := session("sid", strconv.Itoa(i))
 		one.Expires = start.Add(time.Duration(i) * time.Minute)
-		ok(t, s.Sessions.PutSession(t.Context(), one, flows.Alias{}))
+		ok(t, s.Sessions.PutSession(t.Context(), one))
 	}
 	var deleted []int
 	for range 3 {
@@ -172,9 +159,10 @@ func sessionDeleteExpired(t *testing.T, s Stores) {
 }
 
 func sessionCancelled(t *testing.T, s Stores) {
-	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "a"), flows.Alias{}))
+	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "a")))
 	ctx := cancelled(t)
-	wantErr(t, s.Sessions.PutSession(ctx, session("sid", "b"), alias("a")), context.Canceled)
+	wantErr(t, s.Sessions.PutSession(ctx, session("sid", "b")), context.Canceled)
+	wantErr(t, s.Sessions.RemoveSession(ctx, alias("a")), context.Canceled)
 	wantErr(t, s.Sessions.EndSession(ctx, "sid"), context.Canceled)
 	_, err := s.Sessions.Session(ctx, alias("a"), start)
 	wantErr(t, err, context.Canceled)
@@ -187,8 +175,9 @@ func sessionReopen(t *testing.T, s Stores) {
 	if s.Reopen == nil {
 		return
 	}
-	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "a"), flows.Alias{}))
-	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "b"), alias("a")))
+	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "a")))
+	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "b")))
+	ok(t, s.Sessions.RemoveSession(t.Context(), alias("a")))
 	s = s.Reopen(t)
 	sessionIs(t, s, "b", session("sid", "b"))
 	noSession(t, s, "a", start)

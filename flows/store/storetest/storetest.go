@@ -24,7 +24,7 @@ import (
 // Stores is what a driver offers, on one empty store.
 type Stores struct {
 	Runs           flows.Store
-	Definitions    flows.Definitions
+	Texts          flows.Texts
 	Sessions       flows.Sessions
 	Throttle       flows.Throttle
 	Marks          flows.Marks
@@ -63,7 +63,7 @@ type Authenticators interface {
 func Run(t *testing.T, open func(t *testing.T) Stores) {
 	t.Helper()
 	for name, cases := range map[string][]testCase{
-		"runs": runCases(), "definitions": definitionCases(), "sessions": sessionCases(), "throttle": throttleCases(),
+		"runs": runCases(), "texts": textCases(), "sessions": sessionCases(), "throttle": throttleCases(),
 		"marks": markCases(), "audit": auditCases(), "accounts": accountCases(), "authenticators": authenticatorCases(),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,9 +87,9 @@ type testCase struct {
 // writers is how many goroutines race in the cases about races.
 const writers = 64
 
-// start is the instant at which all cases begin: in another zone than UTC and
-// with nanoseconds, so that both must survive.
-var start = time.Date(2026, 3, 29, 2, 30, 0, 123456789, time.FixedZone("elsewhere", 5*3600+45*60))
+// start is the instant at which all cases begin: with nanoseconds, and in a zone
+// whose offset is not even whole minutes. The instant must survive, not the zone.
+var start = time.Date(2026, 3, 29, 2, 30, 0, 123456789, time.FixedZone("elsewhere", 5*3600+45*60+28))
 
 // race runs do at the same moment in many goroutines and returns their errors.
 func race(n int, do func(i int) error) []error {

@@ -1,0 +1,186 @@
+package flows
+
+import (
+	"context"
+	"errors"
+	"slices"
+)
+
+// Show returns the current view. A prompt that has timed out is left first.
+func (e *Engine) Show(ctx context.Context, h Secret, c Caller) (View, error) {
+	c.IdempotencyKey = ""
+	x, err := e.open(ctx, h, c)
+	if err == nil && x.overdue() {
+		return e.change(ctx, h, c, func(x *exchange) error {
+			if !x.overdue() {
+				return nil
+			}
+			return x.drive(ctx, signal{kind: sigTime})
+		})
+	}
+	if err != nil {
+		return View{}, e.problem(ctx, c, x, err)
+	}
+	return e.view(x.a, x.r, x.p), nil
+}
+
+// Answer answers the current step: stepID and turn as the href had them.
+func (e *Engine) Answer(ctx context.Context, h Secret, c Caller, stepID string, turn int, in Input) (View, error) {
+	return e.change(ctx, h, c, func(x *exchange) error { return x.answer(ctx, stepID, turn, in) })
+}
+
+// Back returns to the previous prompt that has no completed evidence.
+func (e *Engine) Back(ctx context.Context, h Secret, c Caller, turn int) (View, error) {
+	return e.change(ctx, h, c, func(x *exchange) error { return x.turned(ctx, turn, signal{kind: sigBack}) })
+}
+
+// Activate lets a later step run that runs only if the client asks for it.
+func (e *Engine) Activate(ctx context.Context, h Secret, c Caller, turn int, in Input) (View, error) {
+	return e.change(ctx, h, c, func(x *exchange) error {
+		var body struct {
+			Step string `json:"step"`
+		}
+		if err := in.Decode(&body); err != nil {
+			return err
+		}
+		return x.turned(ctx, turn, signal{kind: sigActivate, name: body.Step})
+	})
+}
+
+// Cancel ends the run; the view says cancelled.
+func (e *Engine) Cancel(ctx context.Context, h Secret, c Caller) (View, error) {
+	return e.change(ctx, h, c, func(x *exchange) error { return x.drive(ctx, signal{kind: sigCancel}) })
+}
+
+// Restart starts the same flow anew with the same client and key; the old run
+// ends. What was counted per account stays counted.
+func (e *Engine) Restart(ctx context.Context, h Secret, c Caller, turn int) (View, error) {
+	return e.change(ctx, h, c, func(x *exchange) error {
+		if turn != x.r.State.Turn {
+			return x.conflict(CodeStaleTurn)
+		}
+		return x.restart(ctx)
+	})
+}
+
+// SignOut ends the session of that secret and every other of its id. One that is
+// unknown, or bound to another key, is the same as none.
+func (e *Engine) SignOut(ctx context.Context, session Secret, c Caller) error {
+	err := e.signOut(ctx, session, c)
+	if err == nil {
+		return nil
+	}
+	return e.problem(ctx, c, nil, err)
+}
+
+func (e *Engine) signOut(ctx context.Context, session Secret, c Caller) error {
+	alias, ok := parseSecret(session)
+	if !ok {
+		return nil
+	}
+	s, err := e.cfg.Sessions.Session(ctx, alias, e.cfg.Now())
+	if errors.Is(err, ErrNotFound) || err == nil && s.Key != c.Key {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := e.cfg.Sessions.EndSession(ctx, s.ID); err != nil {
+		return err
+	}
+	return e.cfg.Recorder.Record(ctx, Event{
+		ID: newID(), Time: e.cfg.Now().UTC(), Type: EventSignedOut, Client: s.Client, Subject: s.Subject, Request: c.RequestID,
+	})
+}
+
+// change runs one request that changes a run.
+func (e *Engine) change(ctx context.Context, h Secret, c Caller, do func(*exchange) error) (View, error) {
+	x, err := e.open(ctx, h, c)
+	if err == nil && x.replayed != nil {
+		return *x.replayed, nil
+	}
+	var v View
+	if err == nil {
+		if err = do(x); err == nil {
+			v, err = x.commit(ctx)
+		}
+		if errors.Is(err, ErrConflict) {
+			v, err = e.lost(ctx, h, c)
+		}
+	}
+	return v, e.problem(ctx, c, x, err)
+}
+
+// lost answers a request that lost the compare-and-swap: if what won was the
+// same request, it gets the same answer.
+func (e *Engine) lost(ctx context.Context, h Secret, c Caller) (View, error) {
+	x, err := e.open(ctx, h, c)
+	if err != nil {
+		return View{}, err
+	}
+	if x.replayed != nil {
+		return *x.replayed, nil
+	}
+	return View{}, x.conflict(CodeStaleTurn)
+}
+
+// open finds the run of a handle, and answers what is no new request. Whatever
+// is not right about the handle or the key, the answer is one and the same.
+func (e *Engine) open(ctx context.Context, h Secret, c Caller) (*exchange, error) {
+	alias, ok := parseSecret(h)
+	if !ok {
+		return nil, notFound(nil)
+	}
+	rec, err := e.cfg.Store.Load(ctx, alias, e.cfg.Now())
+	if errors.Is(err, ErrNotFound) {
+		return nil, notFound(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := e.openRecord(rec)
+	if err != nil {
+		e.cfg.Logger.Error("run does not open")
+		return nil, notFound(err)
+	}
+	retired := r.Retired != nil && *r.Retired == alias
+	if r.Key != c.Key || !retired && r.Handle != alias {
+		return nil, notFound(nil)
+	}
+	again, pr := r.isRepeat(c)
+	if retired && !again {
+		return nil, notFound(nil)
+	}
+	x := &exchange{e: e, a: e.active.Load(), c: c, r: r, presented: string(h)}
+	if pr != nil {
+		return x, pr
+	}
+	return e.resume(ctx, x, again)
+}
+
+// resume makes a loaded run ready: its definition, its client, its facts.
+func (e *Engine) resume(ctx context.Context, x *exchange, again bool) (*exchange, error) {
+	r := x.r
+	var err error
+	if x.p, err = e.program(ctx, x.a, r.Definition); err != nil {
+		return nil, &Problem{Kind: KindUnavailable, Code: CodeDefinitionGone, Detail: "Try again later.", Err: err}
+	}
+	if err := e.recordEffects(ctx, r); err != nil {
+		return x, err
+	}
+	if again {
+		v, err := e.replay(x.a, r, x.p, x.presented)
+		x.replayed = &v
+		return x, err
+	}
+	if r.State.Status != InProgress {
+		v := e.view(x.a, r, x.p)
+		return x, &Problem{Kind: KindFinished, Code: CodeFinished, Detail: "The flow has ended.", View: &v}
+	}
+	client, ok := x.a.set.Clients[r.Client]
+	if !ok || !slices.Contains(client.Flows, r.Flow) {
+		return x, &Problem{Kind: KindFailed, Code: CodeNotAllowed, Detail: "The client may not run this flow any more."}
+	}
+	x.client = client
+	return x, x.look(ctx)
+}
