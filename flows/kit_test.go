@@ -38,7 +38,7 @@ type kit struct {
 // ports is what every store driver offers.
 type ports interface {
 	flows.Store
-	flows.Definitions
+	flows.Texts
 	flows.Sessions
 	flows.Throttle
 	flows.Marks

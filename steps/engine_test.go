@@ -31,7 +31,7 @@ type whole struct {
 
 type driver interface {
 	flows.Store
-	flows.Definitions
+	flows.Texts
 	flows.Sessions
 	flows.Throttle
 	flows.Marks

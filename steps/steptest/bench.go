@@ -210,15 +210,15 @@ type marks struct {
 
 var _ flows.Marks = (*marks)(nil)
 
-func (m *marks) TakeMark(_ context.Context, mark, owner string, _, _ time.Time) (bool, error) {
+func (m *marks) TakeMark(_ context.Context, mark, owner string, _, _ time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	holder, held := m.owners[mark]
 	if held && holder != owner {
-		return true, flows.ErrTaken
+		return flows.ErrTaken
 	}
 	m.owners[mark] = owner
-	return held, nil
+	return nil
 }
 
 func (m *marks) DeleteExpiredMarks(context.Context, time.Time, int) (int, error) { return 0, nil }

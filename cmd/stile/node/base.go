@@ -24,7 +24,7 @@ import (
 // Store is what every driver offers the engine.
 type Store interface {
 	flows.Store
-	flows.Definitions
+	flows.Texts
 	flows.Sessions
 	flows.Throttle
 	flows.Marks

@@ -11,10 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/stile-auth/stile/flows"
-	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/store/sqlite"
 )
 
@@ -45,13 +42,13 @@ func TestOddPath(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a b", "odd?mode=memory&x=%41#ü.db")
 	s := open(t, sqlite.Config{Path: path})
-	if err := s.PutDefinition(t.Context(), "hash", []byte("x")); err != nil {
+	if err := s.PutText(t.Context(), "hash", []byte("x"), start); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := open(t, sqlite.Config{Path: path}).Definition(t.Context(), "hash"); err != nil {
+	if _, err := open(t, sqlite.Config{Path: path}).Text(t.Context(), "hash"); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(path); err != nil {
@@ -72,7 +69,7 @@ func TestPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, sqlite.Config{Path: path})
-	if err := s.PutDefinition(t.Context(), "hash", []byte("x")); err != nil {
+	if err := s.PutText(t.Context(), "hash", []byte("x"), start); err != nil {
 		t.Fatal(err)
 	}
 	files := 0
@@ -95,19 +92,25 @@ func TestPrivate(t *testing.T) {
 	}
 }
 
-// execute changes a closed database behind the store's back.
-func execute(t *testing.T, path, script string) {
+// raw opens a database behind the store's back.
+func raw(t *testing.T, path string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
-	}()
-	if _, err := db.ExecContext(t.Context(), script); err != nil {
+	})
+	return db
+}
+
+// execute changes a database behind the store's back.
+func execute(t *testing.T, path, script string) {
+	t.Helper()
+	if _, err := raw(t, path).ExecContext(t.Context(), script); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -125,35 +128,6 @@ func TestNewerSchema(t *testing.T) {
 	}
 	if !errors.Is(err, sqlite.ErrSchema) || !strings.Contains(err.Error(), "4711") {
 		t.Errorf("error %v, want ErrSchema that names the version", err)
-	}
-}
-
-// What the first schema kept is read by every later program.
-func TestFirstSchema(t *testing.T) {
-	t.Parallel()
-	script, err := os.ReadFile("testdata/first.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "stile.db")
-	execute(t, path, string(script))
-	s := open(t, sqlite.Config{Path: path})
-	r, err := s.Load(t.Context(), flows.Alias([]byte("an alias that has thirty-two byte")[:32]), start)
-	want := flows.Record{ID: "run", Version: 7, Expires: start.Add(time.Hour), Aliases: r.Aliases, Data: []byte("state")}
-	if err != nil || len(r.Aliases) != 1 || !cmp.Equal(r, want) {
-		t.Errorf("run %+v, %v", r, err)
-	}
-	a, err := s.Accounts().AccountByLogin(t.Context(), "jane")
-	if err != nil || a.Subject != "s1" || a.Status != account.Active || a.Attributes["branch"] != "Zurich" {
-		t.Errorf("account %+v, %v", a, err)
-	}
-	auths, err := s.Accounts().Authenticators(t.Context(), "s1")
-	if err != nil || len(auths) != 1 || auths[0].Binding != "aal2" || !auths[0].LastUsed.IsZero() {
-		t.Errorf("authenticators %+v, %v", auths, err)
-	}
-	events, _, err := s.Events(t.Context(), 0, 10)
-	if err != nil || len(events) != 1 || events[0].Type != "run_started" {
-		t.Errorf("events %+v, %v", events, err)
 	}
 }
 
@@ -177,7 +151,7 @@ func TestTwoProcesses(t *testing.T) {
 	}
 	for i, s := range stores {
 		t.Cleanup(func() { _ = s.Close() })
-		_, err := s.TakeMark(t.Context(), "m", string(rune('a'+i)), start, start.Add(time.Hour))
+		err := s.TakeMark(t.Context(), "m", string(rune('a'+i)), start, start.Add(time.Hour))
 		if want := i > 0; errors.Is(err, flows.ErrTaken) != want {
 			t.Errorf("store %d: %v", i, err)
 		}
@@ -199,7 +173,7 @@ func TestLocked(t *testing.T) {
 	if _, err := other.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.PutDefinition(t.Context(), "hash", nil); !errors.Is(err, flows.ErrUnavailable) {
+	if err := s.PutText(t.Context(), "hash", nil, start); !errors.Is(err, flows.ErrUnavailable) {
 		t.Errorf("error %v, want ErrUnavailable", err)
 	}
 	if err := s.Ping(t.Context()); err != nil {
@@ -208,7 +182,7 @@ func TestLocked(t *testing.T) {
 	if _, err := other.ExecContext(t.Context(), "ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.PutDefinition(t.Context(), "hash", nil); err != nil {
+	if err := s.PutText(t.Context(), "hash", nil, start); err != nil {
 		t.Error(err)
 	}
 }
@@ -226,7 +200,7 @@ func TestUnavailable(t *testing.T) {
 	_, accountErr := s.Accounts().Account(t.Context(), "s")
 	for name, err := range map[string]error{
 		"ping": s.Ping(t.Context()), "load": loadErr, "account": accountErr,
-		"create": s.Create(t.Context(), flows.Record{ID: "r", Version: 1}),
+		"create": s.Create(t.Context(), flows.Record{ID: "r", Version: 1}, start),
 	} {
 		if !errors.Is(err, flows.ErrUnavailable) {
 			t.Errorf("%s: error %v, want ErrUnavailable", name, err)
@@ -239,12 +213,32 @@ func TestInstantsAtTheEdge(t *testing.T) {
 	s := open(t, sqlite.Config{Path: filepath.Join(t.TempDir(), "stile.db")})
 	for name, expires := range map[string]time.Time{"past": {}, "long past": time.Unix(-1<<40, 0), "future": time.Unix(1<<40, 0), "epoch": time.Unix(0, 0)} {
 		r := flows.Record{ID: name, Version: 1, Aliases: []flows.Alias{{name[0], name[1], name[4%len(name)]}}, Expires: expires}
-		if err := s.Create(t.Context(), r); err != nil {
+		if err := s.Create(t.Context(), r, start); err != nil {
 			t.Fatal(err)
 		}
 		_, err := s.Load(t.Context(), r.Aliases[0], start)
 		if live := err == nil; live != (name == "future") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A counter that became zero leaves no row behind.
+func TestZeroCounter(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "stile.db")
+	s := open(t, sqlite.Config{Path: path})
+	for _, c := range []flows.Counter{{Failures: 1, Until: start, Expires: start}, {}} {
+		if err := s.Change(t.Context(), "k", func(flows.Counter) (flows.Counter, error) { return c, nil }); err != nil {
+			t.Fatal(err)
+		}
+		rows := -1
+		db := raw(t, path)
+		if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM counters").Scan(&rows); err != nil {
+			t.Fatal(err)
+		}
+		if want := min(c.Failures, 1); rows != want {
+			t.Errorf("%d rows for %+v, want %d", rows, c, want)
 		}
 	}
 }

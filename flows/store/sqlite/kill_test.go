@@ -51,7 +51,7 @@ func writeForEver(path string) error {
 	var wg sync.WaitGroup
 	for i := range victimRuns {
 		wg.Go(func() {
-			err := s.Create(ctx, victimRun(i, 1))
+			err := s.Create(ctx, victimRun(i, 1), start)
 			for version := int64(1); err == nil; version++ {
 				fmt.Printf("%d %d\n", i, version)
 				err = s.Update(ctx, victimRun(i, version+1))
