@@ -61,7 +61,7 @@ func (a *api) routes() (http.Handler, error) {
 	r.DELETE("/v1/flow", a.serve(operation{handle: true, do: a.cancel}))
 	r.POST("/v1/flow/steps/:stepId", a.serve(operation{handle: true, turn: true, body: bodyRequired, do: a.answer}))
 	r.POST("/v1/flow/back", a.serve(operation{handle: true, turn: true, body: bodyEmpty, do: a.back}))
-	r.POST("/v1/flow/restart", a.serve(operation{handle: true, body: bodyEmpty, status: http.StatusCreated, do: a.restart}))
+	r.POST("/v1/flow/restart", a.serve(operation{handle: true, turn: true, body: bodyEmpty, status: http.StatusCreated, do: a.restart}))
 
 	r.GET("/healthz", a.health)
 	r.GET("/readyz", a.ready)
@@ -122,7 +122,7 @@ func (a *api) back(ctx context.Context, q *request) (flows.View, error) {
 }
 
 func (a *api) restart(ctx context.Context, q *request) (flows.View, error) {
-	return a.cfg.Engine.Restart(ctx, q.handle, q.caller)
+	return a.cfg.Engine.Restart(ctx, q.handle, q.caller, q.turn)
 }
 
 func (a *api) cancel(ctx context.Context, q *request) (flows.View, error) {

@@ -35,8 +35,8 @@ func TestCallsReachTheEngine(t *testing.T) {
 		{"POST", "/v1/flow/steps/second-factor?turn=12", `{"code":"1"}`, 200, call{Name: "answer", Handle: goodHandle, StepID: "second-factor", Turn: 12, Input: `{"code":"1"}`}},
 		{"POST", "/v1/flow/back?turn=1", "", 200, call{Name: "back", Handle: goodHandle, Turn: 1}},
 		{"POST", "/v1/flow/back?turn=999999999", " {} ", 200, call{Name: "back", Handle: goodHandle, Turn: 999999999}},
-		{"POST", "/v1/flow/restart", "", 201, call{Name: "restart", Handle: goodHandle}},
-		{"POST", "/v1/flow/restart", "{}", 201, call{Name: "restart", Handle: goodHandle}},
+		{"POST", "/v1/flow/restart?turn=3", "", 201, call{Name: "restart", Handle: goodHandle, Turn: 3}},
+		{"POST", "/v1/flow/restart?turn=3", "{}", 201, call{Name: "restart", Handle: goodHandle, Turn: 3}},
 	}
 	for _, tt := range tests {
 		w := newWorld(t)

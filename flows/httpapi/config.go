@@ -21,7 +21,7 @@ type runner interface {
 	Show(ctx context.Context, h flows.Secret, c flows.Caller) (flows.View, error)
 	Answer(ctx context.Context, h flows.Secret, c flows.Caller, stepID string, turn int, in flows.Input) (flows.View, error)
 	Back(ctx context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error)
-	Restart(ctx context.Context, h flows.Secret, c flows.Caller) (flows.View, error)
+	Restart(ctx context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error)
 	Cancel(ctx context.Context, h flows.Secret, c flows.Caller) (flows.View, error)
 }
 

@@ -7,7 +7,7 @@
 //	GET    /v1/flow                      the current view
 //	POST   /v1/flow/steps/{id}?turn=N    answer the current step
 //	POST   /v1/flow/back?turn=N          return to the previous prompt
-//	POST   /v1/flow/restart              a new run of the same flow: 201
+//	POST   /v1/flow/restart?turn=N       a new run of the same flow: 201
 //	DELETE /v1/flow                      cancel
 //	GET    /healthz /readyz /metrics     for operators
 //

@@ -80,8 +80,8 @@ func (e *fakeEngine) Back(_ context.Context, h flows.Secret, c flows.Caller, tur
 	return e.take(call{Name: "back", Handle: string(h), Caller: c, Turn: turn})
 }
 
-func (e *fakeEngine) Restart(_ context.Context, h flows.Secret, c flows.Caller) (flows.View, error) {
-	return e.take(call{Name: "restart", Handle: string(h), Caller: c})
+func (e *fakeEngine) Restart(_ context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error) {
+	return e.take(call{Name: "restart", Handle: string(h), Caller: c, Turn: turn})
 }
 
 func (e *fakeEngine) Cancel(_ context.Context, h flows.Secret, c flows.Caller) (flows.View, error) {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,7 +20,7 @@ func FuzzRequest(f *testing.F) {
 		{"POST", "/v1/flow/back", "turn=1", "flow " + goodHandle, "application/json; charset=utf-8", "{}"},
 		{"GET", "/v1/flow", "", "Flow " + goodHandle, "", ""},
 		{"DELETE", "/v1/flow", "x=%zz", "Flow x", "a/b;;", "\xff{"},
-		{"POST", "/v1/flow/restart", "", "Flow " + goodHandle, "application/json", `{"a":[{"b":{}}]}`},
+		{"POST", "/v1/flow/restart", "turn=4", "Flow " + goodHandle, "application/json", `{"a":[{"b":{}}]}`},
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3], seed[4], []byte(seed[5]))
 	}
@@ -58,7 +59,7 @@ func wellFormed(t *testing.T, c call) {
 	if len(c.Handle) != 43 || strings.Trim(c.Handle, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		t.Fatalf("handle %q", c.Handle)
 	}
-	if (c.Name == "answer" || c.Name == "back") && (c.Turn < 1 || c.Turn > 999_999_999) {
+	if slices.Contains([]string{"answer", "back", "restart", "activate"}, c.Name) && (c.Turn < 1 || c.Turn > 999_999_999) {
 		t.Fatalf("turn %d", c.Turn)
 	}
 	if c.Name == "answer" && flows.CheckJSON([]byte(c.Input)) != nil {

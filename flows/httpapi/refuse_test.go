@@ -91,11 +91,11 @@ func TestBadRequestsAreRefusedBeforeTheEngine(t *testing.T) {
 		"turn: another":          {"POST", "/v1/flow/steps/pin?turn=2&flow=low", ok, nil, 400, "invalid_request"},
 		"turn: back without":     {"POST", "/v1/flow/back", "", nil, 400, "invalid_request"},
 		"query on show":          {"GET", "/v1/flow?turn=1", "", nil, 400, "invalid_request"},
-		"query on restart":       {"POST", "/v1/flow/restart?turn=1", "", nil, 400, "invalid_request"},
+		"turn: restart without":  {"POST", "/v1/flow/restart", "", nil, 400, "invalid_request"},
 		"body on show":           {"GET", "/v1/flow", "{}", nil, 400, "invalid_request"},
 		"body on cancel":         {"DELETE", "/v1/flow", "{}", nil, 400, "invalid_request"},
 		"member on back":         {"POST", "/v1/flow/back?turn=1", `{"to":"pin"}`, nil, 400, "invalid_request"},
-		"array on restart":       {"POST", "/v1/flow/restart", `[]`, nil, 400, "invalid_request"},
+		"array on restart":       {"POST", "/v1/flow/restart?turn=1", `[]`, nil, 400, "invalid_request"},
 		"key: short":             {"POST", answer, ok, []string{"Idempotency-Key", strings.Repeat("k", 21)}, 400, "invalid_request"},
 		"key: long":              {"POST", answer, ok, []string{"Idempotency-Key", strings.Repeat("k", 129)}, 400, "invalid_request"},
 		"key: characters":        {"POST", answer, ok, []string{"Idempotency-Key", strings.Repeat("k", 22) + "/"}, 400, "invalid_request"},
@@ -181,7 +181,7 @@ func TestEveryWrongHandleHasOneAnswer(t *testing.T) {
 		{"DELETE", "/v1/flow", ""},
 		{"POST", answer, `{"pin":"1"}`},
 		{"POST", "/v1/flow/back?turn=1", ""},
-		{"POST", "/v1/flow/restart", ""},
+		{"POST", "/v1/flow/restart?turn=1", ""},
 	}
 	var first http.Header
 	for name, tt := range tests {

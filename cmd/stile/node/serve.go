@@ -45,10 +45,11 @@ func (n *Node) sweep(ctx context.Context) {
 
 func (n *Node) sweepOnce(ctx context.Context) {
 	for range sweepSteps {
-		if err := n.engine.Sweep(ctx, sweepRows); err != nil {
-			if ctx.Err() == nil {
-				n.opts.Logger.Warn("sweep", zap.Error(err))
-			}
+		removed, err := n.engine.Sweep(ctx, sweepRows)
+		if err != nil && ctx.Err() == nil {
+			n.opts.Logger.Warn("sweep", zap.Error(err))
+		}
+		if err != nil || removed == 0 {
 			return
 		}
 		select {

@@ -38,7 +38,7 @@ type Config struct {
 	// Wait pauses for d; it returns early, with the context's error, when ctx
 	// is done. Default: a timer.
 	Wait func(ctx context.Context, d time.Duration) error
-	// MaxWait is the longest retryAfter that the app obeys. Default 2 minutes.
+	// MaxWait is the longest retryAfter or delay that the app obeys. Default 2 minutes.
 	MaxWait time.Duration
 	// Capabilities are the step codes that the app says it can draw. Default
 	// none, which means all.

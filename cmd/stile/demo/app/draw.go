@@ -16,6 +16,7 @@ const (
 	typeOTP        = "OTP_REQUIRED"
 	typeEnrolment  = "DEVICE_ENROLMENT_REQUIRED"
 	typeBiometrics = "BIOMETRIC_ATTESTATION_REQUIRED"
+	typeWait       = "WAIT_REQUIRED"
 )
 
 // draw shows a step to the user and returns the members of the body. Types
@@ -28,6 +29,8 @@ func (a *App) draw(ctx context.Context, s *step, act action) (map[string]any, er
 		return a.choose(s, act)
 	case typePassword:
 		return a.password(s, act)
+	case typeWait:
+		return map[string]any{}, a.await(ctx, s)
 	case typeEnrolment:
 		return a.sign(s, a.cfg.Device.Enrol)
 	case typeBiometrics:
@@ -111,6 +114,27 @@ func (a *App) password(s *step, act action) (map[string]any, error) {
 		values["username"], err = a.typed("username")
 	}
 	return values, err
+}
+
+// await waits until the step may be answered. If the phone's clock is fast, the
+// server says how much longer it takes.
+func (a *App) await(ctx context.Context, s *step) error {
+	var data struct {
+		Until time.Time `json:"until"`
+	}
+	if err := s.data(&data); err != nil {
+		return err
+	}
+	left := data.Until.Sub(a.cfg.Now())
+	switch {
+	case data.Until.IsZero():
+		return errors.New("no until in the data")
+	case left > a.cfg.MaxWait:
+		return fmt.Errorf("the wait would take %s, which is too long", left)
+	case left <= 0:
+		return nil
+	}
+	return a.cfg.Wait(ctx, left)
 }
 
 // sign answers a device step with a signature. A prompt that is meant for

@@ -221,3 +221,41 @@ func TestProof(t *testing.T) {
 		t.Errorf("%v %v", header, claims)
 	}
 }
+
+// A delay is waited for and then answered with nothing; the ways out and the
+// steps that could be activated are not mistaken for the way on.
+func TestDelay(t *testing.T) {
+	t.Parallel()
+	const empty = `{"type":"object","additionalProperties":false}`
+	tests := map[string]struct {
+		data  any
+		wrong string
+		waits []time.Duration
+	}{
+		"some time":    {data: map[string]any{"until": now.Add(30 * time.Second)}, waits: []time.Duration{30 * time.Second}},
+		"over already": {data: map[string]any{"until": now.Add(-time.Second)}},
+		"too long":     {data: map[string]any{"until": now.Add(time.Hour)}, wrong: "too long"},
+		"no instant":   {data: map[string]any{}, wrong: "until"},
+		"no data":      {data: map[string]any{"until": "soon"}, wrong: "nextStep"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t, prompt{typ: "WAIT_REQUIRED", id: "breath", schema: empty, data: tc.data})
+			var waited []time.Duration
+			_, err := newApp(t, f, pauses(&waited)).Run(t.Context(), app.StartOptions{Target: "payments"})
+			if diff := cmp.Diff(tc.waits, waited); diff != "" {
+				t.Error(diff)
+			}
+			if tc.wrong != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.wrong) || len(f.bodies) != 1 {
+					t.Errorf("got %v after %v", err, f.bodies)
+				}
+				return
+			}
+			if err != nil || f.bodies[1] != "{}" {
+				t.Errorf("%v; bodies %q", err, f.bodies)
+			}
+		})
+	}
+}

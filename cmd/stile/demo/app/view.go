@@ -125,7 +125,7 @@ func (s *step) forward() (action, error) {
 	var found []action
 	for _, a := range s.Actions {
 		switch a.Name {
-		case "back", "restart", "cancel", "choose_other":
+		case "back", "restart", "cancel", "choose_other", "activate":
 		default:
 			found = append(found, a)
 		}
