@@ -37,6 +37,7 @@ type move struct {
 	kind  moveKind
 	enter *node // moveEnter: call its step
 	issue *issuance
+	wrong bool   // an answer was refused on the way
 	code  string // moveRefuse: why the signal was refused; the state is unchanged
 	notes []Event
 }
@@ -65,7 +66,7 @@ func advance(ctx context.Context, p *program, s State, sig signal, w *world) (St
 	if mv.kind != moveEnter && mv.kind != moveComplete {
 		m.s.Turn++
 	}
-	mv.notes = m.notes
+	mv.notes, mv.wrong = m.notes, m.wrong
 	return m.s, mv
 }
 
@@ -73,6 +74,7 @@ func advance(ctx context.Context, p *program, s State, sig signal, w *world) (St
 type machine struct {
 	ctx   context.Context //nolint:containedctx // lives for one call, on the stack of advance
 	moves int
+	wrong bool
 	p     *program
 	s     State
 	w     *world
@@ -315,6 +317,7 @@ func (m *machine) finish(n *node, e Event) move {
 
 // reject counts a wrong answer.
 func (m *machine) reject(n *node, o Outcome, data json.RawMessage) move {
+	m.wrong = true
 	m.note(Event{Type: EventStepRejected, Step: n.def.ID, Reason: o.reason})
 	m.s.step(n.def.ID, func(st *StepState) { st.Rejected++ })
 	if m.s.Steps[n.def.ID].Rejected >= n.attempts() {

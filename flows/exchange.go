@@ -85,14 +85,14 @@ func (x *exchange) lookUp(ctx context.Context, subject string) error {
 
 // drive feeds the machine until it waits or ends.
 func (x *exchange) drive(ctx context.Context, sig signal) error {
-	_, wrong := sig.outcome.Rejected()
+	wrong := false
 	for range maxMoves {
 		next, mv := advance(ctx, x.p, x.r.State, sig, x.w)
 		if mv.kind == moveRefuse {
 			return x.conflict(mv.code)
 		}
 		x.r.State = next
-		x.events = append(x.events, mv.notes...)
+		x.events, wrong = append(x.events, mv.notes...), wrong || mv.wrong
 		switch mv.kind {
 		case moveEnter:
 			out, err := x.enter(ctx, mv.enter)

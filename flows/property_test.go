@@ -60,12 +60,15 @@ type flowText struct {
 
 var conditions = []string{
 	`device.bound`, `'!device.bound'`, `account.has("code")`, `account.has("secret")`, `acr >= level.aal1`,
-	`acr >= level.aal2`, `account.attributes.nothing == "x"`, `account.attributes.branch == "Zurich"`, `'!account.has("code")'`,
+	`acr >= level.aal2`, `"a" in tags`, `account.attributes.nothing == "x"`, `account.attributes.branch == "Zurich"`, `'!account.has("code")'`,
 }
 
 func generate(rt *rapid.T) flowText {
 	g := &generator{rt: rt, f: flowText{types: map[string]string{}}}
 	g.items(rapid.IntRange(1, 4).Draw(rt, "steps"), "      ", true)
+	if g.handled {
+		g.handler()
+	}
 	g.f.requires = assurance.Level(rapid.IntRange(0, 2).Draw(rt, "acr"))
 	var req []string
 	if g.f.requires > 0 {
@@ -80,10 +83,65 @@ func generate(rt *rapid.T) flowText {
 }
 
 type generator struct {
-	rt  *rapid.T
-	f   flowText
-	out strings.Builder
-	n   int
+	rt      *rapid.T
+	f       flowText
+	out     strings.Builder
+	n       int
+	tops    []string // ids of the flow's own sequence so far
+	skips   bool     // a goto may skip steps
+	handled bool     // some exit leads to the handler h
+}
+
+// special adds a node that asks nothing, or a delay.
+func (g *generator) special(indent string) {
+	line := func(format string, args ...any) { fmt.Fprintf(&g.out, indent+"- "+format+"\n", args...) }
+	g.n++
+	switch rapid.IntRange(0, 8).Draw(g.rt, "special") {
+	case 0:
+		if len(g.tops) > 0 {
+			g.skips, g.f.mandatory = true, nil // what a goto skips is not done
+			line("{ goto: %s, max: %d%s%s }", rapid.SampledFrom(g.tops).Draw(g.rt, "to"), rapid.IntRange(1, 2).Draw(g.rt, "times"),
+				rapid.SampledFrom([]string{"", ", counts: true"}).Draw(g.rt, "counts"), g.maybeIf())
+			return
+		}
+		line("{ tag: { set: [a] } }")
+	case 1:
+		line("{ fail: some_code, if: %s }", quoted(rapid.SampledFrom(conditions).Draw(g.rt, "condition")))
+	case 2:
+		line("{ abort: true, if: %s }", quoted(rapid.SampledFrom(conditions).Draw(g.rt, "condition")))
+	case 3:
+		line("{ tag: { set: [a, b], for: 60s }%s }", g.maybeIf())
+	case 4:
+		line("{ tag: { remove: [a] }%s }", g.maybeIf())
+	case 5:
+		line("{ oblige: duty%s }", g.maybeIf())
+	case 6:
+		line(`{ id: d%d, decide: 'account.has("code") ? "continue" : "away"', on: { away: h } }`, g.n)
+		g.handled = true
+	case 7:
+		line(`{ assign: { x: 'target + "!"' }%s }`, g.maybeIf())
+	case 8:
+		line("{ id: w%d, delay: 20s%s }", g.n, g.maybeIf())
+	}
+}
+
+// handler ends in a failure, in a goto, or at its end.
+func (g *generator) handler() {
+	g.f.mandatory = slices.Clone(g.f.mandatory)
+	g.out.WriteString("    handlers:\n      h:\n")
+	g.step("        ", false)
+	if len(g.tops) > 0 && rapid.Bool().Draw(g.rt, "returns") {
+		g.skips, g.f.mandatory = true, nil
+		fmt.Fprintf(&g.out, "        - { goto: %s, max: 1 }\n", rapid.SampledFrom(g.tops).Draw(g.rt, "to"))
+	}
+}
+
+// group is an option of two steps.
+func (g *generator) group(indent string) {
+	g.n++
+	fmt.Fprintf(&g.out, "%s- id: g%d\n%s  steps:\n", indent, g.n, indent)
+	g.step(indent+"    ", false)
+	g.step(indent+"    ", false)
 }
 
 func (g *generator) maybeIf() string {
@@ -102,7 +160,11 @@ func quoted(c string) string {
 
 func (g *generator) items(n int, indent string, top bool) {
 	for range n {
-		switch rapid.IntRange(0, 6).Draw(g.rt, "kind") {
+		switch rapid.IntRange(0, 16).Draw(g.rt, "kind") {
+		case 7:
+			g.special(indent)
+		case 8:
+			g.choose(indent, 2)
 		case 0:
 			fmt.Fprintf(&g.out, "%s- { require: %s }\n", indent, quoted(rapid.SampledFrom(conditions).Draw(g.rt, "guard")))
 		case 1, 2:
@@ -125,12 +187,24 @@ func (g *generator) inline(top bool, cond string) string {
 	id := fmt.Sprintf("s%d", g.n)
 	typ := rapid.SampledFrom([]string{"secret", "secret", "code", "code", "sso", "bind", "note"}).Draw(g.rt, "type")
 	g.f.types[id] = typ
-	if top && cond == "" {
+	if top {
+		g.tops = append(g.tops, id)
+	}
+	if top && cond == "" && !g.skips {
 		g.f.mandatory = append(g.f.mandatory, id)
 	}
 	attempts := ""
 	if rapid.Bool().Draw(g.rt, "limited") {
 		attempts = fmt.Sprintf(", attempts: { max: %d }", rapid.IntRange(1, 3).Draw(g.rt, "max"))
+	}
+	switch rapid.IntRange(0, 11).Draw(g.rt, "extra") {
+	case 0:
+		attempts += ", timeout: 90s"
+	case 1:
+		attempts += ", settles: [duty]"
+	case 2:
+		attempts += ", on: { exhausted: h, timeout: h, denied: h, unavailable: h, insufficient: h }"
+		g.handled = true
 	}
 	return fmt.Sprintf("{ id: %s, type: %s%s%s }", id, typ, attempts, cond)
 }
@@ -141,13 +215,22 @@ func (g *generator) choose(indent string, depth int) {
 	if cond := g.maybeIf(); cond != "" {
 		fmt.Fprintf(&g.out, "%s  %s\n", indent, strings.TrimPrefix(cond, ", "))
 	}
-	fmt.Fprintf(&g.out, "%s  choose:\n", indent)
-	for range rapid.IntRange(1, 3).Draw(g.rt, "options") {
-		if depth > 1 && rapid.IntRange(0, 4).Draw(g.rt, "nested") == 0 {
-			g.choose(indent+"    ", depth-1)
-			continue
+	wanted, deeper := rapid.IntRange(1, 3).Draw(g.rt, "options"), "    "
+	if wanted > 1 && rapid.IntRange(0, 3).Draw(g.rt, "any") == 0 {
+		fmt.Fprintf(&g.out, "%s  any:\n%s    of: %d\n%s    options:\n", indent, indent, rapid.IntRange(1, wanted).Draw(g.rt, "of"), indent)
+		deeper = "      "
+	} else {
+		fmt.Fprintf(&g.out, "%s  choose:\n", indent)
+	}
+	for range wanted {
+		switch nested := rapid.IntRange(0, 5).Draw(g.rt, "nested"); {
+		case depth > 1 && nested == 0:
+			g.choose(indent+deeper, depth-1)
+		case nested == 1:
+			g.group(indent + deeper)
+		default:
+			g.step(indent+deeper, false)
 		}
-		g.step(indent+"    ", false)
 	}
 	if rapid.Bool().Draw(g.rt, "otherwise") {
 		fmt.Fprintf(&g.out, "%s  otherwise: %s\n", indent, g.inline(false, ""))
@@ -299,7 +382,10 @@ func (w *model) binding(r *modelRun, typ string) assurance.Level {
 
 func (w *model) right(rt *rapid.T) {
 	r := w.some(rt)
-	if n := r.talk.view.NextStep; n != nil && n.Type != flows.CodeSelection {
+	if n := r.talk.view.NextStep; n != nil && n.Type == flows.CodeWait {
+		w.k.clock.pass(20 * time.Second)
+		w.after(r, r.talk.answer(n.StepID, r.talk.view.Flow.Turn, flows.Input(`{}`)), "", "")
+	} else if n != nil && n.Type != flows.CodeSelection {
 		step, turn := n.StepID, r.talk.view.Flow.Turn
 		user := ""
 		if r.def.types[step] == "sso" {

@@ -98,13 +98,14 @@ func (x *exchange) submit(ctx context.Context, n *node, in Input) error {
 	if locked && x.r.State.Subject != "" {
 		sig = signal{kind: sigLock}
 	}
+	accepted := sig.outcome.kind == outcomePass && x.w.account.Status == AccountActive
 	switch {
-	case sig.outcome.kind == outcomePass && counter != "":
+	case accepted && counter != "":
 		x.passed = append(x.passed, counter)
 	case sig.outcome.kind == outcomeExit && counter != "":
 		err = x.release(ctx, counter)
 	}
-	if sig.outcome.kind != outcomePass && named {
+	if !accepted && named {
 		x.r.State.Named, x.r.State.Claimed = "", "" // who mistyped may name somebody else
 		err = errors.Join(err, x.lookUp(ctx, ""))
 	}
