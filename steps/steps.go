@@ -10,14 +10,18 @@ import (
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/steps/devicebiometric"
 	"github.com/stile-auth/stile/steps/deviceenrolment"
+	"github.com/stile-auth/stile/steps/httpcall"
+	"github.com/stile-auth/stile/steps/message"
 	"github.com/stile-auth/stile/steps/password"
 	"github.com/stile-auth/stile/steps/pin"
+	"github.com/stile-auth/stile/steps/requiredrole"
 	"github.com/stile-auth/stile/steps/sso"
 	"github.com/stile-auth/stile/steps/totp"
 )
 
 // Deps is everything that the step types need. All fields are required, except
-// that a set of definitions without the step "sso" needs neither providers nor links.
+// that a set of definitions without the step "sso" needs neither providers nor
+// links, and one without "required_role" no accounts. The zero value of Calls is safe.
 type Deps struct {
 	Authenticators Authenticators
 	Hasher         *account.Hasher // of passwords and PINs
@@ -25,6 +29,8 @@ type Deps struct {
 	Issuer         string          // Stile's issuer URL: the audience of what devices sign
 	Providers      sso.Providers   // remote providers by name; see [sso.NewProvider]
 	Links          sso.Accounts    // accounts by their identities at providers
+	Accounts       requiredrole.Accounts
+	Calls          httpcall.Config // where calls of web services may go
 }
 
 // Authenticators keeps the authenticators of accounts; the stores' repositories
@@ -49,5 +55,8 @@ func Builtin(d Deps) []flows.StepType {
 		totp.Type(d.Authenticators, d.Seeds),
 		deviceenrolment.Type(d.Authenticators, d.Issuer),
 		devicebiometric.Type(d.Authenticators, d.Issuer),
+		message.Type(),
+		requiredrole.Type(d.Accounts),
+		httpcall.Type(d.Calls),
 	}
 }

@@ -25,7 +25,7 @@ func TestBuiltinIsARegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"password", "pin", "totp", "device_enrolment", "device_biometric"} {
+	for _, name := range []string{"password", "pin", "totp", "device_enrolment", "device_biometric", "message", "required_role", "http_call"} {
 		if _, ok := r.Lookup(name); !ok {
 			t.Errorf("%s is not listed", name)
 		}
