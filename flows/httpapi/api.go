@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"strconv"
 	"sync"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -30,6 +32,9 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = defaultMaxBody
+	}
+	if cfg.Poll == 0 {
+		cfg.Poll = defaultPoll
 	}
 	m, err := newMetrics(cfg.Metrics)
 	if err != nil {
@@ -57,11 +62,14 @@ func (a *api) routes() (http.Handler, error) {
 	r.NoMethod(a.noMethod)
 
 	r.POST("/v1/flows", a.serve(operation{body: bodyRequired, status: http.StatusCreated, do: a.start}))
-	r.GET("/v1/flow", a.serve(operation{handle: true, do: a.show}))
-	r.DELETE("/v1/flow", a.serve(operation{handle: true, do: a.cancel}))
-	r.POST("/v1/flow/steps/:stepId", a.serve(operation{handle: true, turn: true, body: bodyRequired, do: a.answer}))
-	r.POST("/v1/flow/back", a.serve(operation{handle: true, turn: true, body: bodyEmpty, do: a.back}))
-	r.POST("/v1/flow/restart", a.serve(operation{handle: true, turn: true, body: bodyEmpty, status: http.StatusCreated, do: a.restart}))
+	r.GET("/v1/flow", a.serve(operation{scheme: schemeFlow, waits: true, do: a.show}))
+	r.GET("/v1/flow/events", a.serve(operation{scheme: schemeFlow, answer: a.events}))
+	r.DELETE("/v1/flow", a.serve(operation{scheme: schemeFlow, do: a.cancel}))
+	r.POST("/v1/flow/steps/:stepId", a.serve(operation{scheme: schemeFlow, turn: true, body: bodyRequired, do: a.answer}))
+	r.POST("/v1/flow/activate", a.serve(operation{scheme: schemeFlow, turn: true, body: bodyRequired, do: a.activate}))
+	r.POST("/v1/flow/back", a.serve(operation{scheme: schemeFlow, turn: true, body: bodyEmpty, do: a.back}))
+	r.POST("/v1/flow/restart", a.serve(operation{scheme: schemeFlow, turn: true, body: bodyEmpty, status: http.StatusCreated, do: a.restart}))
+	r.DELETE("/v1/session", a.serve(operation{scheme: schemeSession, answer: a.signOut}))
 
 	r.GET("/healthz", a.health)
 	r.GET("/readyz", a.ready)
@@ -74,12 +82,20 @@ func (a *api) routes() (http.Handler, error) {
 
 // operation says what a call must look like and what it does.
 type operation struct {
-	handle bool // needs a handle; without one the call starts a run
-	turn   bool // needs ?turn=N; otherwise there must be no query
+	scheme string // of the Authorization that it needs; without one the call starts a run
+	turn   bool   // needs ?turn=N; otherwise there must be no query
+	waits  bool   // can wait for a change, if the caller prefers that
 	body   bodyRule
 	status int // of success; 0: 200
 	do     func(ctx context.Context, q *request) (flows.View, error)
+	answer func(c *gin.Context, q *request) // instead of do: what is not answered with one view
 }
+
+// The schemes of Authorization. What follows is a secret of 32 bytes.
+const (
+	schemeFlow    = "Flow"
+	schemeSession = "Session"
+)
 
 func (a *api) serve(op operation) gin.HandlerFunc {
 	if op.status == 0 {
@@ -96,10 +112,18 @@ func (a *api) serve(op operation) gin.HandlerFunc {
 			a.fail(c, f)
 			return
 		}
+		if op.answer != nil {
+			op.answer(c, q)
+			return
+		}
+		entryOf(c).waited = q.wait > 0
 		view, err := op.do(c.Request.Context(), q)
 		if err != nil {
 			a.fail(c, failureOf(err))
 			return
+		}
+		if q.wait > 0 {
+			c.Header("Preference-Applied", "wait="+strconv.Itoa(int(q.wait/time.Second)))
 		}
 		a.succeed(c, op.status, &view)
 	}
@@ -109,12 +133,12 @@ func (a *api) start(ctx context.Context, q *request) (flows.View, error) {
 	return a.cfg.Engine.Start(ctx, q.caller, q.start)
 }
 
-func (a *api) show(ctx context.Context, q *request) (flows.View, error) {
-	return a.cfg.Engine.Show(ctx, q.handle, q.caller)
-}
-
 func (a *api) answer(ctx context.Context, q *request) (flows.View, error) {
 	return a.cfg.Engine.Answer(ctx, q.handle, q.caller, q.stepID, q.turn, flows.Input(q.body))
+}
+
+func (a *api) activate(ctx context.Context, q *request) (flows.View, error) {
+	return a.cfg.Engine.Activate(ctx, q.handle, q.caller, q.turn, flows.Input(q.body))
 }
 
 func (a *api) back(ctx context.Context, q *request) (flows.View, error) {
@@ -127,4 +151,14 @@ func (a *api) restart(ctx context.Context, q *request) (flows.View, error) {
 
 func (a *api) cancel(ctx context.Context, q *request) (flows.View, error) {
 	return a.cfg.Engine.Cancel(ctx, q.handle, q.caller)
+}
+
+// signOut ends a session. Whether there was one, and whose, is not said.
+func (a *api) signOut(c *gin.Context, q *request) {
+	if err := a.cfg.Engine.SignOut(c.Request.Context(), q.handle, q.caller); err != nil {
+		a.fail(c, failureOf(err))
+		return
+	}
+	c.Writer.WriteHeader(http.StatusNoContent)
+	c.Writer.WriteHeaderNow()
 }

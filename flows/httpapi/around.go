@@ -21,6 +21,8 @@ type entry struct {
 	run  string
 	code string
 	err  error
+
+	waited bool // for something to happen: how long it took says nothing about this server
 }
 
 const entryKey = "stile.entry"
@@ -83,7 +85,7 @@ func (a *api) finish(c *gin.Context, e *entry, took time.Duration) {
 	if !slices.Contains(methods(), method) {
 		method = "other"
 	}
-	a.metrics.observe(route, method, status, took)
+	a.metrics.observe(route, method, status, took, e.waited)
 	level := zapcore.InfoLevel
 	if status >= http.StatusInternalServerError {
 		level = zapcore.ErrorLevel

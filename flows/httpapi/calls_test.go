@@ -13,13 +13,14 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/dpop"
 )
 
 func TestCallsReachTheEngine(t *testing.T) {
 	t.Parallel()
 	key := strings.Repeat("k", 22)
 	age := 5 * time.Minute
-	all := `{"clientId":"c","target":"t","acrValues":["aal2"],"maxAge":300,"loginHint":"jane","locale":"de","capabilities":["PIN_REQUIRED"],"session":"s"}`
+	all := `{"clientId":"c","target":"t","acrValues":["aal2"],"maxAge":300,"loginHint":"jane","locale":"de","capabilities":["PIN_REQUIRED"],"session":"s","activate":["stay"]}`
 	tests := []struct {
 		method, target, body string
 		status               int
@@ -27,7 +28,7 @@ func TestCallsReachTheEngine(t *testing.T) {
 	}{
 		{"POST", "/v1/flows", all, 201, call{Name: "start", Start: flows.StartRequest{
 			ClientID: "c", Target: "t", ACRValues: []string{"aal2"}, MaxAge: &age, LoginHint: "jane",
-			Locale: "de", Capabilities: []string{"PIN_REQUIRED"}, Session: "s",
+			Locale: "de", Capabilities: []string{"PIN_REQUIRED"}, Session: "s", Activate: []string{"stay"},
 		}}},
 		{"POST", "/v1/flows", `{"clientId":"c","flow":"f"}`, 201, call{Name: "start", Start: flows.StartRequest{ClientID: "c", Flow: "f"}}},
 		{"GET", "/v1/flow", "", 200, call{Name: "show", Handle: goodHandle}},
@@ -35,6 +36,7 @@ func TestCallsReachTheEngine(t *testing.T) {
 		{"POST", "/v1/flow/steps/second-factor?turn=12", `{"code":"1"}`, 200, call{Name: "answer", Handle: goodHandle, StepID: "second-factor", Turn: 12, Input: `{"code":"1"}`}},
 		{"POST", "/v1/flow/back?turn=1", "", 200, call{Name: "back", Handle: goodHandle, Turn: 1}},
 		{"POST", "/v1/flow/back?turn=999999999", " {} ", 200, call{Name: "back", Handle: goodHandle, Turn: 999999999}},
+		{"POST", "/v1/flow/activate?turn=4", `{"step":"stay"}`, 200, call{Name: "activate", Handle: goodHandle, Turn: 4, Input: `{"step":"stay"}`}},
 		{"POST", "/v1/flow/restart?turn=3", "", 201, call{Name: "restart", Handle: goodHandle, Turn: 3}},
 		{"POST", "/v1/flow/restart?turn=3", "{}", 201, call{Name: "restart", Handle: goodHandle, Turn: 3}},
 	}
@@ -66,6 +68,32 @@ func TestCallsReachTheEngine(t *testing.T) {
 		if len(w.engine.refused) > 0 {
 			t.Errorf("%s %s was refused too: %v", tt.method, tt.target, w.engine.refused)
 		}
+	}
+}
+
+// The answer to a sign-out is one and the same, whatever the engine knew of the session.
+func TestSignOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.send(t, "DELETE", "/v1/session", "", "Authorization", "session "+goodHandle, "DPoP", "thumb")
+	if r.StatusCode != 204 || text(t, r) != "" || r.Header.Get("Content-Type") != "" {
+		t.Errorf("%d %v", r.StatusCode, r.Header)
+	}
+	want := call{Name: "sign out", Handle: goodHandle, Caller: flows.Caller{Key: "thumb", RequestID: r.Header.Get("X-Request-Id")}}
+	if diff := cmp.Diff([]call{want}, w.engine.calls, cmpopts.IgnoreFields(flows.Caller{}, "Body")); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"DELETE " + base + "/v1/session"}, w.proofs.seen); diff != "" {
+		t.Error(diff)
+	}
+	w.proofs.err = dpop.ErrProof
+	if r := w.send(t, "DELETE", "/v1/session", "", "Authorization", "Session "+goodHandle, "DPoP", "x"); r.StatusCode != 400 ||
+		members(t, r)["code"] != "invalid_dpop_proof" || len(w.engine.calls) != 1 || len(w.engine.refused) != 1 {
+		t.Errorf("a bad proof: %d, %d calls, refused %v", r.StatusCode, len(w.engine.calls), w.engine.refused)
+	}
+	w.proofs.err, w.engine.err = nil, &flows.Problem{Kind: flows.KindUnavailable, Code: flows.CodeUnavailable}
+	if r := w.send(t, "DELETE", "/v1/session", "", "Authorization", "Session "+goodHandle); r.StatusCode != 503 {
+		t.Errorf("a session that could not be ended: %d", r.StatusCode)
 	}
 }
 

@@ -20,14 +20,21 @@ type runner interface {
 	Start(ctx context.Context, c flows.Caller, r flows.StartRequest) (flows.View, error)
 	Show(ctx context.Context, h flows.Secret, c flows.Caller) (flows.View, error)
 	Answer(ctx context.Context, h flows.Secret, c flows.Caller, stepID string, turn int, in flows.Input) (flows.View, error)
+}
+
+// mover drives runs in ways that answer no step.
+type mover interface {
+	Activate(ctx context.Context, h flows.Secret, c flows.Caller, turn int, in flows.Input) (flows.View, error)
 	Back(ctx context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error)
 	Restart(ctx context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error)
 	Cancel(ctx context.Context, h flows.Secret, c flows.Caller) (flows.View, error)
 }
 
-// engine is what the API needs besides: records and the clients' origins.
+// engine is what the API needs: runs, the end of sessions, records and the clients' origins.
 type engine interface {
 	runner
+	mover
+	SignOut(ctx context.Context, session flows.Secret, c flows.Caller) error
 	Refuse(ctx context.Context, c flows.Caller, code string) error
 	Origins() []string
 }
@@ -46,11 +53,15 @@ type Config struct {
 	DPoP      verifier                // a *dpop.Verifier
 	BaseURL   string                  // external origin, e.g. "https://auth.example": what proofs are made for
 	Logger    *zap.Logger             // access log and failures
-	Now       func() time.Time        // for durations
+	Now       func() time.Time        // for durations and the deadlines of streams
 	Metrics   *prometheus.Registry    // the API's metrics are added; served at /metrics
 	Ready     map[string]Check        // what /readyz asks, by the name that it may show; default nothing
 	WellKnown map[string]http.Handler // further GET handlers by exact path; default none
 	MaxBody   int64                   // of a request, in bytes; default 64 KiB
+	Poll      time.Duration           // how often requests that wait look again; default 250 ms
+	Closing   <-chan struct{}         // once closed, requests that wait are answered as things are; default never
+
+	Definitions func() Definitions // what /readyz says of the definitions; default nothing
 }
 
 // Check reports whether a dependency can be used. Its error goes to the log only.
@@ -72,6 +83,7 @@ func (c Config) check() error {
 	require(c.Now != nil, "no clock")
 	require(c.Metrics != nil, "no metrics registry")
 	require(c.MaxBody >= 0, "the body limit is negative")
+	require(c.Poll >= 0, "the polling interval is negative")
 	require(isOrigin(c.BaseURL), fmt.Sprintf("the base URL %q is not an origin such as https://auth.example", c.BaseURL))
 	for name, check := range c.Ready {
 		require(name != "" && check != nil, fmt.Sprintf("the readiness check %q has no name or does nothing", name))

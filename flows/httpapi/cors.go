@@ -18,7 +18,7 @@ func (a *api) allowOrigin(c *gin.Context) bool {
 		return false
 	}
 	h.Set("Access-Control-Allow-Origin", origins[0])
-	h.Set("Access-Control-Expose-Headers", "Retry-After, X-Request-Id")
+	h.Set("Access-Control-Expose-Headers", "Preference-Applied, Retry-After, X-Request-Id")
 	return true
 }
 
@@ -31,7 +31,7 @@ func (a *api) preflight(c *gin.Context) bool {
 	}
 	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
 	h.Set("Access-Control-Allow-Methods", h.Get("Allow"))
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP, Idempotency-Key")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP, Idempotency-Key, Prefer")
 	h.Set("Access-Control-Max-Age", "600")
 	c.Writer.WriteHeader(http.StatusNoContent)
 	c.Writer.WriteHeaderNow()

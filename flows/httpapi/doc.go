@@ -6,12 +6,16 @@
 //	POST   /v1/flows                     start a run: 201, a handle, the first step
 //	GET    /v1/flow                      the current view
 //	POST   /v1/flow/steps/{id}?turn=N    answer the current step
+//	GET    /v1/flow/events               every view from now on, as server-sent events
+//	POST   /v1/flow/activate?turn=N      let an optional later step run
 //	POST   /v1/flow/back?turn=N          return to the previous prompt
 //	POST   /v1/flow/restart?turn=N       a new run of the same flow: 201
 //	DELETE /v1/flow                      cancel
+//	DELETE /v1/session                   end a session: 204
 //	GET    /healthz /readyz /metrics     for operators
 //
-// The handle travels in "Authorization: Flow <handle>" and nowhere else. A
+// The handle travels in "Authorization: Flow <handle>" and nowhere else, the
+// secret of a session in "Authorization: Session <secret>". A
 // DPoP proof (RFC 9449) binds the run to the app's key; its htu is computed
 // from the configured base URL, never from what a request says about itself.
 // With an Idempotency-Key (22 to 128 characters of base64url) a request can be
@@ -29,6 +33,16 @@
 // no unknown or doubled members, no unknown or doubled parameters. What is
 // refused before it reaches the engine leaves one audit event
 // ([flows.Engine.Refuse]); if that cannot be recorded the answer is 503.
+//
+// # Waiting
+//
+// GET /v1/flow with "Prefer: wait=N" (RFC 7240) is answered once turn or status
+// differ from what they were when it arrived, or after N seconds, at most 25.
+// GET /v1/flow/events sends an event "view" at once and one for every change,
+// and a comment every 15 seconds; it ends with the run or after 5 minutes. An
+// event "problem" says what an answer of its own would have said. Both look
+// through [flows.Engine.Show] every [Config].Poll, which checks handle and key
+// each time, and end with their request or when [Config].Closing is closed.
 //
 // # What is logged
 //

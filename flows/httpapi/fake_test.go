@@ -51,6 +51,7 @@ type fakeEngine struct {
 	err     error
 	unsound error // of Refuse
 	panics  any
+	onShow  func() (flows.View, error) // instead of view and err
 	origins []string
 }
 
@@ -69,7 +70,11 @@ func (e *fakeEngine) Start(_ context.Context, c flows.Caller, r flows.StartReque
 }
 
 func (e *fakeEngine) Show(_ context.Context, h flows.Secret, c flows.Caller) (flows.View, error) {
-	return e.take(call{Name: "show", Handle: string(h), Caller: c})
+	v, err := e.take(call{Name: "show", Handle: string(h), Caller: c})
+	if e.onShow != nil {
+		return e.onShow()
+	}
+	return v, err
 }
 
 func (e *fakeEngine) Answer(_ context.Context, h flows.Secret, c flows.Caller, stepID string, turn int, in flows.Input) (flows.View, error) {
@@ -86,6 +91,15 @@ func (e *fakeEngine) Restart(_ context.Context, h flows.Secret, c flows.Caller, 
 
 func (e *fakeEngine) Cancel(_ context.Context, h flows.Secret, c flows.Caller) (flows.View, error) {
 	return e.take(call{Name: "cancel", Handle: string(h), Caller: c})
+}
+
+func (e *fakeEngine) Activate(_ context.Context, h flows.Secret, c flows.Caller, turn int, in flows.Input) (flows.View, error) {
+	return e.take(call{Name: "activate", Handle: string(h), Caller: c, Turn: turn, Input: string(in)})
+}
+
+func (e *fakeEngine) SignOut(_ context.Context, session flows.Secret, c flows.Caller) error {
+	_, err := e.take(call{Name: "sign out", Handle: string(session), Caller: c})
+	return err
 }
 
 func (e *fakeEngine) Refuse(ctx context.Context, _ flows.Caller, code string) error {

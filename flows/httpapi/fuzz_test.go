@@ -19,12 +19,15 @@ func FuzzRequest(f *testing.F) {
 		{"POST", "/v1/flows", "", "", "application/json", `{"clientId":"c","flow":"f","maxAge":1}`},
 		{"POST", "/v1/flow/back", "turn=1", "flow " + goodHandle, "application/json; charset=utf-8", "{}"},
 		{"GET", "/v1/flow", "", "Flow " + goodHandle, "", ""},
+		{"POST", "/v1/flow/activate", "turn=2", "Flow " + goodHandle, "application/json", `{"step":"s"}`},
+		{"DELETE", "/v1/session", "", "Session " + goodHandle, "", ""},
 		{"DELETE", "/v1/flow", "x=%zz", "Flow x", "a/b;;", "\xff{"},
 		{"POST", "/v1/flow/restart", "turn=4", "Flow " + goodHandle, "application/json", `{"a":[{"b":{}}]}`},
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3], seed[4], []byte(seed[5]))
 	}
 	w := newWorld(f)
+	w.engine.view.Flow.Status = flows.Completed // or a stream of events would go on
 	f.Fuzz(func(t *testing.T, method, path, query, authorization, media string, body []byte) {
 		r, err := http.NewRequestWithContext(t.Context(), method, "http://x/", strings.NewReader(string(body)))
 		if err != nil || !strings.HasPrefix(path, "/") {

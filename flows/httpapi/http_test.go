@@ -23,7 +23,7 @@ func TestOtherMethodsAreRefusedWithAllow(t *testing.T) {
 	t.Parallel()
 	paths := map[string][]string{
 		"/v1/flows": {"POST"}, "/v1/flow": {"DELETE", "GET"}, "/v1/flow/steps/pin": {"POST"}, "/v1/flow/back": {"POST"},
-		"/v1/flow/restart": {"POST"}, "/healthz": {"GET"}, "/readyz": {"GET"}, "/metrics": {"GET"}, "/.well-known/x": {"GET"},
+		"/v1/flow/restart": {"POST"}, "/v1/flow/activate": {"POST"}, "/v1/flow/events": {"GET"}, "/v1/session": {"DELETE"}, "/healthz": {"GET"}, "/readyz": {"GET"}, "/metrics": {"GET"}, "/.well-known/x": {"GET"},
 	}
 	w := newWorld(t, func(c *httpapi.Config) {
 		c.WellKnown = map[string]http.Handler{"/.well-known/x": http.NotFoundHandler()}
@@ -90,14 +90,14 @@ func TestOriginsOfClients(t *testing.T) {
 	allowed := func(r *http.Response) string { return r.Header.Get("Access-Control-Allow-Origin") }
 
 	r := w.send(t, "GET", "/v1/flow", "", "Origin", app)
-	if allowed(r) != app || r.Header.Get("Access-Control-Expose-Headers") != "Retry-After, X-Request-Id" ||
+	if allowed(r) != app || r.Header.Get("Access-Control-Expose-Headers") != "Preference-Applied, Retry-After, X-Request-Id" ||
 		r.Header.Get("Vary") != "Origin" || r.Header.Get("Access-Control-Allow-Credentials") != "" {
 		t.Errorf("allowed origin: %v", r.Header)
 	}
 	pre := []string{"Access-Control-Request-Method", "POST", "Authorization", "-", "Origin"}
 	r = w.send(t, "OPTIONS", "/v1/flow/steps/pin", "", append(pre, app)...)
 	if r.StatusCode != 204 || text(t, r) != "" || allowed(r) != app || r.Header.Get("Access-Control-Allow-Methods") != "POST" ||
-		r.Header.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type, DPoP, Idempotency-Key" ||
+		r.Header.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type, DPoP, Idempotency-Key, Prefer" ||
 		!slices.Contains(r.Header.Values("Vary"), "Origin") || r.Header.Get("Access-Control-Allow-Credentials") != "" {
 		t.Errorf("preflight: %d %v", r.StatusCode, r.Header)
 	}
@@ -186,6 +186,28 @@ func TestOperatorsPaths(t *testing.T) {
 	}
 	if !strings.Contains(w.log.String(), "10.0.0.1") {
 		t.Error("what is not ready is not in the log")
+	}
+}
+
+// Which definitions are active is said whether or not the rest is ready.
+func TestReadySaysWhichDefinitions(t *testing.T) {
+	t.Parallel()
+	var down error
+	d := httpapi.Definitions{Hash: "abc", Since: time.Unix(1, 0).UTC()}
+	w := newWorld(t, func(c *httpapi.Config) {
+		c.Ready = map[string]httpapi.Check{"store": func(context.Context) error { return down }}
+		c.Definitions = func() httpapi.Definitions { return d }
+	})
+	want := map[string]any{"hash": "abc", "since": "1970-01-01T00:00:01Z"}
+	if diff := cmp.Diff(want, members(t, w.send(t, "GET", "/readyz", ""))["definitions"]); diff != "" {
+		t.Error(diff)
+	}
+	down = errors.New("down")
+	d.LastFailed = &httpapi.FailedReload{At: time.Unix(2, 0).UTC(), Problems: 3}
+	want["lastFailedReload"] = map[string]any{"at": "1970-01-01T00:00:02Z", "problems": 3.0}
+	r := w.send(t, "GET", "/readyz", "")
+	if diff := cmp.Diff(want, members(t, r)["definitions"]); diff != "" || r.StatusCode != 503 {
+		t.Error(r.StatusCode, diff)
 	}
 }
 

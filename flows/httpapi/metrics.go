@@ -25,7 +25,7 @@ func newMetrics(r *prometheus.Registry) (*metrics, error) {
 			Name: "stile_http_requests_total", Help: "Requests by route, method and class of status.",
 		}, []string{"route", "method", "status"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "stile_http_request_duration_seconds", Help: "Time to answer, by route.",
+			Name: "stile_http_request_duration_seconds", Help: "Time to answer, by route, without requests that waited for a change.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route"}),
 		flows: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -41,9 +41,11 @@ func newMetrics(r *prometheus.Registry) (*metrics, error) {
 	return m, nil
 }
 
-func (m *metrics) observe(route, method string, status int, took time.Duration) {
+func (m *metrics) observe(route, method string, status int, took time.Duration, waited bool) {
 	m.requests.WithLabelValues(route, method, class(status)).Inc()
-	m.duration.WithLabelValues(route).Observe(took.Seconds())
+	if !waited {
+		m.duration.WithLabelValues(route).Observe(took.Seconds())
+	}
 }
 
 func class(status int) string {

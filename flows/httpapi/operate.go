@@ -16,7 +16,31 @@ import (
 const checkTimeout = 2 * time.Second
 
 type statusBody struct {
-	Status string `json:"status"`
+	Status      string       `json:"status"`
+	Definitions *Definitions `json:"definitions,omitempty"`
+}
+
+// Definitions says which definitions are active.
+type Definitions struct {
+	Hash       string        `json:"hash"` // of all files
+	Since      time.Time     `json:"since"`
+	LastFailed *FailedReload `json:"lastFailedReload,omitempty"` // nil: none since the start
+}
+
+// FailedReload says that other definitions were there and could not be used. What
+// was wrong with them is in the log.
+type FailedReload struct {
+	At       time.Time `json:"at"`
+	Problems int       `json:"problems"`
+}
+
+// definitions is nil if there is nothing to say of them.
+func (a *api) definitions() *Definitions {
+	if a.cfg.Definitions == nil {
+		return nil
+	}
+	d := a.cfg.Definitions()
+	return &d
 }
 
 // health says that the process answers.
@@ -27,14 +51,14 @@ func (a *api) health(c *gin.Context) { a.write(c, http.StatusOK, mediaJSON, stat
 func (a *api) ready(c *gin.Context) {
 	down, err := a.check(c.Request.Context())
 	if err == nil {
-		a.write(c, http.StatusOK, mediaJSON, statusBody{Status: "ready"})
+		a.write(c, http.StatusOK, mediaJSON, statusBody{Status: "ready", Definitions: a.definitions()})
 		return
 	}
 	f := unavailable(err)
 	e := entryOf(c)
 	e.code, e.err = f.code, f.err
 	p := f.document()
-	p.Dependencies = down
+	p.Dependencies, p.Definitions = down, a.definitions()
 	a.write(c, f.status, mediaProblem, p)
 }
 

@@ -111,6 +111,7 @@ type problem struct {
 	RetryAfter        int64                `json:"retryAfter,omitempty"` // seconds
 	AttemptsRemaining *int                 `json:"attemptsRemaining,omitempty"`
 	Dependencies      []string             `json:"dependencies,omitempty"` // of /readyz: what cannot be used
+	Definitions       *Definitions         `json:"definitions,omitempty"`  // of /readyz
 	Flow              *flows.FlowView      `json:"flow,omitempty"`
 	Handle            flows.Secret         `json:"handle,omitempty"`
 	NextStep          *flows.NextStep      `json:"nextStep,omitempty"`

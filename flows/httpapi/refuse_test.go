@@ -67,6 +67,19 @@ func TestBadRequestsAreRefusedBeforeTheEngine(t *testing.T) {
 		"start: long name":       {"POST", start, `{"clientId":"` + strings.Repeat("c", 257) + `","flow":"f"}`, nil, 400, "invalid_request"},
 		"start: many":            {"POST", start, `{"clientId":"c","flow":"f","capabilities":["A"` + strings.Repeat(`,"A"`, 64) + `]}`, nil, 400, "invalid_request"},
 		"start: query":           {"POST", start + "?clientId=x", `{"clientId":"c","flow":"f"}`, nil, 400, "invalid_request"},
+		"start: empty step":      {"POST", start, `{"clientId":"c","flow":"f","activate":[""]}`, nil, 400, "invalid_request"},
+		"start: many steps":      {"POST", start, `{"clientId":"c","flow":"f","activate":["a"` + strings.Repeat(`,"a"`, 64) + `]}`, nil, 400, "invalid_request"},
+		"activate: no body":      {"POST", "/v1/flow/activate?turn=1", "", nil, 415, "unsupported_media_type"},
+		"activate: no turn":      {"POST", "/v1/flow/activate", `{"step":"s"}`, nil, 400, "invalid_request"},
+		"activate: duplicate":    {"POST", "/v1/flow/activate?turn=1", `{"step":"s","step":"t"}`, nil, 400, "invalid_request"},
+		"session: a handle":      {"DELETE", "/v1/session", "", nil, 400, "invalid_request"},
+		"session: none":          {"DELETE", "/v1/session", "", []string{"Authorization", "-"}, 400, "invalid_request"},
+		"session: short":         {"DELETE", "/v1/session", "", []string{"Authorization", "Session " + goodHandle[1:]}, 400, "invalid_request"},
+		"session: twice":         {"DELETE", "/v1/session", "", []string{"Authorization", "Session " + goodHandle, "Authorization", "Session " + goodHandle}, 400, "invalid_request"},
+		"session: query":         {"DELETE", "/v1/session?all=1", "", []string{"Authorization", "Session " + goodHandle}, 400, "invalid_request"},
+		"session: body":          {"DELETE", "/v1/session", "{}", []string{"Authorization", "Session " + goodHandle}, 400, "invalid_request"},
+		"events: query":          {"GET", "/v1/flow/events?turn=1", "", nil, 400, "invalid_request"},
+		"events: body":           {"GET", "/v1/flow/events", "{}", nil, 400, "invalid_request"},
 		"media: none":            {"POST", answer, ok, []string{"Content-Type", "-"}, 415, "unsupported_media_type"},
 		"media: text":            {"POST", answer, ok, []string{"Content-Type", "text/plain"}, 415, "unsupported_media_type"},
 		"media: form":            {"POST", answer, ok, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"},
@@ -158,6 +171,7 @@ func TestEveryWrongHandleHasOneAnswer(t *testing.T) {
 		"empty":               {header: []string{"Authorization", ""}},
 		"no token":            {header: []string{"Authorization", "Flow"}},
 		"empty token":         {header: []string{"Authorization", "Flow "}},
+		"a session":           {header: []string{"Authorization", "Session " + goodHandle}},
 		"another scheme":      {header: []string{"Authorization", "Bearer " + goodHandle}},
 		"two headers":         {header: []string{"Authorization", "Flow " + goodHandle, "Authorization", "Flow " + goodHandle}},
 		"two schemes":         {header: []string{"Authorization", "Bearer x", "Authorization", "Flow " + goodHandle}},
@@ -181,6 +195,8 @@ func TestEveryWrongHandleHasOneAnswer(t *testing.T) {
 		{"DELETE", "/v1/flow", ""},
 		{"POST", answer, `{"pin":"1"}`},
 		{"POST", "/v1/flow/back?turn=1", ""},
+		{"POST", "/v1/flow/activate?turn=1", `{"step":"s"}`},
+		{"GET", "/v1/flow/events", ""},
 		{"POST", "/v1/flow/restart?turn=1", ""},
 	}
 	var first http.Header
@@ -264,12 +280,12 @@ func TestRefusalIsRecordedThoughTheClientIsGone(t *testing.T) {
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	_, err := httpapi.New(httpapi.Config{
-		BaseURL: "https://auth.bank.example/", MaxBody: -1, Ready: map[string]httpapi.Check{"store": nil}, WellKnown: map[string]http.Handler{"/v1/flow": nil},
+		BaseURL: "https://auth.bank.example/", MaxBody: -1, Poll: -1, Ready: map[string]httpapi.Check{"store": nil}, WellKnown: map[string]http.Handler{"/v1/flow": nil},
 	})
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, want := range []string{"no engine", "no DPoP", "no logger", "no clock", "no metrics", "limit", "origin", "/v1/flow", "store"} {
+	for _, want := range []string{"no engine", "no DPoP", "no logger", "no clock", "no metrics", "limit", "interval", "origin", "/v1/flow", "store"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not reported in:\n%v", want, err)
 		}

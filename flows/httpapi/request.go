@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -28,9 +29,10 @@ const (
 // request is one call as far as HTTP is concerned.
 type request struct {
 	caller flows.Caller
-	handle flows.Secret
+	handle flows.Secret // or the secret of a session
 	stepID string
 	turn   int
+	wait   time.Duration // for a change; 0: not at all
 	body   []byte
 	start  flows.StartRequest // of a call that starts a run
 }
@@ -40,7 +42,7 @@ type request struct {
 func (a *api) read(c *gin.Context, op operation) (*request, *failure) {
 	q := &request{stepID: c.Param("stepId")}
 	q.caller.RequestID = entryOf(c).id
-	steps := []func(*gin.Context, operation) *failure{q.readHandle, q.readQuery, q.readIdempotencyKey}
+	steps := []func(*gin.Context, operation) *failure{q.readHandle, q.readQuery, q.readIdempotencyKey, q.readPreference}
 	for _, step := range steps {
 		if f := step(c, op); f != nil {
 			return q, f
@@ -53,25 +55,29 @@ func (a *api) read(c *gin.Context, op operation) (*request, *failure) {
 }
 
 func (q *request) readHandle(c *gin.Context, op operation) *failure {
-	if !op.handle {
+	if op.scheme == "" {
 		return nil
 	}
-	handle, ok := parseHandle(c.Request.Header["Authorization"])
-	if !ok {
+	handle, ok := parseSecret(c.Request.Header["Authorization"], op.scheme)
+	switch {
+	case ok:
+		q.handle = handle
+		return nil
+	case op.scheme == schemeFlow:
 		return refuseHandle()
+	default:
+		return refuse(http.StatusBadRequest, flows.CodeMalformed, "Authorization must be Session and the session's secret.")
 	}
-	q.handle = handle
-	return nil
 }
 
-// parseHandle reads the one "Authorization: Flow <handle>" of a request. A
-// handle is 32 bytes in canonical base64url: every run has one spelling.
-func parseHandle(headers []string) (flows.Secret, bool) {
+// parseSecret reads the one Authorization of a request. A handle, or the secret
+// of a session, is 32 bytes in canonical base64url: there is one spelling.
+func parseSecret(headers []string, want string) (flows.Secret, bool) {
 	if len(headers) != 1 {
 		return "", false
 	}
 	scheme, token, ok := strings.Cut(headers[0], " ")
-	if !ok || !strings.EqualFold(scheme, "Flow") || len(token) != base64.RawURLEncoding.EncodedLen(32) {
+	if !ok || !strings.EqualFold(scheme, want) || len(token) != base64.RawURLEncoding.EncodedLen(32) {
 		return "", false
 	}
 	// Strict alone would let line breaks pass; the length of the result tells.
@@ -175,7 +181,7 @@ func (q *request) readBody(c *gin.Context, op operation, limit int64) *failure {
 // parse reads a start; an answer is only checked to be one object that all
 // parsers read alike, since its members are the step's affair.
 func (q *request) parse(op operation) (err error) {
-	if op.handle {
+	if op.scheme != "" {
 		return flows.CheckJSON(q.body)
 	}
 	q.start, err = parseStart(q.body)
@@ -244,7 +250,7 @@ func (a *api) readProof(c *gin.Context, op operation, q *request) *failure {
 		return failureOf(errors.New("httpapi: a proof without a key"))
 	case !errors.Is(err, dpop.ErrProof) && !errors.Is(err, flows.ErrTaken):
 		return unavailable(err)
-	case op.handle:
+	case op.scheme == schemeFlow:
 		f := refuseHandle()
 		f.reason = flows.CodeProofRequired
 		return f

@@ -17,6 +17,7 @@ type startBody struct {
 	Locale       string   `json:"locale,omitempty"`
 	Capabilities []string `json:"capabilities,omitempty"`
 	Session      string   `json:"session,omitempty"`
+	Activate     []string `json:"activate,omitempty"`
 }
 
 // Limits of a start. They are far above what apps need; what they keep small
@@ -40,6 +41,7 @@ func parseStart(data []byte) (flows.StartRequest, error) {
 	r := flows.StartRequest{
 		ClientID: b.ClientID, Flow: b.Flow, Target: b.Target, ACRValues: b.ACRValues,
 		LoginHint: b.LoginHint, Locale: b.Locale, Capabilities: b.Capabilities, Session: flows.Secret(b.Session),
+		Activate: b.Activate,
 	}
 	if b.MaxAge != nil {
 		age := time.Duration(*b.MaxAge) * time.Second
@@ -60,7 +62,7 @@ func (b *startBody) fits() bool {
 	if b.MaxAge != nil && (*b.MaxAge < 0 || *b.MaxAge > maxMaxAge) {
 		return false
 	}
-	return len(b.LoginHint) <= maxHint && entriesFit(b.ACRValues) && entriesFit(b.Capabilities)
+	return len(b.LoginHint) <= maxHint && entriesFit(b.ACRValues) && entriesFit(b.Capabilities) && entriesFit(b.Activate)
 }
 
 func entriesFit(list []string) bool {
