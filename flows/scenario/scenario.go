@@ -58,8 +58,8 @@ type Verb string
 
 // The verbs.
 const (
-	VerbAnswer      Verb = "answer"   // Name: the step; Word or Body: how
-	VerbPick        Verb = "pick"     // Name: the option
+	VerbAnswer      Verb = "answer" // Name: the step; Word or Body: how
+	VerbPick        Verb = "pick"   // Name: the option
 	VerbChooseOther Verb = "choose_other"
 	VerbBack        Verb = "back"
 	VerbRestart     Verb = "restart"

@@ -1,0 +1,256 @@
+package stage
+
+import (
+	"context"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+
+	"github.com/stile-auth/stile/cmd/stile/demo/app"
+	"github.com/stile-auth/stile/flows/scenario"
+	"github.com/stile-auth/stile/oidcclient/oidctest/browser"
+)
+
+// actors answer the built-in step types with what the person and the phone have.
+func (p *play) actors() map[string]scenario.Actor {
+	return map[string]scenario.Actor{
+		"password":         p.typePassword,
+		"pin":              p.typePIN,
+		"totp":             p.typeCode,
+		"device_enrolment": p.enrol,
+		"device_biometric": p.sign,
+		"sso":              p.newBrowser(),
+	}
+}
+
+func reply(members map[string]string, err error) (json.RawMessage, error) {
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(members)
+}
+
+func (p *play) lacks(typ string) error {
+	return fmt.Errorf("%s has no %s; write given: { has: [%s] }", p.person.login, typ, typ)
+}
+
+// typePassword knows ok, wrong, and unknown: a user name that nobody has.
+func (p *play) typePassword(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
+	var prompt struct {
+		IdentifierRequired bool `json:"identifierRequired"`
+	}
+	if err := json.Unmarshal(q.Data, &prompt); err != nil {
+		return nil, err
+	}
+	out := map[string]string{"password": p.person.password}
+	if prompt.IdentifierRequired {
+		out["username"] = p.person.login
+	}
+	switch q.Word {
+	case "ok":
+		if p.person.password == "" {
+			return nil, p.lacks("password")
+		}
+	case "wrong":
+		out["password"] = "not " + password
+	case "unknown":
+		out["username"], out["password"] = "nobody", password
+	default:
+		return nil, unknownWord("password", q.Word, "ok, wrong, unknown")
+	}
+	return reply(out, nil)
+}
+
+// typePIN knows ok and wrong.
+func (p *play) typePIN(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
+	switch {
+	case q.Word == "wrong":
+		return reply(map[string]string{"pin": "31415926"}, nil)
+	case q.Word != "ok":
+		return nil, unknownWord("pin", q.Word, "ok, wrong")
+	case p.person.pin == "":
+		return nil, p.lacks("pin")
+	}
+	return reply(map[string]string{"pin": p.person.pin}, nil)
+}
+
+const period = 30 // seconds that a one-time code is shown
+
+// typeCode knows ok, wrong, and used: the last code once more. Whoever has used
+// the code that their app shows waits for the next one.
+func (p *play) typeCode(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
+	switch {
+	case q.Word == "wrong":
+		code, err := p.wrongCode()
+		return reply(map[string]string{"code": code}, err)
+	case q.Word == "used" && p.person.last != "":
+		return reply(map[string]string{"code": p.person.last}, nil)
+	case q.Word != "ok":
+		return nil, unknownWord("totp", q.Word, "ok, wrong, and used once there was one")
+	case p.person.seed == nil:
+		return nil, p.lacks("totp")
+	}
+	now := p.cast.Clock.Now()
+	if now.Unix()/period <= p.person.used {
+		next := time.Unix((p.person.used+1)*period, 0)
+		p.cast.Clock.Pass(next.Sub(now))
+		now = next
+	}
+	code, err := p.code(now)
+	p.person.used, p.person.last = now.Unix()/period, code
+	return reply(map[string]string{"code": code}, err)
+}
+
+func (p *play) code(at time.Time) (string, error) {
+	return totp.GenerateCode(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(p.person.seed), at)
+}
+
+// wrongCode is a code that is right at no time near now.
+func (p *play) wrongCode() (string, error) {
+	var right []string
+	if p.person.seed != nil {
+		for step := -2; step <= 2; step++ {
+			code, err := p.code(p.cast.Clock.Now().Add(time.Duration(step) * period * time.Second))
+			if err != nil {
+				return "", err
+			}
+			right = append(right, code)
+		}
+	}
+	for i := range 10 {
+		if code := fmt.Sprintf("%06d", i); !slices.Contains(right, code) {
+			return code, nil
+		}
+	}
+	return "", errors.New("there is no wrong code")
+}
+
+func (p *play) phonePrompt(q scenario.Prompt) (app.Prompt, error) {
+	var prompt app.Prompt
+	if p.device == nil {
+		return prompt, errors.New("there is no phone: device: none is given")
+	}
+	return prompt, json.Unmarshal(q.Data, &prompt)
+}
+
+const otherChallenge = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+// enrol knows ok and wrong: a signature over another challenge.
+func (p *play) enrol(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
+	prompt, err := p.phonePrompt(q)
+	if err != nil {
+		return nil, err
+	}
+	switch q.Word {
+	case "ok":
+		signed, err := p.device.Enrol(prompt)
+		p.device.Confirm()
+		return reply(map[string]string{"jws": signed, "name": p.person.login + "'s phone"}, err)
+	case "wrong":
+		prompt.Challenge = otherChallenge
+		signed, err := p.device.Enrol(prompt)
+		return reply(map[string]string{"jws": signed}, err)
+	}
+	return nil, unknownWord("device_enrolment", q.Word, "ok, wrong")
+}
+
+// sign knows ok and wrong: a signature over another challenge.
+func (p *play) sign(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
+	prompt, err := p.phonePrompt(q)
+	if err != nil {
+		return nil, err
+	}
+	switch q.Word {
+	case "ok":
+	case "wrong":
+		prompt.Challenge = otherChallenge
+	default:
+		return nil, unknownWord("device_biometric", q.Word, "ok, wrong")
+	}
+	signed, err := p.device.Authenticate(prompt, q.Client)
+	return reply(map[string]string{"jws": signed}, err)
+}
+
+type signOn struct {
+	Provider   string `json:"provider"`
+	RequestURI string `json:"authorizationRequestUri"`
+	Redirect   string `json:"redirectUri"`
+}
+
+// newBrowser is the actor of sso: the person's browser, which keeps its cookies.
+// It knows ok, wrong (the answer to another request) and denied (the person
+// declines at the provider).
+func (p *play) newBrowser() scenario.Actor {
+	var redirect string
+	var b *browser.Browser
+	return func(ctx context.Context, q scenario.Prompt) (json.RawMessage, error) {
+		var prompt signOn
+		if err := json.Unmarshal(q.Data, &prompt); err != nil {
+			return nil, err
+		}
+		redirect = prompt.Redirect
+		if b == nil || q.Word == "denied" { // who has agreed before is not asked again in the same browser
+			var err error
+			b, err = browser.New(browser.Config{
+				Transport: p.outside.transport,
+				Claimed:   func(u *url.URL) bool { return addressed(u, redirect) },
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+		if !slices.Contains([]string{"ok", "wrong", "denied"}, q.Word) {
+			return nil, unknownWord("sso", q.Word, "ok, wrong, denied")
+		}
+		query, err := p.visit(ctx, b, prompt, q.Word == "denied")
+		if q.Word == "wrong" {
+			values, perr := url.ParseQuery(query)
+			values.Set("state", "another")
+			query, err = values.Encode(), errors.Join(err, perr)
+		}
+		return reply(map[string]string{"queryString": query}, err)
+	}
+}
+
+func addressed(u *url.URL, redirect string) bool {
+	r, err := url.Parse(redirect)
+	return err == nil && u.Scheme == r.Scheme && u.Host == r.Host && u.Path == r.Path
+}
+
+// visit signs the person on and returns the query of the redirect. A provider
+// that is down is so for the server: the browser still gets through.
+func (p *play) visit(ctx context.Context, b *browser.Browser, prompt signOn, deny bool) (string, error) {
+	name := prompt.Provider
+	if p.outside.down[name] {
+		p.outside.running[name].Up()
+		defer p.outside.running[name].Down()
+	}
+	page, err := b.Open(ctx, prompt.RequestURI)
+	for range 4 {
+		switch {
+		case err != nil:
+			return "", err
+		case page.Handed != nil:
+			return page.Handed.RawQuery, nil
+		case page.Status != http.StatusOK:
+			return "", fmt.Errorf("the provider shows an error: %d", page.Status)
+		}
+		if _, login := page.Form("password"); login == nil {
+			page, err = page.Submit(ctx, "Sign in", map[string]string{"username": p.outside.people[name], "password": password})
+			continue
+		}
+		button := "Allow"
+		if deny {
+			button = "Deny"
+		}
+		page, err = page.Submit(ctx, button, nil)
+	}
+	return "", errors.New("the provider sends the browser around")
+}

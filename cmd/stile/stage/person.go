@@ -1,0 +1,126 @@
+package stage
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/stile-auth/stile/cmd/stile/demo/app"
+	"github.com/stile-auth/stile/flows/account"
+	"github.com/stile-auth/stile/flows/scenario"
+)
+
+// What everybody on the stage knows by heart.
+const (
+	password = "three quiet green hills"
+	pin      = "27182846"
+)
+
+// person is who a scenario is about, with what they know and have.
+type person struct {
+	login    string
+	password string // "" without one
+	pin      string
+	seed     []byte // of one-time codes; nil without
+	used     int64  // the time step of the last code
+	last     string // the last code
+}
+
+// identity is what a provider calls somebody.
+func identity(login string) string { return "external-" + login }
+
+// admit makes the account that is given.
+func (p *play) admit(ctx context.Context) (*person, error) {
+	g := p.cast.Given
+	login, err := account.Canonical(g.Account)
+	if err != nil {
+		return nil, fmt.Errorf("account: %w", err)
+	}
+	now := p.cast.Clock.Now()
+	who := &person{login: g.Account}
+	a := account.Account{Subject: g.Account, Status: account.Active, Logins: []string{login}, Attributes: g.Attributes, Created: now}
+	if g.Disabled {
+		a.Status = account.Disabled
+	}
+	var auths []account.Authenticator
+	for _, typ := range g.Has {
+		data, err := p.bind(ctx, who, typ)
+		if err != nil {
+			return nil, err
+		}
+		auths = append(auths, account.Authenticator{
+			ID: g.Account + "-" + typ, Subject: a.Subject, Type: typ, Status: account.Active, Binding: g.Level, Data: data, Created: now,
+		})
+	}
+	if g.Device == scenario.DeviceBound {
+		phone, err := p.bindPhone()
+		if err != nil {
+			return nil, err
+		}
+		phone.Subject, phone.Binding, phone.Created = a.Subject, g.Level, now
+		auths = append(auths, phone)
+	}
+	return who, p.store.Accounts().CreateAccount(ctx, a, auths, p.outside.links(a.Subject, now))
+}
+
+// bind makes an authenticator and tells the person its secret.
+func (p *play) bind(ctx context.Context, who *person, typ string) ([]byte, error) {
+	switch typ {
+	case account.TypePassword:
+		who.password = password
+		hash, err := p.stage.hasher.Hash(ctx, password)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(account.PasswordData{Hash: hash})
+	case account.TypePIN:
+		who.pin = pin
+		hash, err := p.stage.hasher.Hash(ctx, pin)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(account.PINData{Hash: hash, Digits: len(pin)})
+	case account.TypeTOTP:
+		seed, err := account.NewSeed(rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		who.seed = seed
+		sealed, err := account.SealSeed(p.stage.sealer, who.login, who.login+"-"+typ, seed)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(account.TOTPData{Seed: sealed, Algorithm: "SHA1", Digits: 6, Period: 30})
+	}
+	return nil, fmt.Errorf("has: nobody can be given %q; known: password, pin, totp; for a phone write device: bound", typ)
+}
+
+// bindPhone makes the phone's key one of the account: the key comes out of an
+// enrolment that nobody asked for.
+func (p *play) bindPhone() (account.Authenticator, error) {
+	signed, err := p.device.Enrol(app.Prompt{
+		Challenge: "given", Audience: baseURL, Flow: "given", Step: "given", ExpiresAt: p.cast.Clock.Now().Add(1),
+	})
+	if err != nil {
+		return account.Authenticator{}, err
+	}
+	p.device.Confirm()
+	raw, _, _ := strings.Cut(signed, ".")
+	text, err := base64.RawURLEncoding.DecodeString(raw)
+	if err != nil {
+		return account.Authenticator{}, err
+	}
+	var header struct {
+		JWK json.RawMessage `json:"jwk"`
+	}
+	if err := json.Unmarshal(text, &header); err != nil {
+		return account.Authenticator{}, err
+	}
+	data, err := json.Marshal(account.DeviceData{JWK: header.JWK})
+	return account.Authenticator{
+		ID: p.device.AuthenticatorID(), Type: account.TypeDevice, Name: "phone", Status: account.Active, Key: p.device.Thumbprint(), Data: data,
+	}, err
+}
