@@ -3,8 +3,7 @@ package flowdefs
 func (l *loader) client(key, n *node) {
 	what := "client " + quote(key.text)
 	o, ok := l.object(n, what,
-		[]string{"flows", "targets", "redirect_uris", "origins", "dpop"},
-		[]string{"secret", "client_secret", "jwks", "jwks_uri", "auth_method", "capabilities", "name"})
+		[]string{"flows", "targets", "redirect_uris", "origins", "dpop"})
 	if !ok {
 		return
 	}

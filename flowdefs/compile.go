@@ -122,9 +122,9 @@ func (c *compiled) unfit(p place) []complaint {
 			"request is what the client says of itself; it may decide only whether an option of a choose is offered, never whether a step runs, a guard holds, or what a token says",
 		}}
 	}
-	if p == valuePlace {
+	if p == decidePlace || p == assignPlace {
 		if !c.out.IsExactType(cel.StringType) {
-			return []complaint{{1, 0, fmt.Sprintf("expected an expression that is a string, found a %s", c.out)}}
+			return []complaint{{1, 0, fmt.Sprintf("expected an expression of type string, found one of type %s", plainTypes(c.out.String()))}}
 		}
 		return nil
 	}

@@ -2,7 +2,9 @@ package flowdefs
 
 import (
 	"cmp"
+	"maps"
 	"slices"
+	"strings"
 )
 
 // authorizing is a target that names an authorization flow.
@@ -11,6 +13,9 @@ type authorizing struct {
 	flow   string
 	pos    Pos
 }
+
+// maxComposed bounds the texts that the targets of one load compose.
+const maxComposed = 16 << 20
 
 // compose makes, for each target, the flow that its runs run: the sign-in, and
 // behind it the authorization flows that the target names. Composed flows are
@@ -21,7 +26,8 @@ func (l *loader) compose() {
 			l.fail(a.pos, "authorize: flow %s is of the kind %s, not %s", quote(a.flow), f.Kind, Authorization)
 		}
 	}
-	for _, t := range l.set.Targets {
+	for _, name := range slices.Sorted(maps.Keys(l.set.Targets)) {
+		t := l.set.Targets[name]
 		base := l.set.Flows[t.Flow]
 		if base == nil {
 			continue
@@ -36,6 +42,10 @@ func (l *loader) compose() {
 func (l *loader) composed(t *Target, base *Flow) *Flow {
 	if len(t.Authorize) == 0 {
 		return base
+	}
+	made := strings.Join(append([]string{base.Name}, t.Authorize...), " ")
+	if f, ok := l.compositions[made]; ok || l.composing > maxComposed {
+		return f
 	}
 	out := *base
 	out.Steps, out.Handlers = slices.Clone(base.Steps), slices.Clone(base.Handlers)
@@ -63,6 +73,13 @@ func (l *loader) composed(t *Target, base *Flow) *Flow {
 	slices.SortFunc(out.Handlers, func(a, b Handler) int { return cmp.Compare(a.Name, b.Name) })
 	out.Source = canonicalFlow(&out)
 	out.Hash = hash(out.Source)
+	l.compositions[made] = &out
+	if len(out.Source) > maxSource {
+		l.fail(t.Pos, "target %s: flow %s with what it authorizes is larger than %d bytes", quote(t.Name), quote(base.Name), maxSource)
+	}
+	if l.composing += len(out.Source); l.composing > maxComposed {
+		l.fail(t.Pos, "target %s: what targets compose is larger than %d bytes", quote(t.Name), maxComposed)
+	}
 	return &out
 }
 

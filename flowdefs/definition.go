@@ -205,5 +205,6 @@ type StepInfo struct {
 	Doc    string
 	Config json.RawMessage        // JSON Schema of the with: block; nil: takes none
 	Exits  []string               // named exits besides the default
+	Never  []string               // of the engine's exits those that its steps cannot be left by
 	Check  func(cfg Config) error // strict decode and validation without I/O
 }

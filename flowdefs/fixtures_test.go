@@ -17,7 +17,7 @@ type catalogue struct{}
 var object = json.RawMessage(`{"type":"object"}`)
 
 func (catalogue) Names() []string {
-	return []string{"device_biometric", "device_enrolment", "knobs", "picky", "password", "pin", "sso", "totp"}
+	return []string{"device_biometric", "device_enrolment", "knobs", "picky", "password", "pin", "quiet", "sso", "totp"}
 }
 
 func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
@@ -29,6 +29,9 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	case "knobs":
 		info.Config = object
 		info.Check = check[knobsConfig]
+		info.Exits = []string{"other", "denied"}
+	case "quiet":
+		info.Never = []string{"locked", "insufficient"}
 	case "picky":
 		info.Config = object
 		info.Check = func(flowdefs.Config) error { return errors.New("never satisfied") }

@@ -28,6 +28,8 @@ type flowReader struct {
 	own    map[string]bool // ids of the flow's own sequence, not inside anything
 	prefix string          // of the ids inside a sub-flow that is used
 	using  []string        // sub-flows that are being used, outermost first
+	used   bool            // a sub-flow
+	conds  int             // conditions, those of sub-flows each time that they are used
 	jumps  []use           // gotos, to be checked when all ids are known
 	exits  []use           // handlers that exits lead to
 }
@@ -52,7 +54,7 @@ func (r *flowReader) targets() []string {
 
 func (l *loader) flow(key, n *node) {
 	what := "flow " + quote(key.text)
-	o, ok := l.object(n, what, []string{"description", "timeout", "steps", "kind", "handlers", "requires", "back", "restart"}, []string{"guarantees"})
+	o, ok := l.object(n, what, []string{"description", "timeout", "steps", "kind", "handlers", "requires", "back", "restart"})
 	if !ok {
 		return
 	}
@@ -60,12 +62,12 @@ func (l *loader) flow(key, n *node) {
 	if steps == nil {
 		return
 	}
-	if count := countConditions(n); count > maxConditions {
-		l.fail(key.pos, "%s has %d conditions; at most %d are allowed", what, count, maxConditions)
-		return
-	}
 	before := len(l.problems)
 	r := &flowReader{loader: l, flow: &Flow{Name: key.text, Pos: key.pos, Kind: SignIn}, ids: map[string]Pos{}, own: map[string]bool{}}
+	if r.conds = countConditions(n); r.conds > maxConditions {
+		l.fail(key.pos, "%s has %d conditions; at most %d are allowed", what, r.conds, maxConditions)
+		return
+	}
 	r.flow.Description = o.text("description")
 	r.flow.Timeout = o.duration("timeout", maxTimeout)
 	r.kind(o)
@@ -81,6 +83,9 @@ func (l *loader) flow(key, n *node) {
 	}
 	r.flow.Source = canonicalFlow(r.flow)
 	r.flow.Hash = hash(r.flow.Source)
+	if r.used && !l.readable(r.flow, key.pos, what) {
+		return
+	}
 	l.set.Flows[key.text] = r.flow
 }
 
@@ -210,7 +215,7 @@ func (r *flowReader) forms() map[string]form {
 
 func (r *flowReader) node(n *node, s spot) (Node, bool) {
 	if n.kind != mappingKind {
-		r.fail(n.pos, "%s: expected a mapping with id and type, id and choose, or require; found %s", s, n.describe())
+		r.fail(n.pos, "%s: expected a mapping, found %s", s, n.describe())
 		return Node{}, false
 	}
 	forms := r.forms()
@@ -226,22 +231,25 @@ func (r *flowReader) node(n *node, s spot) (Node, bool) {
 		r.fail(n.pos, "%s: only one of %s may stand in one place", s, strings.Join(found, " and "))
 		return Node{}, false
 	}
+	if len(found) == 0 && n.get("use") != nil {
+		found = []string{"use"} // stands in sequences alone, and is read there
+	}
 	if len(found) == 0 {
 		before := len(r.problems)
-		if _, ok := r.object(n, s.String(), append([]string{"id", "with", "if", "attempts", "otherwise", "on", "use"}, names...), nil); ok && len(r.problems) == before {
+		if _, ok := r.object(n, s.String(), append([]string{"id", "with", "if", "attempts", "otherwise", "on", "use"}, names...)); ok && len(r.problems) == before {
 			r.fail(n.pos, "%s: expected one of %s", s, strings.Join(names, ", "))
 		}
 		return Node{}, false
 	}
 	if s != inSequence && !slices.Contains([]string{"type", "choose", "any", "steps"}, found[0]) {
-		r.fail(n.pos, "%s: a %s cannot be chosen; put it into a list of steps", s, found[0])
+		r.fail(n.pos, "%s: %s cannot be chosen; put it into a list of steps", s, quote(found[0]))
 		return Node{}, false
 	}
 	return forms[found[0]](n, s)
 }
 
 func (r *flowReader) require(n *node, _ spot) (Node, bool) {
-	o, ok := r.object(n, "require", []string{"require"}, nil)
+	o, ok := r.object(n, "require", []string{"require"})
 	if !ok {
 		return Node{}, false
 	}
@@ -275,7 +283,8 @@ func (r *flowReader) guarded(n *node, node *Node, s spot) {
 	}
 }
 
-func (r *flowReader) uniqueID(id *node) {
+// uniqueID reports an id that has not the form of ids, or stands in the flow already.
+func (r *flowReader) uniqueID(id *node) bool {
 	if !r.canonical {
 		r.checkName(id, "step")
 	} else if !canonicalID.MatchString(id.text) {
@@ -284,9 +293,10 @@ func (r *flowReader) uniqueID(id *node) {
 	full := r.prefix + id.text
 	if first, dup := r.ids[full]; dup {
 		r.fail(id.pos, "step %s stands twice in flow %s; the first is at %s", quote(full), quote(r.flow.Name), first)
-		return
+		return false
 	}
 	r.ids[full] = id.pos
+	return true
 }
 
 // titled names a node in messages by its id if it has one.
@@ -299,7 +309,7 @@ func titled(word string, n *node) string {
 
 func (r *flowReader) choose(n *node, s spot) (Node, bool) {
 	what := titled("choose", n)
-	o, ok := r.object(n, what, []string{"id", "if", "choose", "any", "otherwise", "on"}, nil)
+	o, ok := r.object(n, what, []string{"id", "if", "choose", "any", "otherwise", "on"})
 	if !ok {
 		return Node{}, false
 	}
@@ -320,12 +330,12 @@ func (r *flowReader) choose(n *node, s spot) (Node, bool) {
 			node.Otherwise = &otherwise
 		}
 	}
-	node.On = r.on(n.get("on"), what, []string{"exhausted", "locked", "none"})
+	node.On = r.on(n.get("on"), what, r.chooseExits(&node))
 	return node, true
 }
 
 func (r *flowReader) anyOf(n *node, what string) (*node, int, bool) {
-	o, ok := r.object(n, what+": any", []string{"of", "options"}, nil)
+	o, ok := r.object(n, what+": any", []string{"of", "options"})
 	if !ok {
 		return nil, 0, false
 	}
@@ -352,34 +362,9 @@ func (r *flowReader) options(options *node, what string) (out []Node) {
 	return out
 }
 
-// engineExits can leave any step, whatever its type declares.
-func engineExits() []string {
-	return []string{"denied", "exhausted", "insufficient", "locked", "timeout", "unavailable"}
-}
-
-// on reads where exits lead. A nil list of exits allows any name.
-func (r *flowReader) on(n *node, what string, exits []string) map[string]string {
-	if n == nil {
-		return nil
-	}
-	if n.kind != mappingKind || len(n.keys) == 0 {
-		r.fail(n.pos, "%s: on: expected a mapping of exits to handlers, found %s", what, n.describe())
-		return nil
-	}
-	out := make(map[string]string, len(n.keys))
-	for i, key := range n.keys {
-		if exits != nil && !slices.Contains(exits, key.text) {
-			r.fail(key.pos, "%s has no exit %s; it has %s", what, quote(key.text), strings.Join(exits, ", "))
-		}
-		out[key.text] = r.text(n.items[i], "on")
-		r.exits = append(r.exits, use{out[key.text], n.items[i].pos})
-	}
-	return out
-}
-
 func (r *flowReader) step(n *node, s spot) (Node, bool) {
 	what := titled("step", n)
-	o, ok := r.object(n, what, []string{"id", "type", "with", "if", "attempts", "timeout", "on", "settles", "activate"}, nil)
+	o, ok := r.object(n, what, []string{"id", "type", "with", "if", "attempts", "timeout", "on", "settles", "activate"})
 	if !ok {
 		return Node{}, false
 	}
@@ -398,17 +383,12 @@ func (r *flowReader) step(n *node, s spot) (Node, bool) {
 	if with := n.get("with"); n.get("type").kind == stringKind && r.plainValues(with) {
 		r.configure(&node, n.get("type"), with)
 	}
-	exits := engineExits()
-	if info, ok := r.cat.Describe(node.Type); ok {
-		exits = append(exits, info.Exits...)
-	}
-	slices.Sort(exits)
-	node.On = r.on(n.get("on"), what, slices.Compact(exits))
+	node.On = r.on(n.get("on"), what, r.stepExits(&node))
 	return node, true
 }
 
 func (r *flowReader) attempts(n *node, what string) int {
-	o, ok := r.object(n, what+": attempts", []string{"max"}, []string{"goto", "then", "per"})
+	o, ok := r.object(n, what+": attempts", []string{"max"})
 	if !ok || o.required("max") == nil {
 		return 0
 	}
@@ -483,12 +463,13 @@ const (
 	optionPlace              // an option's if
 	guardPlace               // require
 	claimPlace               // a claim of a target
-	valuePlace               // a decision or an assignment
+	decidePlace              // decide
+	assignPlace              // a value of assign
 )
 
 // condition compiles an expression; nil if it has reported a problem.
 func (l *loader) condition(n *node, p place) *Condition {
-	what := [...]string{"if", "if", "require", "claims", "expression"}[p]
+	what := [...]string{"if", "if", "require", "claims", "decide", "assign"}[p]
 	if n.kind != stringKind {
 		hint := ""
 		if slices.Contains([]kind{boolKind, intKind}, n.kind) {

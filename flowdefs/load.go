@@ -65,7 +65,7 @@ func Load(fsys fs.FS, dir string, cat Catalogue) (*Set, error) {
 		if root == nil {
 			continue
 		}
-		if _, ok := l.object(root, "the file", sections(), []string{"levels", "messages"}); ok {
+		if _, ok := l.object(root, "the file", sections()); ok {
 			l.file(root, "subflows") // of all files first: any flow may use any of them
 			roots = append(roots, root)
 		}
@@ -75,6 +75,7 @@ func Load(fsys fs.FS, dir string, cat Catalogue) (*Set, error) {
 	}
 	l.checkReferences()
 	l.compose()
+	l.checkUnused()
 	if len(l.problems) > 0 {
 		return nil, l.problems.sorted()
 	}

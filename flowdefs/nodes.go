@@ -40,7 +40,7 @@ func (r *flowReader) group(n *node, s spot) (Node, bool) {
 		r.fail(n.pos, "a step: a list of steps stands only as an option; write its steps into the sequence")
 		return Node{}, false
 	}
-	o, ok := r.object(n, what, []string{"id", "if", "steps"}, nil)
+	o, ok := r.object(n, what, []string{"id", "if", "steps"})
 	if !ok {
 		return Node{}, false
 	}
@@ -54,19 +54,21 @@ func (r *flowReader) group(n *node, s spot) (Node, bool) {
 }
 
 func (r *flowReader) jump(n *node, s spot) (Node, bool) {
-	o, ok := r.object(n, "goto", []string{"goto", "max", "counts", "if"}, nil)
+	o, ok := r.object(n, "goto", []string{"goto", "max", "counts", "if"})
 	if !ok || o.required("max") == nil {
 		return Node{}, false
 	}
 	to := n.get("goto")
 	node := Node{Kind: Goto, To: r.prefix + r.text(to, "goto"), Max: o.number("max", 1, maxJumps), Counts: o.yes("counts")}
 	r.guarded(n, &node, s)
-	r.jumps = append(r.jumps, use{node.To, to.pos})
+	if to.kind == stringKind {
+		r.jumps = append(r.jumps, use{node.To, to.pos})
+	}
 	return node, true
 }
 
 func (r *flowReader) failing(n *node, s spot) (Node, bool) {
-	if _, ok := r.object(n, "fail", []string{"fail", "if"}, nil); !ok {
+	if _, ok := r.object(n, "fail", []string{"fail", "if"}); !ok {
 		return Node{}, false
 	}
 	node := Node{Kind: Fail, Code: r.wordOf(n.get("fail"), "fail")}
@@ -75,12 +77,12 @@ func (r *flowReader) failing(n *node, s spot) (Node, bool) {
 }
 
 func (r *flowReader) abort(n *node, s spot) (Node, bool) {
-	o, ok := r.object(n, "abort", []string{"abort", "if"}, nil)
+	o, ok := r.object(n, "abort", []string{"abort", "if"})
 	if !ok {
 		return Node{}, false
 	}
-	if !o.yes("abort") {
-		r.fail(n.pos, "abort: expected true")
+	if v := n.get("abort"); o.boolean("abort") == "false" {
+		r.fail(v.pos, "abort: expected true")
 	}
 	node := Node{Kind: Abort}
 	r.guarded(n, &node, s)
@@ -88,10 +90,10 @@ func (r *flowReader) abort(n *node, s spot) (Node, bool) {
 }
 
 func (r *flowReader) tag(n *node, s spot) (Node, bool) {
-	if _, ok := r.object(n, "a step", []string{"tag", "if"}, nil); !ok {
+	if _, ok := r.object(n, "a step", []string{"tag", "if"}); !ok {
 		return Node{}, false
 	}
-	o, ok := r.object(n.get("tag"), "tag", []string{"set", "remove", "for"}, nil)
+	o, ok := r.object(n.get("tag"), "tag", []string{"set", "remove", "for"})
 	if !ok {
 		return Node{}, false
 	}
@@ -104,7 +106,7 @@ func (r *flowReader) tag(n *node, s spot) (Node, bool) {
 }
 
 func (r *flowReader) oblige(n *node, s spot) (Node, bool) {
-	if _, ok := r.object(n, "oblige", []string{"oblige", "if"}, nil); !ok {
+	if _, ok := r.object(n, "oblige", []string{"oblige", "if"}); !ok {
 		return Node{}, false
 	}
 	node := Node{Kind: Oblige, Name: r.wordOf(n.get("oblige"), "oblige")}
@@ -114,11 +116,11 @@ func (r *flowReader) oblige(n *node, s spot) (Node, bool) {
 
 func (r *flowReader) decide(n *node, s spot) (Node, bool) {
 	what := titled("decide", n)
-	o, ok := r.object(n, what, []string{"id", "decide", "on", "if"}, nil)
+	o, ok := r.object(n, what, []string{"id", "decide", "on", "if"})
 	if !ok {
 		return Node{}, false
 	}
-	node := Node{Kind: Decide, Value: r.condition(n.get("decide"), valuePlace)}
+	node := Node{Kind: Decide, Value: r.condition(n.get("decide"), decidePlace)}
 	r.head(o, &node, s)
 	if o.required("on") != nil {
 		node.On = r.on(n.get("on"), what, nil)
@@ -127,19 +129,22 @@ func (r *flowReader) decide(n *node, s spot) (Node, bool) {
 }
 
 func (r *flowReader) assign(n *node, s spot) (Node, bool) {
-	if _, ok := r.object(n, "assign", []string{"assign", "if"}, nil); !ok {
+	if _, ok := r.object(n, "assign", []string{"assign", "if"}); !ok {
 		return Node{}, false
 	}
 	values := n.get("assign")
-	if values.kind != mappingKind || len(values.keys) == 0 {
+	if values.kind != mappingKind {
 		r.fail(values.pos, "assign: expected a mapping of names to expressions, found %s", values.describe())
 		return Node{}, false
+	}
+	if len(values.keys) == 0 {
+		r.fail(values.pos, "assign: nothing is assigned")
 	}
 	node := Node{Kind: Assign}
 	r.guarded(n, &node, s)
 	for i, key := range values.keys {
 		r.wordOf(key, "assign")
-		if c := r.condition(values.items[i], valuePlace); c != nil {
+		if c := r.condition(values.items[i], assignPlace); c != nil {
 			node.Values = append(node.Values, Assignment{key.text, c})
 		}
 	}
@@ -149,7 +154,7 @@ func (r *flowReader) assign(n *node, s spot) (Node, bool) {
 
 func (r *flowReader) delay(n *node, s spot) (Node, bool) {
 	what := titled("delay", n)
-	o, ok := r.object(n, what, []string{"id", "delay", "if"}, nil)
+	o, ok := r.object(n, what, []string{"id", "delay", "if"})
 	if !ok {
 		return Node{}, false
 	}

@@ -21,19 +21,14 @@ type object struct {
 	what string // names the mapping in messages: flow "mobile-banking"
 }
 
-// object demands a mapping whose keys are all known. Keys in later belong to the
-// language but not to this version of it. What is not a mapping is reported, and ok is false.
-func (l *loader) object(n *node, what string, known, later []string) (o object, ok bool) {
+// object demands a mapping whose keys are all known. What is not a mapping is reported, and ok is false.
+func (l *loader) object(n *node, what string, known []string) (o object, ok bool) {
 	if n.kind != mappingKind {
 		l.fail(n.pos, "%s: expected a mapping, found %s", what, n.describe())
 		return o, false
 	}
 	for _, k := range n.keys {
-		switch {
-		case slices.Contains(known, k.text):
-		case slices.Contains(later, k.text):
-			l.fail(k.pos, "%s: this version does not know %q yet", what, k.text)
-		default:
+		if !slices.Contains(known, k.text) {
 			l.fail(k.pos, "%s: unknown key %s%s", what, quote(k.text), didYouMean(k.text, known))
 		}
 	}

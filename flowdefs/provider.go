@@ -15,8 +15,7 @@ var (
 func (l *loader) provider(key, n *node) {
 	what := "provider " + quote(key.text)
 	o, ok := l.object(n, what,
-		[]string{"issuer", "client_id", "client_secret", "scopes", "provision", "assurance"},
-		[]string{"acr_values", "claims", "type", "auth_method", "max_age", "prompt"})
+		[]string{"issuer", "client_id", "client_secret", "scopes", "provision", "assurance"})
 	if !ok {
 		return
 	}
@@ -68,7 +67,7 @@ func (l *loader) secret(n *node, what string) *SecretRef {
 		l.fail(n.pos, "%s: a secret does not stand in a definition; expected {env: NAME} or {file: PATH}", what)
 		return nil
 	}
-	o, ok := l.object(n, what, []string{"env", "file"}, []string{"vault"})
+	o, ok := l.object(n, what, []string{"env", "file"})
 	if !ok {
 		return nil
 	}
@@ -88,7 +87,7 @@ func (l *loader) secret(n *node, what string) *SecretRef {
 }
 
 func (l *loader) providerAssurance(p *Provider, n *node, what string) {
-	o, ok := l.object(n, what, []string{"categories", "cap"}, []string{"acr", "amr", "map"})
+	o, ok := l.object(n, what, []string{"categories", "cap"})
 	if !ok {
 		return
 	}

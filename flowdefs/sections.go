@@ -4,17 +4,20 @@ import "slices"
 
 // loader collects what the files of one load declare, and what is wrong with it.
 type loader struct {
-	cat         Catalogue
-	cel         *compiler
-	set         *Set
-	problems    Problems
-	subs        map[string]*subflow
-	authorizing []authorizing
-	canonical   bool // reads canonical text: what was used is already in place
-	broken      bool // a file could not be read at all: what it declares is not known
-	refs        []reference
-	declared    map[string]map[string]bool // section and name, whether or not the rest was right
-	places      map[string]Pos             // "section name" to where it is declared
+	cat          Catalogue
+	cel          *compiler
+	set          *Set
+	problems     Problems
+	subs         map[string]*subflow
+	spent        int              // on subflows; see maxExpansion
+	compositions map[string]*Flow // by the flows that they are made of
+	composing    int              // bytes; see maxComposed
+	authorizing  []authorizing
+	canonical    bool // reads canonical text: what was used is already in place
+	broken       bool // a file could not be read at all: what it declares is not known
+	refs         []reference
+	declared     map[string]map[string]bool // section and name, whether or not the rest was right
+	places       map[string]Pos             // "section name" to where it is declared
 }
 
 // reference is a name that must be declared in a section.
@@ -34,9 +37,10 @@ func newLoader(cat Catalogue) (*loader, error) {
 			Flows: map[string]*Flow{}, Targets: map[string]*Target{},
 			Providers: map[string]*Provider{}, Clients: map[string]*Client{},
 		},
-		declared: map[string]map[string]bool{},
-		places:   map[string]Pos{},
-		subs:     map[string]*subflow{},
+		declared:     map[string]map[string]bool{},
+		places:       map[string]Pos{},
+		subs:         map[string]*subflow{},
+		compositions: map[string]*Flow{},
 	}, nil
 }
 

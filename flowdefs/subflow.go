@@ -10,6 +10,8 @@ import (
 type subflow struct {
 	steps      *node
 	parameters map[string]kind
+	pos        Pos
+	used       bool
 }
 
 func parameterKinds() map[string]kind {
@@ -19,13 +21,13 @@ func parameterKinds() map[string]kind {
 // subflow reads a declaration; its steps are read where they are used.
 func (l *loader) subflow(key, n *node) {
 	what := "subflow " + quote(key.text)
-	o, ok := l.object(n, what, []string{"parameters", "steps"}, nil)
+	o, ok := l.object(n, what, []string{"parameters", "steps"})
 	if !ok {
 		return
 	}
-	sf := &subflow{steps: o.required("steps"), parameters: map[string]kind{}}
+	sf := &subflow{steps: o.required("steps"), parameters: map[string]kind{}, pos: key.pos}
 	if p := n.get("parameters"); p != nil {
-		po, ok := l.object(p, what+": parameters", keysOf(p), nil)
+		po, ok := l.object(p, what+": parameters", keysOf(p))
 		if !ok {
 			return
 		}
@@ -54,7 +56,7 @@ const maxDepthOfUse = 8
 // ids get its id in front, so that a flow can use the same sub-flow twice.
 func (r *flowReader) use(n *node) []Node {
 	what := titled("use", n)
-	o, ok := r.object(n, what, []string{"id", "use", "with"}, nil)
+	o, ok := r.object(n, what, []string{"id", "use", "with"})
 	if !ok {
 		return nil
 	}
@@ -62,9 +64,8 @@ func (r *flowReader) use(n *node) []Node {
 	if id == nil || r.text(id, "id") == "" || r.text(name, "use") == "" {
 		return nil
 	}
-	r.checkName(id, "step")
 	sf, ok := r.usable(name)
-	if !ok {
+	if !r.uniqueID(id) || !ok {
 		return nil
 	}
 	arguments, ok := r.arguments(n.get("with"), sf, what, n.pos)
@@ -72,7 +73,7 @@ func (r *flowReader) use(n *node) []Node {
 		return nil
 	}
 	steps, ok := r.fill(sf.steps, arguments)
-	if !ok {
+	if !ok || !r.affordable(steps, n.pos) {
 		return nil
 	}
 	before := r.prefix
@@ -94,6 +95,7 @@ func (r *flowReader) usable(name *node) (*subflow, bool) {
 	case len(r.using) >= maxDepthOfUse:
 		r.fail(name.pos, "subflows use one another more than %d deep", maxDepthOfUse)
 	default:
+		sf.used, r.used = true, true
 		return sf, true
 	}
 	return nil, false
@@ -104,7 +106,7 @@ func (r *flowReader) arguments(with *node, sf *subflow, what string, pos Pos) (m
 	given := map[string]*node{}
 	before := len(r.problems)
 	if with != nil {
-		if _, ok := r.object(with, what+": with", slices.Sorted(maps.Keys(sf.parameters)), nil); !ok {
+		if _, ok := r.object(with, what+": with", slices.Sorted(maps.Keys(sf.parameters))); !ok {
 			return nil, false
 		}
 		for i, k := range with.keys {
@@ -144,4 +146,62 @@ func (r *flowReader) fill(n *node, arguments map[string]*node) (*node, bool) {
 		out.items[i], all = filled, all && ok
 	}
 	return &out, all
+}
+
+// maxExpansion bounds what the sub-flows of one load come to in all the places
+// where they are used: sub-flows that use sub-flows multiply.
+const maxExpansion = 4 << 20
+
+// affordable takes what steps are worth from what one load may spend.
+func (r *flowReader) affordable(steps *node, at Pos) bool {
+	if r.spent > maxExpansion {
+		return false // that was said
+	}
+	if r.spent += weight(steps); r.spent > maxExpansion {
+		r.fail(at, "what subflows come to in all places where they are used is larger than %d bytes", maxExpansion)
+		return false
+	}
+	before := r.conds
+	if r.conds += countConditions(steps); r.conds > maxConditions {
+		if before <= maxConditions {
+			r.fail(at, "with the subflow in its place, flow %s has %d conditions; at most %d are allowed", quote(r.flow.Name), r.conds, maxConditions)
+		}
+		return false
+	}
+	return true
+}
+
+// weight is about how many bytes a tree is written in.
+func weight(n *node) int {
+	sum := len(n.text) + 8
+	for i, item := range n.items {
+		if n.kind == mappingKind {
+			sum += len(n.keys[i].text)
+		}
+		sum += weight(item)
+	}
+	return sum
+}
+
+// readable checks that a flow can be read from its text again, with its
+// sub-flows in place: runs depend on it.
+func (l *loader) readable(f *Flow, at Pos, what string) bool {
+	_, problems := parseYAML("source", f.Source, maxSource)
+	if len(problems) > 0 {
+		l.fail(at, "%s, with its subflows in their places: %s", what, problems[0].Message)
+	}
+	return len(problems) == 0
+}
+
+// checkUnused reports sub-flows that nothing uses: nobody has read their steps.
+// Where a flow could not be read it is not known what it uses.
+func (l *loader) checkUnused() {
+	if len(l.problems) > 0 {
+		return
+	}
+	for name, sf := range l.subs {
+		if !sf.used {
+			l.fail(sf.pos, "subflow %s is never used", quote(name))
+		}
+	}
 }

@@ -20,7 +20,7 @@ func reservedClaims() []string {
 
 func (l *loader) target(key, n *node) {
 	what := "target " + quote(key.text)
-	o, ok := l.object(n, what, []string{"flow", "authorize", "requires", "propagate"}, []string{"scale"})
+	o, ok := l.object(n, what, []string{"flow", "authorize", "requires", "propagate"})
 	if !ok {
 		return
 	}
@@ -47,7 +47,7 @@ func (l *loader) target(key, n *node) {
 }
 
 func (l *loader) requirement(n *node, what string) Requirement {
-	o, ok := l.object(n, what, []string{"acr", "max_age"}, []string{"scale", "amr"})
+	o, ok := l.object(n, what, []string{"acr", "max_age"})
 	if !ok {
 		return Requirement{}
 	}
@@ -65,7 +65,7 @@ func (o object) level(key string) assurance.Level {
 }
 
 func (l *loader) propagate(n *node, what string) Propagate {
-	o, ok := l.object(n, what, []string{"type", "audience", "ttl", "claims"}, []string{"scope", "header", "exchange"})
+	o, ok := l.object(n, what, []string{"type", "audience", "ttl", "claims"})
 	if !ok {
 		return Propagate{}
 	}
