@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,8 @@ type Repository interface {
 	AccountByLogin(ctx context.Context, login string) (account.Account, error)
 	// Authenticators returns the account's authenticators, whatever their type and status.
 	Authenticators(ctx context.Context, subject string) ([]account.Authenticator, error)
+	// UpdateAuthenticator calls fn on the authenticator and stores the result, atomically.
+	UpdateAuthenticator(ctx context.Context, id string, fn func(*account.Authenticator) error) error
 }
 
 // Accounts lets an engine look accounts up in a repository.
@@ -25,14 +28,12 @@ func Accounts(r Repository) flows.Accounts { return accounts{r} }
 
 type accounts struct{ repository Repository }
 
-// Account returns the account with its active authenticators.
+// Account returns the account with its active authenticators. A subject that is
+// not there costs the same queries.
 func (a accounts) Account(ctx context.Context, subject string) (flows.Account, error) {
-	found, err := a.repository.Account(ctx, subject)
-	if err != nil {
-		return flows.Account{}, translate(err)
-	}
+	found, absent := a.repository.Account(ctx, subject)
 	all, err := a.repository.Authenticators(ctx, subject)
-	if err != nil {
+	if err := cmp.Or(absent, err); err != nil {
 		return flows.Account{}, translate(err)
 	}
 	return flows.Account{
@@ -45,16 +46,33 @@ func (a accounts) Account(ctx context.Context, subject string) (flows.Account, e
 
 // Resolve finds the account of a login, however it is spelled. What cannot be
 // a login belongs to nobody.
-func (a accounts) Resolve(ctx context.Context, identifier string) (string, error) {
+func (a accounts) Resolve(ctx context.Context, identifier string) (subject, canonical string, err error) {
 	login, err := account.Canonical(identifier)
 	if err != nil {
-		return "", flows.ErrNotFound
+		return "", "", nil
 	}
 	found, err := a.repository.AccountByLogin(ctx, login)
-	if err != nil {
-		return "", translate(err)
+	if errors.Is(err, account.ErrNotFound) {
+		return "", login, nil
 	}
-	return found.Subject, nil
+	if err != nil {
+		return "", "", translate(err)
+	}
+	return found.Subject, login, nil
+}
+
+// Activate completes the binding of an authenticator.
+func (a accounts) Activate(ctx context.Context, authenticator string) error {
+	err := a.repository.UpdateAuthenticator(ctx, authenticator, func(au *account.Authenticator) error {
+		if au.Status == account.Pending {
+			au.Status = account.Active
+		}
+		return nil
+	})
+	if err != nil {
+		return translate(err)
+	}
+	return nil
 }
 
 // status turns whatever is not plainly active into disabled.

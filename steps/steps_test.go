@@ -97,13 +97,13 @@ func TestResolve(t *testing.T) {
 	t.Parallel()
 	a := steps.Accounts(repository(t))
 	for _, spelling := range []string{"jane@bank.example", " Jane@Bank.Example ", "ｊａｎｅ@bank.example"} {
-		if got, err := a.Resolve(t.Context(), spelling); err != nil || got != "s1" {
-			t.Errorf("%q: got %q, %v", spelling, got, err)
+		if got, canonical, err := a.Resolve(t.Context(), spelling); err != nil || got != "s1" || canonical != "jane@bank.example" {
+			t.Errorf("%q: got %q %q, %v", spelling, got, canonical, err)
 		}
 	}
-	for _, nobody := range []string{"", "john", "jane\x00", "jane@bank.example\u202e"} {
-		if got, err := a.Resolve(t.Context(), nobody); !errors.Is(err, flows.ErrNotFound) || got != "" {
-			t.Errorf("%q: got %q, %v", nobody, got, err)
+	for nobody, want := range map[string]string{"": "", "Ｊohn": "john", "jane\x00": "", "jane@bank.example\u202e": ""} {
+		if got, canonical, err := a.Resolve(t.Context(), nobody); err != nil || got != "" || canonical != want {
+			t.Errorf("%q: got %q %q, %v", nobody, got, canonical, err)
 		}
 	}
 	if _, err := a.Account(t.Context(), "s2"); !errors.Is(err, flows.ErrNotFound) {
@@ -128,7 +128,7 @@ func (down) Authenticators(context.Context, string) ([]account.Authenticator, er
 func TestFailureIsNotAbsence(t *testing.T) {
 	t.Parallel()
 	a := steps.Accounts(down{repository(t)})
-	_, resolve := a.Resolve(t.Context(), "jane@bank.example")
+	_, _, resolve := a.Resolve(t.Context(), "jane@bank.example")
 	_, find := a.Account(t.Context(), "s1")
 	for name, err := range map[string]error{"resolve": resolve, "account": find} {
 		if !errors.Is(err, flows.ErrUnavailable) || errors.Is(err, flows.ErrNotFound) {

@@ -128,8 +128,7 @@ func (s *step) challenge(v *flows.Visit) (flows.Prompt, error) {
 		return flows.Prompt{}, err
 	}
 	return flows.Prompt{
-		Data:    prompt{c.Nonce, s.audience, v.RunID, v.StepID, c.Expires},
-		Expires: devicejws.ChallengeLife,
+		Data: prompt{c.Nonce, s.audience, v.RunID, v.StepID, c.Expires},
 	}, nil
 }
 
@@ -164,7 +163,7 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 		return s.refuse(v, string(refused))
 	}
 	if err != nil {
-		return flows.Outcome{}, fmt.Errorf("%w: device key: %w", flows.ErrUnavailable, err)
+		return flows.Outcome{}, fmt.Errorf("device key: %w", err)
 	}
 	return flows.Pass(flows.Proof{Evidence: evidence(found)}), nil
 }

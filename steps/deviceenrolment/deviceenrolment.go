@@ -118,8 +118,7 @@ func (s *step) challenge(v *flows.Visit) (flows.Prompt, error) {
 		return flows.Prompt{}, err
 	}
 	return flows.Prompt{
-		Data:    prompt{c.Nonce, s.audience, v.RunID, v.StepID, []string{"ES256"}, c.Expires},
-		Expires: devicejws.ChallengeLife,
+		Data: prompt{c.Nonce, s.audience, v.RunID, v.StepID, []string{"ES256"}, c.Expires},
 	}, nil
 }
 
@@ -160,12 +159,16 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	if err != nil {
 		return flows.Outcome{}, err
 	}
+	// One challenge binds one key; this request may come again.
+	if err := v.Once(ctx, "bind/"+c.Nonce, devicejws.ChallengeLife, false); err != nil {
+		return flows.Outcome{}, err
+	}
 	err = s.bind(ctx, v, key, a.Name)
 	if errors.Is(err, account.ErrExists) {
 		return s.refuse(v, "taken")
 	}
 	if err != nil {
-		return flows.Outcome{}, fmt.Errorf("%w: binding: %w", flows.ErrUnavailable, err)
+		return flows.Outcome{}, fmt.Errorf("binding: %w", err)
 	}
 	return flows.Enrolled(key.ID()), nil
 }
@@ -182,7 +185,7 @@ func (s *step) bind(ctx context.Context, v *flows.Visit, key devicejws.Key, name
 		return err
 	}
 	err = s.accounts.AddAuthenticator(ctx, account.Authenticator{
-		ID: key.ID(), Subject: v.Subject, Type: account.TypeDevice, Name: name, Status: account.Active,
+		ID: key.ID(), Subject: v.Subject, Type: account.TypeDevice, Name: name, Status: account.Pending,
 		Binding: v.Level.String(), Key: v.Key, Data: data, Created: v.Now.UTC(),
 	})
 	if !errors.Is(err, account.ErrExists) {
@@ -193,7 +196,7 @@ func (s *step) bind(ctx context.Context, v *flows.Visit, key devicejws.Key, name
 		return err
 	}
 	for _, a := range mine {
-		if a.ID == key.ID() && a.Type == account.TypeDevice && a.Key == v.Key && a.Status == account.Active {
+		if a.ID == key.ID() && a.Type == account.TypeDevice && a.Key == v.Key && a.Status != account.Disabled {
 			return nil
 		}
 	}

@@ -51,7 +51,7 @@ func newRepository(t testing.TB) *repository {
 	t.Helper()
 	r := &repository{Accounts: memory.New().Accounts()}
 	for _, s := range []string{subject, other} {
-		if err := r.CreateAccount(t.Context(), account.Account{Subject: s, Status: account.Active, Created: now}, nil, nil); err != nil {
+		if err := r.CreateAccount(t.Context(), account.Account{Subject: s, Status: account.Pending, Created: now}, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -81,7 +81,7 @@ func visit(edit func(*flows.Visit)) *flows.Visit {
 	if edit != nil {
 		edit(&v)
 	}
-	return flows.NewVisit(v, "owner", nil)
+	return flows.NewVisit(v, "owner", memory.New())
 }
 
 // device is a phone with one key.
@@ -238,7 +238,7 @@ func TestBoundDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := account.Authenticator{
-		ID: d.id(t), Subject: subject, Type: account.TypeDevice, Name: "Jane's phone", Status: account.Active,
+		ID: d.id(t), Subject: subject, Type: account.TypeDevice, Name: "Jane's phone", Status: account.Pending,
 		Binding: "aal2", Key: phone, Data: []byte(`{"jwk":` + string(jwk) + `,"attested":false}`), Created: now,
 	}
 	if diff := cmp.Diff(want, all[0]); diff != "" {
@@ -392,3 +392,51 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// One challenge binds one key, however many keys answer it at once.
+func TestOneChallengeBindsOneKey(t *testing.T) {
+	t.Parallel()
+	r := newRepository(t)
+	s, v := newStep(t, r), visit(nil)
+	prompt := enter(t, s, v)
+	answer := func(d device, owner string) error {
+		w := flows.NewVisit(*v, owner, sameMarks)
+		var kept any
+		if err := v.Kept(&kept); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Keep(kept); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Answer(t.Context(), w, body(d.sign(t, d, claims(t, prompt, phone))))
+		return err
+	}
+	first, second := newDevice(t), newDevice(t)
+	if err := answer(first, "one request"); err != nil {
+		t.Fatal(err)
+	}
+	if err := answer(second, "another request"); !errors.Is(err, flows.ErrTaken) {
+		t.Errorf("a second key on the same challenge: %v", err)
+	}
+	if err := answer(first, "one request"); err != nil {
+		t.Errorf("the same request again: %v", err)
+	}
+	if all, err := r.Authenticators(t.Context(), subject); err != nil || len(all) != 1 {
+		t.Errorf("%d keys are bound, %v", len(all), err)
+	}
+}
+
+// The key that signs every request proves nobody's presence: it cannot be the device's.
+func TestRequestKeyCannotBeBound(t *testing.T) {
+	t.Parallel()
+	d := newDevice(t)
+	s, v := newStep(t, newRepository(t)), visit(nil)
+	v.Key = d.id(t)
+	out, err := s.Answer(t.Context(), v, body(d.sign(t, d, claims(t, enter(t, s, v), d.id(t)))))
+	if _, refused := out.Rejected(); err != nil || !refused {
+		t.Errorf("got %+v, %v", out, err)
+	}
+}
+
+// sameMarks are the marks of requests to the same run.
+var sameMarks = memory.New()

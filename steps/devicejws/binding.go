@@ -50,6 +50,9 @@ func OpenBinding(compact, thumbprint string, want Want) (Key, error) {
 	if thumbprint == "" || c.Thumbprint != thumbprint {
 		return Key{}, WrongContext
 	}
+	if key.ID() == thumbprint { // the key that signs every request proves nobody's presence
+		return Key{}, WrongContext
+	}
 	if err := want.check(claims{c.Audience, c.Nonce, c.Flow, c.Step, c.Issued, c.Expires}); err != nil {
 		return Key{}, err
 	}

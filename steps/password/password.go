@@ -120,7 +120,7 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	case errors.Is(err, account.ErrUnfit): // too long: nothing was checked
 		return flows.Outcome{}, fmt.Errorf("%w: password", flows.ErrMalformed)
 	case err != nil:
-		return flows.Outcome{}, fmt.Errorf("%w: password: %w", flows.ErrUnavailable, err)
+		return flows.Outcome{}, busy("password", err)
 	}
 	return flows.Pass(flows.Proof{Evidence: evidence(found)}), nil
 }
@@ -172,4 +172,13 @@ func evidence(a account.Authenticator) assurance.Evidence {
 		Binding:       binding,
 		Cap:           assurance.AAL3,
 	}
+}
+
+// busy keeps the class of a failure: only a hasher without a free turn is an
+// outage of ours; what a store says of itself stays as it is.
+func busy(what string, err error) error {
+	if errors.Is(err, account.ErrBusy) {
+		return fmt.Errorf("%w: %s: %w", flows.ErrUnavailable, what, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }

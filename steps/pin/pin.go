@@ -108,7 +108,7 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 		return flows.Reject("wrong", nil), nil
 	}
 	if err != nil {
-		return flows.Outcome{}, fmt.Errorf("%w: PIN: %w", flows.ErrUnavailable, err)
+		return flows.Outcome{}, busy("PIN", err)
 	}
 	return flows.Pass(flows.Proof{Evidence: evidence(found, a.PIN)}), nil
 }
@@ -178,4 +178,13 @@ func evidence(a account.Authenticator, pin string) assurance.Evidence {
 		Binding:       binding,
 		Cap:           assurance.AAL3,
 	}
+}
+
+// busy keeps the class of a failure: only a hasher without a free turn is an
+// outage of ours; what a store says of itself stays as it is.
+func busy(what string, err error) error {
+	if errors.Is(err, account.ErrBusy) {
+		return fmt.Errorf("%w: %s: %w", flows.ErrUnavailable, what, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }

@@ -76,8 +76,9 @@ func markName(r oidcclient.Request) string {
 func (m marks) begin(ctx context.Context) error {
 	err := m.take(ctx, "flight", flightLife)
 	if errors.Is(err, flows.ErrTaken) {
-		// A mark that expires at once shows whether another is there, and is none.
-		if look := m.take(ctx, "failed", 0); errors.Is(look, flows.ErrTaken) {
+		// A mark that has expired shows whether another is there, and is none: also
+		// to a request whose clock is behind.
+		if look := m.take(ctx, "failed", -flightLife); errors.Is(look, flows.ErrTaken) {
 			return errOver
 		} else if look != nil {
 			return look

@@ -130,7 +130,8 @@ func (s *step) request(ctx context.Context, v *flows.Visit, p Provider) (flows.P
 	if v.Locale != "" {
 		o.Locales = []string{v.Locale}
 	}
-	if s.cfg.MaxAge > 0 {
+	o.MaxAge = v.MaxAge
+	if s.cfg.MaxAge > 0 && (o.MaxAge == nil || s.cfg.MaxAge < *o.MaxAge) {
 		o.MaxAge = &s.cfg.MaxAge
 	}
 	a, err := p.Client.AuthorizationRequest(ctx, o)
@@ -139,7 +140,7 @@ func (s *step) request(ctx context.Context, v *flows.Visit, p Provider) (flows.P
 	}
 	expires := v.Now.Add(requestLife).UTC()
 	data := prompt{s.cfg.Provider, a.URL, a.Endpoint, a.Parameters, o.RedirectURI, expires}
-	return flows.Prompt{Data: data, Expires: requestLife}, v.Keep(pending{a.Request, expires})
+	return flows.Prompt{Data: data}, v.Keep(pending{a.Request, expires})
 }
 
 // refuse rejects an answer and asks for another sign-on: the request is used up.

@@ -100,11 +100,14 @@ func (b *bench) data(p *flows.Prompt) (json.RawMessage, error) {
 	return data, b.quiet("prompt", string(data))
 }
 
+// errLeak tells the harness's own complaint from a step's error.
+var errLeak = errors.New("a secret is in")
+
 // quiet returns an error if the text holds a secret.
 func (b *bench) quiet(what, text string) error {
 	for _, secret := range b.Secrets {
 		if strings.Contains(text, secret) {
-			return fmt.Errorf("a secret is in the %s", what)
+			return fmt.Errorf("%w the %s", errLeak, what)
 		}
 	}
 	return nil

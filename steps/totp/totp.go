@@ -129,7 +129,7 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	case errors.Is(err, account.ErrUsed):
 		return flows.Reject("replayed", nil), nil
 	case err != nil:
-		return flows.Outcome{}, fmt.Errorf("%w: one-time code: %w", flows.ErrUnavailable, err)
+		return flows.Outcome{}, fmt.Errorf("one-time code: %w", err)
 	}
 	return flows.Pass(flows.Proof{Evidence: evidence(found)}), nil
 }
