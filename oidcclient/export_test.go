@@ -1,4 +1,4 @@
 package oidcclient
 
 // CheckAddress is asked about each address before it is connected to.
-var CheckAddress = checkAddress //nolint:gochecknoglobals // for tests alone
+var CheckAddress = checkAddress

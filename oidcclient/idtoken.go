@@ -2,13 +2,12 @@ package oidcclient
 
 import (
 	"context"
+	"crypto"
 	"encoding/base64"
 	"encoding/json"
 	"slices"
 	"strings"
 	"time"
-
-	"crypto"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 )

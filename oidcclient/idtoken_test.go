@@ -289,7 +289,7 @@ func trailing() oidctest.Fault {
 // that fits, is refused.
 func TestAlgorithmIsPinned(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, idp(func(c *oidctest.Config) { c.Alg = "ES384" }), rp(func(c *oidcclient.Config) { c.Algorithms = []string{"ES256"} }))
+	w := newWorld(t, func(c *oidctest.Config) { c.Alg = "ES384" }, func(c *oidcclient.Config) { c.Algorithms = []string{"ES256"} })
 	w.Misbehave(oidctest.DropMembers(oidctest.EndpointDiscovery, "id_token_signing_alg_values_supported"))
 	_, err := w.signOn(t, oidcclient.RequestOptions{})
 	w.wants(t, err, oidcclient.ErrRefused, 1)
@@ -309,7 +309,7 @@ func TestEveryAlgorithm(t *testing.T) {
 	for _, alg := range []string{"RS256", "PS256", "ES256", "ES384", "EdDSA"} {
 		t.Run(alg, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, idp(func(c *oidctest.Config) { c.Alg = alg }))
+			w := newWorld(t, func(c *oidctest.Config) { c.Alg = alg })
 			if _, err := w.signOn(t, oidcclient.RequestOptions{}); err != nil {
 				t.Error(err)
 			}
@@ -379,7 +379,7 @@ func TestKeyIDThatIsNone(t *testing.T) {
 // A short RSA key signs nothing here.
 func TestShortRSAKey(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, idp(func(c *oidctest.Config) { c.Alg = "RS256" }))
+	w := newWorld(t, func(c *oidctest.Config) { c.Alg = "RS256" })
 	short := shortKey(t)
 	w.Misbehave(oidctest.SignedBy(short, false))
 	w.Misbehave(oidctest.Fault{Answer: func(endpoint string, a *oidctest.Answer) {
@@ -413,11 +413,11 @@ func TestHeaderIsNotFollowed(t *testing.T) {
 
 func TestIdentity(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, idp(func(c *oidctest.Config) {
+	w := newWorld(t, func(c *oidctest.Config) {
 		u := oidctest.DefaultUser()
 		u.ACR, u.AMR = "urn:example:low", []string{"pwd", "otp"}
 		c.Users = []oidctest.User{u}
-	}))
+	})
 	id, err := w.signOn(t, oidcclient.RequestOptions{})
 	if err != nil {
 		t.Fatal(err)

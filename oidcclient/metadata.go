@@ -63,7 +63,7 @@ func (m metadata) check(issuer string) error {
 		if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
 			return refused("the metadata's " + name + " is no URL of an endpoint")
 		}
-		if u.Scheme != "https" && !(local && u.Scheme == "http" && isLoopback(u)) {
+		if u.Scheme != "https" && (u.Scheme != "http" || !local || !isLoopback(u)) {
 			return refused("the metadata's " + name + " is not https")
 		}
 	}

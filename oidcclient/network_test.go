@@ -51,9 +51,18 @@ func TestBackOff(t *testing.T) {
 		later time.Duration
 		calls int
 	}{
-		{0, 1}, {0, 1}, {999 * time.Millisecond, 1}, {time.Millisecond, 2},
-		{time.Second, 2}, {time.Second, 3}, {4 * time.Second, 4}, {8 * time.Second, 5}, {16 * time.Second, 6},
-		{29 * time.Second, 6}, {time.Second, 7}, {30 * time.Second, 8},
+		{0, 1},
+		{0, 1},
+		{999 * time.Millisecond, 1},
+		{time.Millisecond, 2},
+		{time.Second, 2},
+		{time.Second, 3},
+		{4 * time.Second, 4},
+		{8 * time.Second, 5},
+		{16 * time.Second, 6},
+		{29 * time.Second, 6},
+		{time.Second, 7},
+		{30 * time.Second, 8},
 	} {
 		w.clock.advance(step.later)
 		w.wants(t, w.ask(t.Context()), oidcclient.ErrUnavailable, 0)
@@ -123,7 +132,7 @@ func TestSlowProvider(t *testing.T) {
 	for _, endpoint := range []string{oidctest.EndpointDiscovery, oidctest.EndpointToken, oidctest.EndpointJWKS} {
 		t.Run(endpoint, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, rp(func(c *oidcclient.Config) { c.Timeout = 200 * time.Millisecond }))
+			w := newWorld(t, func(c *oidcclient.Config) { c.Timeout = 200 * time.Millisecond })
 			gate := oidctest.NewGate()
 			defer gate.Release()
 			w.Misbehave(gate.Hold(endpoint))
@@ -356,7 +365,7 @@ func TestAddressIsCheckedWhenDialling(t *testing.T) {
 // The package's own transport works.
 func TestOwnTransport(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, rp(func(c *oidcclient.Config) { c.Transport = nil }))
+	w := newWorld(t, func(c *oidcclient.Config) { c.Transport = nil })
 	if _, err := w.signOn(t, oidcclient.RequestOptions{}); err != nil {
 		t.Error(err)
 	}

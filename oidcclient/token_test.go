@@ -77,9 +77,9 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 // How we authenticate is decided by the metadata. Nothing is tried twice.
 func TestClientAuthentication(t *testing.T) {
 	t.Parallel()
-	wrong := rp(func(c *oidcclient.Config) { c.ClientSecret = "wrong" })
-	public := rp(func(c *oidcclient.Config) { c.ClientSecret = "" })
-	publicThere := idp(func(c *oidctest.Config) { c.Clients[0].Secret = "" })
+	wrong := func(c *oidcclient.Config) { c.ClientSecret = "wrong" }
+	public := func(c *oidcclient.Config) { c.ClientSecret = "" }
+	publicThere := func(c *oidctest.Config) { c.Clients[0].Secret = "" }
 	tests := []struct {
 		name    string
 		methods any // nil: not announced
@@ -139,7 +139,7 @@ func TestUserInfo(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, rp(asksUserInfo))
+			w := newWorld(t, asksUserInfo)
 			w.Misbehave(test.fault)
 			_, err := w.signOn(t, oidcclient.RequestOptions{})
 			w.wants(t, err, test.class, 1)
@@ -171,7 +171,7 @@ func TestEmail(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, rp(asksUserInfo))
+			w := newWorld(t, asksUserInfo)
 			for _, f := range test.faults {
 				w.Misbehave(f)
 			}
@@ -186,7 +186,7 @@ func TestEmail(t *testing.T) {
 // UserInfo says nothing about how somebody signed on.
 func TestUserInfoIsNoToken(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, rp(asksUserInfo))
+	w := newWorld(t, asksUserInfo)
 	for name, value := range map[string]any{"acr": "urn:example:high", "amr": []string{"hwk"}, "auth_time": 1, "nonce": "x"} {
 		w.Misbehave(oidctest.SetMember(oidctest.EndpointUserInfo, name, value))
 	}

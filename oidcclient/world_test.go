@@ -175,6 +175,15 @@ func quiet(t testing.TB, err error, r oidcclient.Request, query string) {
 // wants checks the class of an error and how often the token endpoint was asked.
 func (w *world) wants(t testing.TB, err, class error, tokenCalls int) {
 	t.Helper()
+	wantsClass(t, err, class)
+	if n := w.Calls(oidctest.EndpointToken); n != tokenCalls {
+		t.Errorf("%d token requests, want %d", n, tokenCalls)
+	}
+}
+
+// wantsClass checks that an error is of that class and of no other.
+func wantsClass(t testing.TB, err, class error) {
+	t.Helper()
 	if !errors.Is(err, class) {
 		t.Errorf("got %v, want %v", err, class)
 	}
@@ -182,8 +191,5 @@ func (w *world) wants(t testing.TB, err, class error, tokenCalls int) {
 		if !errors.Is(class, other) && errors.Is(err, other) {
 			t.Errorf("%v is also %v", err, other)
 		}
-	}
-	if n := w.Calls(oidctest.EndpointToken); n != tokenCalls {
-		t.Errorf("%d token requests, want %d", n, tokenCalls)
 	}
 }

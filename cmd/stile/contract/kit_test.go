@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	asked := false
 	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "rapid.checks" })
+	if err := flag.Set("rapid.nofailfile", "true"); err != nil {
+		panic(err)
+	}
 	if !asked {
 		if err := flag.Set("rapid.checks", "20"); err != nil {
 			panic(err)

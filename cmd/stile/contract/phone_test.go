@@ -130,7 +130,9 @@ func (p *phone) send(method, href, body string, edits ...func(*http.Request)) re
 	data, err := io.ReadAll(resp.Body)
 	must(p.t, err)
 	r := reply{status: resp.StatusCode, header: resp.Header, body: string(data)}
-	must(p.t, json.Unmarshal(data, &r.view))
+	if len(data) > 0 {
+		must(p.t, json.Unmarshal(data, &r.view))
+	}
 	return r
 }
 

@@ -2,6 +2,7 @@ package demo_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -256,6 +257,60 @@ func stepsDone(all []line, run int) int {
 		}
 	}
 	return n
+}
+
+// signalling is a writer that cancels when it is told something.
+type signalling struct {
+	all    bytes.Buffer // not embedded: its WriteString would pass Write by
+	until  string
+	cancel context.CancelFunc
+}
+
+func (s *signalling) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), s.until) {
+		s.cancel()
+	}
+	return s.all.Write(p)
+}
+
+// With Keep everything runs until the end is asked for; that is no failure.
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out := &signalling{until: "one-time code until", cancel: cancel}
+	if err := demo.Play(ctx, demo.Options{Out: out, Now: time.Now, Keep: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"curl -s http://127.0.0.1:", "login jane", "TOTP seed"} {
+		if !strings.Contains(out.all.String(), want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+}
+
+// A pace changes when the lines come and nothing else, and an audience that leaves ends it.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	out, err := play(t, demo.Options{Pace: time.Millisecond, JSON: true})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	step, run := 0, 0
+	for _, l := range lines(t, out) {
+		switch {
+		case l.Claims != nil || l.OK != nil:
+		case l.Step == 0:
+			run, step = l.Run, 0
+		case l.Run != run || l.Step != step+1:
+			t.Errorf("step %d of run %d comes after step %d of run %d", l.Step, l.Run, step, run)
+		default:
+			step++
+		}
+	}
+	if run != 4 || step != 12 {
+		t.Errorf("ends with step %d of run %d", step, run)
+	}
 }
 
 func TestBadOptions(t *testing.T) {

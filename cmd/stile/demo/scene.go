@@ -173,6 +173,13 @@ func (m *memory) note(x moment) {
 	}
 }
 
+// takeWrong returns the refused answers since it was last called.
+func (m *memory) takeWrong() []string {
+	all := m.wrong
+	m.wrong = nil
+	return all
+}
+
 func (m *memory) endpoint(name string) string {
 	text, _ := m.discovery[name].(string)
 	return text

@@ -103,7 +103,7 @@ func prompts(title, path, typ string, more func(*memory) ([]string, error)) step
 		if v.NextStep == nil || v.NextStep.Type != typ {
 			return nil, fmt.Errorf("Stile asks for %s and not for %s", asks(v), typ)
 		}
-		lines := append(m.wrong, fmt.Sprintf("%d  nextStep %s (%s)  acr=%s amr=%v", x.Status, v.NextStep.Type, v.NextStep.StepID, v.acr(), v.Assurance.AMR))
+		lines := append(m.takeWrong(), fmt.Sprintf("%d  nextStep %s (%s)  acr=%s amr=%v", x.Status, v.NextStep.Type, v.NextStep.StepID, v.acr(), v.Assurance.AMR))
 		if more == nil {
 			return lines, nil
 		}
@@ -144,7 +144,7 @@ func completes(path string) step {
 			return nil, fmt.Errorf("the run is %s, Stile asks for %s", v.Flow.Status, asks(v))
 		}
 		g := v.Result.Grant
-		return append(m.wrong, fmt.Sprintf("%d  completed  acr=%s amr=%v  %s %s (scheme %s)  session %s",
+		return append(m.takeWrong(), fmt.Sprintf("%d  completed  acr=%s amr=%v  %s %s (scheme %s)  session %s",
 			x.Status, v.acr(), v.Assurance.AMR, g.Type, short(g.Token), g.Scheme, short(v.Result.Session))), nil
 	}}
 }

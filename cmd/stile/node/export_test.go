@@ -4,3 +4,13 @@ import "context"
 
 // SweepOnce removes what has expired now instead of within a minute.
 func (n *Node) SweepOnce(ctx context.Context) { n.sweepOnce(ctx) }
+
+// Derived returns the pepper and the decoy key of a master key, and what its sealer makes of a text.
+func Derived(master, text []byte) (pepper, decoy, sealed []byte, err error) {
+	k, err := derive(master)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	sealed, err = k.sealer.Seal(text, nil)
+	return k.pepper, k.decoy, sealed, err
+}

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,9 +17,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stile-auth/stile/cmd/stile/config"
+	"github.com/stile-auth/stile/cmd/stile/demo/app"
 	"github.com/stile-auth/stile/cmd/stile/node"
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/seal"
 )
 
 const definitions = `
@@ -375,5 +378,45 @@ func TestSweep(t *testing.T) {
 	left, err := n.Base.Store.DeleteExpired(t.Context(), time.Now().Add(time.Hour), 1000)
 	if err != nil || left > 1 { // the last may not have expired when it was swept
 		t.Errorf("%d left, %v", left, err)
+	}
+}
+
+// One key per purpose: knowing one of them tells nothing about the others.
+func TestDerivedKeysDiffer(t *testing.T) {
+	t.Parallel()
+	master := bytes.Repeat([]byte{7}, seal.KeySize)
+	pepper, decoy, sealed, err := node.Derived(master, []byte("seed"))
+	check(t, err)
+	if bytes.Equal(pepper, decoy) {
+		t.Error("pepper and decoy key are the same")
+	}
+	for name, key := range map[string][]byte{"master key": master, "pepper": pepper, "decoy key": decoy} {
+		s, err := seal.New(seal.Key{ID: "1", Secret: key})
+		check(t, err)
+		if _, err := s.Open(sealed, nil); err == nil {
+			t.Errorf("the %s seals what is at rest", name)
+		}
+	}
+}
+
+// RFC 9449 §11.1: a proof is good for one request, on every node of a store.
+func TestProofIsGoodForOneRequest(t *testing.T) {
+	t.Parallel()
+	n := start(t, folder(t, ""), node.Options{})
+	phone, err := app.NewDevice(app.DeviceConfig{Now: time.Now, Biometrics: func() bool { return true }})
+	check(t, err)
+	proof, err := phone.Proof(http.MethodPost, n.URL()+"/v1/flows", "", "")
+	check(t, err)
+	for i, want := range []int{http.StatusCreated, http.StatusBadRequest} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, n.URL()+"/v1/flows", strings.NewReader(`{"clientId":"bench","target":"ledger"}`))
+		check(t, err)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("DPoP", proof)
+		resp, err := http.DefaultClient.Do(req)
+		check(t, err)
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("request %d: %d, want %d", i+1, resp.StatusCode, want)
+		}
 	}
 }
