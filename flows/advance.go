@@ -295,11 +295,14 @@ func (m *machine) prove(n *node, proof *Proof) (move, bool) {
 		return m.fail(CodeSubjectChanged), false
 	case slices.Contains(m.s.Enrolled, proof.Evidence.Authenticator):
 		m.note(Event{Type: EventEnrolledProof, Step: n.def.ID})
-		return m.fail(CodeInternal), false
+		return m.fail(CodeJustEnrolled), false
 	}
 	m.s.Subject, m.s.Claimed = subject, subject
 	e := proof.Evidence
 	e.Step, e.StepType, e.Config, e.At = n.def.ID, n.def.Type, n.def.ConfigHash, m.w.now
+	if up := e.Upstream; up != nil && !up.AuthTime.IsZero() && up.AuthTime.Before(e.At) {
+		e.At = up.AuthTime.UTC() // the person was there then, not now
+	}
 	m.s.Evidence = append(m.s.Evidence, m.capped(e))
 	return move{}, true
 }

@@ -88,12 +88,13 @@ func (x *exchange) stamp() {
 		ev.Time, ev.Run, ev.Flow, ev.Client, ev.Target = x.w.now, r.ID, r.Flow, r.Client, r.Target
 		ev.Turn, ev.Subject, ev.Request = r.State.Turn, r.State.Subject, x.c.RequestID
 	}
-	r.Effects = x.events
+	r.Effects, r.Activate = x.events, x.enrolled
 }
 
-// recordEffects records the events of the run's last change, unless this node knows that they are.
+// recordEffects does what the run's last change lists: audit events, and the
+// authenticators that it makes active. It does nothing if this node knows that it is done.
 func (e *Engine) recordEffects(ctx context.Context, r *run) error {
-	if len(r.Effects) == 0 {
+	if len(r.Effects)+len(r.Activate) == 0 {
 		return nil
 	}
 	key := fmt.Sprintf("%s.%d", r.ID, r.version)
@@ -102,6 +103,11 @@ func (e *Engine) recordEffects(ctx context.Context, r *run) error {
 	}
 	if err := e.cfg.Recorder.Record(ctx, r.Effects...); err != nil {
 		return fmt.Errorf("%w: audit: %w", ErrUnavailable, err)
+	}
+	for _, id := range r.Activate {
+		if err := e.cfg.Accounts.Activate(ctx, id); err != nil {
+			return fmt.Errorf("%w: activation: %w", ErrUnavailable, err)
+		}
 	}
 	e.recorded.add(key)
 	return nil
@@ -155,6 +161,13 @@ func (e *Engine) problem(ctx context.Context, c Caller, x *exchange, err error) 
 	}
 	if pr.recorded {
 		return pr
+	}
+	if pr.View == nil && x != nil && x.client != nil && !x.fresh { // nothing changed: what is stored is what is shown
+		x.r.State = x.before
+		v := e.view(x.a, x.r, x.p)
+		shown := *pr
+		shown.View = &v
+		pr = &shown
 	}
 	ev := Event{ID: newID(), Time: e.cfg.Now().UTC(), Type: EventRefused, Reason: pr.Code, Request: c.RequestID}
 	if errors.Is(err, assurance.ErrAboveCeiling) {

@@ -201,7 +201,10 @@ func (e *Engine) Refuse(ctx context.Context, c Caller, code string) error {
 // Sweep removes what has expired, at most limit rows of each kind, and returns how many it removed.
 func (e *Engine) Sweep(ctx context.Context, limit int) (removed int, err error) {
 	now := e.cfg.Now()
-	var errs []error
+	errs := []error{e.settle(ctx, now, limit)}
+	if errs[0] != nil {
+		return 0, errs[0] // what is not recorded must not be deleted
+	}
 	for _, del := range []func(context.Context, time.Time, int) (int, error){
 		e.cfg.Store.DeleteExpired, e.cfg.Sessions.DeleteExpiredSessions, e.cfg.Marks.DeleteExpiredMarks,
 		e.cfg.Throttle.DeleteExpiredCounters, e.cfg.Texts.DeleteExpiredTexts,
@@ -211,6 +214,25 @@ func (e *Engine) Sweep(ctx context.Context, limit int) (removed int, err error) 
 		errs = append(errs, err)
 	}
 	return removed, errors.Join(errs...)
+}
+
+// settle does what the last changes of expired runs list, before they are deleted.
+func (e *Engine) settle(ctx context.Context, now time.Time, limit int) error {
+	records, err := e.cfg.Store.Expired(ctx, now, limit)
+	if err != nil {
+		return err
+	}
+	for _, rec := range records {
+		r, err := e.openRecord(rec)
+		if err != nil {
+			e.cfg.Logger.Error("expired run does not open", zap.String("run", rec.ID))
+			continue
+		}
+		if err := e.recordEffects(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Origins returns every origin that some client allows, sorted. Do not change it.

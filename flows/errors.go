@@ -68,6 +68,7 @@ const (
 	CodeLoginRequired   = "login_required"
 	CodeWaitLonger      = "wait_longer"
 	CodeLoop            = "too_many_moves"
+	CodeJustEnrolled    = "authenticator_just_enrolled"
 )
 
 // Problem is an error that may be shown to clients, in its class, with its

@@ -18,7 +18,8 @@ const (
 	EventSubjectChanged  = "subject_change_refused"
 	EventEnrolledProof   = "enrolled_proof_refused"
 	EventAboveCeiling    = "evidence_refused"
-	EventRefused         = "request_refused" // nothing changed; Reason is the problem's code
+	EventRefused         = "request_refused"      // nothing changed; Reason is the problem's code
+	EventLocked          = "authenticator_locked" // the last attempt was taken
 	EventSignedOut       = "signed_out"
 	EventSessionIgnored  = "session_ignored"
 )

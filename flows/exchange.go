@@ -26,16 +26,18 @@ type exchange struct {
 	w         *world
 	presented string // the secret that the request presented: seals the kept answer
 	input     Input
+	before    State // as it is stored
 	replayed  *View // the answer to an idempotent repeat: nothing is to be done
 	fresh     bool  // the run is not in the store yet
 
-	handle  Secret  // a new handle, if the run gets one
-	result  *Result // of a run that completes
-	instead *View   // of the run that a restart began
-	refused *Problem
-	events  []Event
-	passed  []string // counters to clear once the change is stored
-	session *Session // to be stored with the completion
+	handle   Secret  // a new handle, if the run gets one
+	result   *Result // of a run that completes
+	instead  *View   // of the run that a restart began
+	refused  *Problem
+	events   []Event
+	enrolled []string // pending authenticators that become active with the change
+	passed   []string // counters to clear once the change is stored
+	session  *Session // to be stored with the completion
 }
 
 // maxMoves bounds the work of one request: no flow that loads has so many nodes.
@@ -63,16 +65,23 @@ func (e *Engine) worldOf(a *active, r *run, p *program, client *flowdefs.Client)
 // look gathers the facts that the machine may see.
 func (x *exchange) look(ctx context.Context) error {
 	x.w = x.e.worldOf(x.a, x.r, x.p, x.client)
+	if ps := x.r.State.Session; ps != nil {
+		_, err := x.e.cfg.Sessions.SessionByID(ctx, ps.ID, x.w.now)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		x.w.over = err != nil
+	}
 	return x.lookUp(ctx, cmp.Or(x.r.State.Subject, x.r.State.Claimed))
 }
 
 // lookUp takes in the account of subject. It is called again whenever a step may have changed it.
 func (x *exchange) lookUp(ctx context.Context, subject string) error {
 	x.w.setAccount(Account{})
-	if subject == "" {
+	if subject == "" && x.r.State.Named == "" {
 		return nil
 	}
-	a, err := x.e.cfg.Accounts.Account(ctx, subject)
+	a, err := x.e.cfg.Accounts.Account(ctx, cmp.Or(subject, "nobody")) // a name that is not there costs a look as well
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -102,8 +111,8 @@ func (x *exchange) drive(ctx context.Context, sig signal) error {
 			if sig, err = x.signal(ctx, mv.enter, out); err != nil {
 				return err
 			}
-		case moveComplete: // the account is looked up again: it may have changed meanwhile
-			if err := x.lookUp(ctx, x.r.State.Subject); err != nil {
+		case moveComplete: // account and session are looked up again: they may have changed meanwhile
+			if err := x.look(ctx); err != nil {
 				return err
 			}
 			sig = signal{kind: sigIssue}
@@ -142,7 +151,7 @@ func (x *exchange) visit(n *node, turn int) *Visit {
 	return &Visit{
 		RunID: x.r.ID, Flow: x.r.Flow, StepID: n.def.ID, Turn: turn, Attempt: s.Steps[n.def.ID].Visits,
 		Now: x.w.now, Client: *x.client, Locale: x.r.Locale, Key: x.r.Key,
-		Subject: s.Subject, Claimed: x.w.account.Subject, Identifier: s.Named, Level: x.w.assess(s.Evidence).Level,
+		MaxAge: x.r.MaxAge, Subject: s.Subject, Claimed: x.w.account.Subject, Identifier: s.Named, Level: x.w.assess(s.Evidence).Level,
 		owner: x.owner(n, turn), marks: x.e.cfg.Marks, memory: &s.Memory,
 	}
 }
@@ -174,6 +183,9 @@ func (x *exchange) signal(ctx context.Context, n *node, out Outcome) (signal, er
 	case outcomePass:
 		return sig, x.vouch(ctx, n, out.proof)
 	case outcomeDone:
+		if out.enrolled != "" {
+			x.enrolled = append(x.enrolled, out.enrolled)
+		}
 		if out.enrolled != "" && !n.typ.Enrols {
 			return sig, fmt.Errorf("flows: step type %s enrols without declaring it", n.typ.Name)
 		}

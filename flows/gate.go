@@ -21,6 +21,8 @@ func (m *machine) gate() move {
 	switch {
 	case m.s.Subject == "" || m.w.account.Subject != m.s.Subject || m.w.account.Status != AccountActive:
 		return m.fail(CodeDenied)
+	case m.s.Reused && m.w.over: // what stood for a step has ended with its session
+		return m.fail(CodeLoginRequired)
 	case res.Level == assurance.None:
 		return m.fail(CodeUnmet)
 	case len(g.acrValues) > 0 && g.requested(res) == "":

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -21,8 +22,12 @@ type answered struct {
 	Sealed []byte        `json:"sealed,omitempty"`
 	Kind   Kind          `json:"kind,omitempty"` // of the problem that it was answered with
 	Code   string        `json:"code,omitempty"`
+	Detail string        `json:"detail,omitempty"`
 	Retry  time.Duration `json:"retry,omitempty"`
 }
+
+// errOtherSecret: the answer was given to another secret, and cannot be read with this one.
+var errOtherSecret = errors.New("flows: sealed for another secret")
 
 // secrets is what Sealed holds.
 type secrets struct {
@@ -39,7 +44,7 @@ func (r *run) remember(c Caller, presented string, v View, pr *Problem) error {
 	}
 	a := &answered{Key: sha256.Sum256([]byte(c.IdempotencyKey)), Body: sha256.Sum256(c.Body)}
 	if pr != nil {
-		a.Kind, a.Code, a.Retry = pr.Kind, pr.Code, pr.RetryAfter
+		a.Kind, a.Code, a.Detail, a.Retry = pr.Kind, pr.Code, pr.Detail, pr.RetryAfter
 	}
 	if v.Handle != "" || v.Result != nil {
 		kept := secrets{Handle: v.Handle, Result: v.Result}
@@ -87,7 +92,7 @@ func (e *Engine) replay(ac *active, r *run, p *program, presented string) (View,
 		}
 		plain, err := aead.Open(nil, nil, a.Sealed, []byte(r.ID))
 		if err != nil {
-			return View{}, notFound(nil)
+			return View{}, errOtherSecret
 		}
 		var s secrets
 		if err := json.Unmarshal(plain, &s); err != nil {
@@ -99,7 +104,7 @@ func (e *Engine) replay(ac *active, r *run, p *program, presented string) (View,
 		v.Handle, v.Result = s.Handle, s.Result
 	}
 	if a.Code != "" {
-		return View{}, &Problem{Kind: a.Kind, Code: a.Code, RetryAfter: a.Retry, View: &v, recorded: true}
+		return View{}, &Problem{Kind: a.Kind, Code: a.Code, Detail: a.Detail, RetryAfter: a.Retry, View: &v, recorded: true}
 	}
 	return v, nil
 }

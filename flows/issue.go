@@ -39,7 +39,7 @@ func (x *exchange) newSession() Secret {
 		ID: newID(), Secret: alias, Subject: s.Subject, Client: x.r.Client, Key: x.r.Key,
 		Evidence: s.Evidence, Tags: s.Tags, Created: x.w.now,
 	}
-	if ps := s.Session; ps != nil && ps.Subject == s.Subject {
+	if ps := s.Session; ps != nil && ps.Subject == s.Subject && !x.w.over {
 		x.session.ID, x.session.Created = ps.ID, ps.Created
 		x.session.Evidence = merged(ps.Evidence, s.Evidence)
 	}

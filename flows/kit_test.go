@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -33,6 +34,8 @@ type kit struct {
 	tokens *tokens
 	events *ledger
 	config flows.EngineConfig
+
+	upstream time.Time // when the provider says that the person authenticated
 }
 
 // ports is what every store driver offers.
@@ -56,9 +59,10 @@ func (c *clock) pass(d time.Duration) { c.mu.Lock(); c.at = c.at.Add(d); c.mu.Un
 
 // people is a little directory.
 type people struct {
-	mu       sync.Mutex
-	accounts map[string]flows.Account
-	fail     error
+	mu        sync.Mutex
+	accounts  map[string]flows.Account
+	activated []string
+	fail      error
 }
 
 func (p *people) Account(_ context.Context, subject string) (flows.Account, error) {
@@ -75,9 +79,20 @@ func (p *people) Account(_ context.Context, subject string) (flows.Account, erro
 	return a, nil
 }
 
-func (p *people) Resolve(ctx context.Context, identifier string) (string, error) {
-	a, err := p.Account(ctx, "sub-"+identifier)
-	return a.Subject, err
+func (p *people) Resolve(ctx context.Context, identifier string) (string, string, error) {
+	canonical := strings.ToLower(strings.TrimSpace(identifier))
+	a, err := p.Account(ctx, "sub-"+canonical)
+	if errors.Is(err, flows.ErrNotFound) {
+		err = nil
+	}
+	return a.Subject, canonical, err
+}
+
+func (p *people) Activate(_ context.Context, id string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.activated = append(p.activated, id)
+	return p.fail
 }
 
 func (p *people) change(subject string, f func(*flows.Account)) {
@@ -305,6 +320,7 @@ func (f fake) evidence(id string) assurance.Evidence {
 		e.Method, e.Categories, e.ReplayResistant = assurance.TOTP, []assurance.Category{assurance.Possession}, true
 	case "sso":
 		e.Method, e.Categories, e.Cap = assurance.Federated, []assurance.Category{assurance.Knowledge}, assurance.AAL2
+		e.Upstream = &assurance.Upstream{AuthTime: f.k.upstream}
 	}
 	return e
 }

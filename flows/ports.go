@@ -31,7 +31,9 @@ type Store interface {
 	// Update replaces the run if its stored Version is r.Version-1, else
 	// [ErrConflict] ([ErrNotFound] if it is gone). Aliases that r no longer has stop working in the same instant.
 	Update(ctx context.Context, r Record) error
-	// DeleteExpired removes at most limit runs that expired at or before now and returns how many.
+	// Expired returns at most limit runs that expired at or before now, the oldest first.
+	Expired(ctx context.Context, now time.Time, limit int) ([]Record, error)
+	// DeleteExpired removes at most limit runs, the oldest first, that expired at or before now and returns how many.
 	DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
@@ -70,6 +72,9 @@ type Sessions interface {
 	PutSession(ctx context.Context, s Session) error
 	// Session finds a session by its secret; [ErrNotFound] if there is none or if now is not before Expires.
 	Session(ctx context.Context, secret Alias, now time.Time) (Session, error)
+	// SessionByID finds a session by its ID, whatever its secret is now; [ErrNotFound]
+	// if there is none or if now is not before Expires.
+	SessionByID(ctx context.Context, id string, now time.Time) (Session, error)
 	// RemoveSession removes the session of that secret; absent is no error.
 	RemoveSession(ctx context.Context, secret Alias) error
 	// EndSession removes every session of that ID; absent is no error.
@@ -134,8 +139,11 @@ type Authenticator struct {
 type Accounts interface {
 	// Account returns the account of that subject; [ErrNotFound].
 	Account(ctx context.Context, subject string) (Account, error)
-	// Resolve returns the subject that an identifier (login id) belongs to; [ErrNotFound].
-	Resolve(ctx context.Context, identifier string) (subject string, err error)
+	// Resolve returns the subject that an identifier (login id) belongs to, "" if
+	// to none, and the one spelling of the identifier, "" if it has none.
+	Resolve(ctx context.Context, identifier string) (subject, canonical string, err error)
+	// Activate makes a pending authenticator an active one; one that is not pending is no error.
+	Activate(ctx context.Context, authenticator string) error
 }
 
 // Event is one audit event. It holds no secret.

@@ -204,7 +204,7 @@ func (g *generator) inline(top bool, cond string) string {
 	case 1:
 		attempts += ", settles: [duty]"
 	case 2:
-		attempts += ", on: { exhausted: h, timeout: h, denied: h, unavailable: h, insufficient: h }"
+		attempts += ", timeout: 80s, on: { exhausted: h, timeout: h, denied: h, unavailable: h }"
 		g.handled, g.f.routed[id] = true, true
 	}
 	return fmt.Sprintf("{ id: %s, type: %s%s%s }", id, typ, attempts, cond)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 )
 
 // Show returns the current view. A prompt that has timed out is left first.
@@ -11,7 +12,7 @@ func (e *Engine) Show(ctx context.Context, h Secret, c Caller) (View, error) {
 	c.IdempotencyKey = ""
 	x, err := e.open(ctx, h, c)
 	if err == nil && x.overdue() {
-		return e.change(ctx, h, c, func(x *exchange) error {
+		return e.change(ctx, h, c, func(ctx context.Context, x *exchange) error {
 			if !x.overdue() {
 				return nil
 			}
@@ -26,17 +27,17 @@ func (e *Engine) Show(ctx context.Context, h Secret, c Caller) (View, error) {
 
 // Answer answers the current step: stepID and turn as the href had them.
 func (e *Engine) Answer(ctx context.Context, h Secret, c Caller, stepID string, turn int, in Input) (View, error) {
-	return e.change(ctx, h, c, func(x *exchange) error { return x.answer(ctx, stepID, turn, in) })
+	return e.change(ctx, h, c, func(ctx context.Context, x *exchange) error { return x.answer(ctx, stepID, turn, in) })
 }
 
 // Back returns to the previous prompt that has no completed evidence.
 func (e *Engine) Back(ctx context.Context, h Secret, c Caller, turn int) (View, error) {
-	return e.change(ctx, h, c, func(x *exchange) error { return x.turned(ctx, turn, signal{kind: sigBack}) })
+	return e.change(ctx, h, c, func(ctx context.Context, x *exchange) error { return x.turned(ctx, turn, signal{kind: sigBack}) })
 }
 
 // Activate lets a later step run that runs only if the client asks for it.
 func (e *Engine) Activate(ctx context.Context, h Secret, c Caller, turn int, in Input) (View, error) {
-	return e.change(ctx, h, c, func(x *exchange) error {
+	return e.change(ctx, h, c, func(ctx context.Context, x *exchange) error {
 		var body struct {
 			Step string `json:"step"`
 		}
@@ -49,13 +50,13 @@ func (e *Engine) Activate(ctx context.Context, h Secret, c Caller, turn int, in 
 
 // Cancel ends the run; the view says cancelled.
 func (e *Engine) Cancel(ctx context.Context, h Secret, c Caller) (View, error) {
-	return e.change(ctx, h, c, func(x *exchange) error { return x.drive(ctx, signal{kind: sigCancel}) })
+	return e.change(ctx, h, c, func(ctx context.Context, x *exchange) error { return x.drive(ctx, signal{kind: sigCancel}) })
 }
 
 // Restart starts the same flow anew with the same client and key; the old run
 // ends. What was counted per account stays counted.
 func (e *Engine) Restart(ctx context.Context, h Secret, c Caller, turn int) (View, error) {
-	return e.change(ctx, h, c, func(x *exchange) error {
+	return e.change(ctx, h, c, func(ctx context.Context, x *exchange) error {
 		if turn != x.r.State.Turn {
 			return x.conflict(CodeStaleTurn)
 		}
@@ -94,14 +95,16 @@ func (e *Engine) signOut(ctx context.Context, session Secret, c Caller) error {
 }
 
 // change runs one request that changes a run.
-func (e *Engine) change(ctx context.Context, h Secret, c Caller, do func(*exchange) error) (View, error) {
+func (e *Engine) change(ctx context.Context, h Secret, c Caller, do func(context.Context, *exchange) error) (View, error) {
+	ctx, cancel := lasting(ctx)
+	defer cancel()
 	x, err := e.open(ctx, h, c)
 	if err == nil && x.replayed != nil {
 		return *x.replayed, nil
 	}
 	var v View
 	if err == nil {
-		if err = do(x); err == nil {
+		if err = do(ctx, x); err == nil {
 			v, err = x.commit(ctx)
 		}
 		if errors.Is(err, ErrConflict) {
@@ -109,6 +112,15 @@ func (e *Engine) change(ctx context.Context, h Secret, c Caller, do func(*exchan
 		}
 	}
 	return v, e.problem(ctx, c, x, err)
+}
+
+// longest is how long one request may take.
+const longest = 30 * time.Second
+
+// lasting lets a request that changes something go on when its client hangs up:
+// nobody can have an attempt counted and then keep it from being recorded.
+func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), longest)
 }
 
 // lost answers a request that lost the compare-and-swap: if what won was the
@@ -152,10 +164,11 @@ func (e *Engine) open(ctx context.Context, h Secret, c Caller) (*exchange, error
 		return nil, notFound(nil)
 	}
 	x := &exchange{e: e, a: e.active.Load(), c: c, r: r, presented: string(h)}
-	if pr != nil {
-		return x, pr
+	x, err = e.resume(ctx, x, again)
+	if pr != nil && err == nil {
+		err = pr
 	}
-	return e.resume(ctx, x, again)
+	return x, err
 }
 
 // resume makes a loaded run ready: its definition, its client, its facts.
@@ -170,6 +183,9 @@ func (e *Engine) resume(ctx context.Context, x *exchange, again bool) (*exchange
 	}
 	if again {
 		v, err := e.replay(x.a, r, x.p, x.presented)
+		if errors.Is(err, errOtherSecret) {
+			return x, x.conflict(CodeStaleTurn)
+		}
 		x.replayed = &v
 		return x, err
 	}
@@ -181,6 +197,6 @@ func (e *Engine) resume(ctx context.Context, x *exchange, again bool) (*exchange
 	if !ok || !slices.Contains(client.Flows, r.Flow) {
 		return x, &Problem{Kind: KindFailed, Code: CodeNotAllowed, Detail: "The client may not run this flow any more."}
 	}
-	x.client = client
+	x.client, x.before = client, r.State
 	return x, x.look(ctx)
 }

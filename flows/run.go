@@ -34,7 +34,8 @@ type run struct {
 	Begun     *Alias    `json:"begun,omitempty"`   // of the idempotency key of the start
 	BegunBody [32]byte  `json:"begunBody"`
 	Answered  *answered `json:"answered,omitempty"`
-	Effects   []Event   `json:"effects,omitempty"` // of the last change: recorded again on load if this node did not see it done
+	Effects   []Event   `json:"effects,omitempty"`  // of the last change: recorded again on load if this node did not see it done
+	Activate  []string  `json:"activate,omitempty"` // authenticators that the last change makes active, likewise
 
 	version int64
 	ignored bool // a session was presented that counts for nothing

@@ -27,6 +27,8 @@ type StartRequest struct {
 
 // Start starts a run. Every error is a *[Problem].
 func (e *Engine) Start(ctx context.Context, c Caller, q StartRequest) (View, error) {
+	ctx, cancel := lasting(ctx)
+	defer cancel()
 	v, err := e.start(ctx, c, q)
 	return v, e.problem(ctx, c, nil, err)
 }
@@ -47,6 +49,9 @@ func (e *Engine) start(ctx context.Context, c Caller, q StartRequest) (View, err
 	}
 	if err := p.undrawable(q.Capabilities); err != nil {
 		return View{}, err
+	}
+	if len(q.ACRValues) > 0 && !slices.ContainsFunc(q.ACRValues, onScale) {
+		return View{}, &Problem{Kind: KindFailed, Code: CodeUnmet, Detail: "No such level can be reached."}
 	}
 	if r.State.Activated, err = p.activated(q.Activate); err != nil {
 		return View{}, err
@@ -88,6 +93,11 @@ func (e *Engine) launch(ctx context.Context, c Caller, a *active, r *run, p *pro
 	return v, err
 }
 
+func onScale(acr string) bool {
+	_, err := assurance.ParseLevel(acr)
+	return err == nil
+}
+
 // entitled holds what a self-service flow asks of the session that it is started with.
 func (x *exchange) entitled() error {
 	f := x.p.flow
@@ -95,7 +105,7 @@ func (x *exchange) entitled() error {
 		return nil
 	}
 	ps := x.r.State.Session
-	if ps == nil || x.w.account.Status != AccountActive {
+	if ps == nil || x.w.over || x.w.account.Status != AccountActive {
 		return &Problem{Kind: KindFailed, Code: CodeLoginRequired, Detail: "This flow needs a session."}
 	}
 	var notBefore time.Time
@@ -242,11 +252,11 @@ func (e *Engine) session(ctx context.Context, r *run, s Secret) (*presented, err
 
 // claim notes who a client says that the person is. Nobody learns whether that account exists.
 func (e *Engine) claim(ctx context.Context, s *State, identifier string) error {
-	subject, err := e.cfg.Accounts.Resolve(ctx, identifier)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	subject, canonical, err := e.cfg.Accounts.Resolve(ctx, identifier)
+	if err != nil {
 		return err
 	}
-	s.Named, s.Claimed = identifier, subject
+	s.Named, s.Claimed, s.Shadow = identifier, subject, canonical
 	return nil
 }
 

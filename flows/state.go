@@ -37,7 +37,9 @@ type State struct {
 	Enrolled []string             `json:"enrolled,omitempty"` // authenticators bound in this run: they prove nothing in it
 	Subject  string               `json:"subject,omitempty"`
 	Claimed  string               `json:"claimed,omitempty"`
-	Named    string               `json:"named,omitempty"` // the identifier that was claimed, as typed
+	Named    string               `json:"named,omitempty"`  // the identifier that was claimed, as typed
+	Shadow   string               `json:"shadow,omitempty"` // its one spelling, if it has one
+	Reused   bool                 `json:"reused,omitempty"` // session evidence stands for some step
 	Session  *presented           `json:"session,omitempty"`
 }
 

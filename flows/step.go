@@ -3,7 +3,6 @@ package flows
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/assurance"
@@ -38,8 +37,6 @@ type StepType struct {
 	Code   string          // nextStep.type of its prompts, upper snake case, ends in _REQUIRED; "": it never asks
 	Config json.RawMessage // JSON Schema of "with:"; see flowdefs.SchemaFor
 	Input  json.RawMessage // JSON Schema of the answer
-	Reads  []string        // names of the facts that it reads
-	Sets   []string        // names of the facts that it sets
 
 	Evidence []assurance.Ceiling // the most that it can prove; empty: it proves nothing
 	Exits    []string            // named exits besides the default
@@ -78,8 +75,7 @@ func (in Input) Decode(dst any) error { return DecodeStrict(in, dst) }
 
 // Prompt asks the client for something. It is data, so that every client renders every step.
 type Prompt struct {
-	Data    any           // rendered as nextStep.data; must not hold a secret; nil: {}
-	Expires time.Duration // how long the prompt is good for; 0: as long as the run
+	Data any // rendered as nextStep.data; must not hold a secret; nil: {}
 }
 
 // Proof is what a successful answer amounts to.

@@ -64,7 +64,7 @@ func (x *exchange) pick(ctx context.Context, in Input) error {
 // waited goes on behind a delay, if it is over.
 func (x *exchange) waited(ctx context.Context, in Input) error {
 	if left := x.wait(); left > 0 {
-		return x.withView(&Problem{Kind: KindThrottled, Code: CodeWaitLonger, Detail: "It is too early.", RetryAfter: left})
+		return &Problem{Kind: KindThrottled, Code: CodeWaitLonger, Detail: "It is too early.", RetryAfter: left}
 	}
 	return x.empty(ctx, in, signal{kind: sigTime})
 }
@@ -78,7 +78,7 @@ func (x *exchange) submit(ctx context.Context, n *node, in Input) error {
 	}
 	counter, locked, err := x.e.reserve(ctx, x, n)
 	if err != nil {
-		return x.withView(err)
+		return err
 	}
 	v := x.visit(n, x.r.State.Turn)
 	if locked {
@@ -106,7 +106,7 @@ func (x *exchange) submit(ctx context.Context, n *node, in Input) error {
 		err = x.release(ctx, counter)
 	}
 	if !accepted && named {
-		x.r.State.Named, x.r.State.Claimed = "", "" // who mistyped may name somebody else
+		x.r.State.Named, x.r.State.Claimed, x.r.State.Shadow = "", "", "" // who mistyped may name somebody else
 		err = errors.Join(err, x.lookUp(ctx, ""))
 	}
 	if err != nil {
@@ -142,15 +142,6 @@ func (x *exchange) release(ctx context.Context, counter string) error {
 	return x.e.cfg.Throttle.Change(context.WithoutCancel(ctx), counter, giveBack)
 }
 
-func (x *exchange) withView(err error) error {
-	var pr *Problem
-	if errors.As(err, &pr) && pr.View == nil {
-		v := x.e.view(x.a, x.r, x.p)
-		pr.View = &v
-	}
-	return err
-}
-
 // restart ends this run and begins another on the definition that is live now.
 func (x *exchange) restart(ctx context.Context) error {
 	r := x.r
@@ -163,9 +154,8 @@ func (x *exchange) restart(ctx context.Context) error {
 		MaxAge: r.MaxAge, Locale: r.Locale, Capabilities: r.Draws,
 	}
 	next := x.e.newRun(x.a, Caller{Key: r.Key}, q, p)
-	next.State.Session = r.State.Session
-	if ps := next.State.Session; ps != nil {
-		next.State.Claimed = ps.Subject
+	if ps := r.State.Session; ps != nil && !x.w.over {
+		next.State.Session, next.State.Claimed = ps, ps.Subject
 	}
 	v, err := x.e.launch(ctx, Caller{Key: r.Key, RequestID: x.c.RequestID}, x.a, next, p, x.client)
 	if err != nil {

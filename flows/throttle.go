@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -84,7 +85,15 @@ func (e *Engine) reserve(ctx context.Context, x *exchange, n *node) (key string,
 		return "", false, nil
 	}
 	key = e.counterKey(x.r, n)
-	err = e.cfg.Throttle.Change(ctx, key, attempt(x.w.now, n.typ.HardLimit))
+	next, last := attempt(x.w.now, n.typ.HardLimit), false
+	err = e.cfg.Throttle.Change(ctx, key, func(c Counter) (Counter, error) {
+		c, err := next(c)
+		last = err == nil && c.Failures >= limitOf(n.typ.HardLimit)
+		return c, err
+	})
+	if last {
+		x.events = append(x.events, Event{Type: EventLocked, Step: n.def.ID})
+	}
 	var wait waitError
 	switch {
 	case errors.As(err, &wait):
@@ -108,7 +117,7 @@ func (e *Engine) counterKey(r *run, n *node) string {
 		who = r.State.Claimed
 	}
 	if who == "" {
-		who = "unknown\x00" + strings.ToLower(strings.TrimSpace(r.State.Named))
+		who = "unknown\x00" + cmp.Or(r.State.Shadow, strings.ToLower(strings.TrimSpace(r.State.Named)))
 	}
 	if who == "unknown\x00" {
 		who += r.ID

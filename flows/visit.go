@@ -22,6 +22,7 @@ type Visit struct {
 	Now        time.Time
 	Client     flowdefs.Client
 	Locale     string
+	MaxAge     *time.Duration  // how long ago, at the start of the run, the person may have authenticated; nil: no limit
 	Key        string          // RFC 7638 thumbprint of the run's DPoP key, "" if it has none
 	Subject    string          // who was proved to be there; "" before the first proof
 	Claimed    string          // account that is claimed (equals Subject after the first proof); "" if none, or if unknown

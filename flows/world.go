@@ -16,6 +16,7 @@ const enrolFresh = 15 * time.Minute
 type world struct {
 	now      time.Time
 	account  Account // of the subject or, before the first proof, of the claimed one; zero if unknown
+	over     bool    // the session that the run was started with has ended
 	bound    bool    // the run's key belongs to a bound device of that account
 	key      string
 	keyed    bool // the client must use keys: a session without one skips nothing
@@ -96,7 +97,7 @@ func (m *machine) freshLevel() assurance.Level {
 // same subject and same key stand for a step; the first such skip is the run's first proof.
 func (m *machine) reuse(n *node) bool {
 	ps := m.s.Session
-	if ps == nil || len(n.typ.Evidence) == 0 || m.w.account.Subject != ps.Subject || m.w.account.Status != AccountActive {
+	if ps == nil || m.w.over || len(n.typ.Evidence) == 0 || m.w.account.Subject != ps.Subject || m.w.account.Status != AccountActive {
 		return false
 	}
 	if m.s.Subject != "" && m.s.Subject != ps.Subject || m.w.keyed && m.w.key == "" {
@@ -107,7 +108,7 @@ func (m *machine) reuse(n *node) bool {
 			continue
 		}
 		e.Step = n.def.ID
-		m.s.Subject, m.s.Claimed = ps.Subject, ps.Subject
+		m.s.Subject, m.s.Claimed, m.s.Reused = ps.Subject, ps.Subject, true
 		m.s.Evidence = append(m.s.Evidence, m.capped(e))
 		m.s.step(n.def.ID, func(st *StepState) { st.Done = true })
 		m.s.Trail = nil

@@ -22,6 +22,7 @@ type Status string
 const (
 	Active   Status = "active"
 	Disabled Status = "disabled"
+	Pending  Status = "pending" // of an authenticator whose binding is not complete
 )
 
 // Account is a person's account.

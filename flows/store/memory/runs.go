@@ -2,6 +2,7 @@ package memory
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -77,6 +78,21 @@ func (s *Store) Update(ctx context.Context, r flows.Record) error {
 	return nil
 }
 
+// Expired implements [flows.Store].
+func (s *Store) Expired(ctx context.Context, now time.Time, limit int) ([]flows.Record, error) {
+	if err := done(ctx); err != nil {
+		return nil, err
+	}
+	m := &s.runs
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var out []flows.Record
+	for _, r := range m.oldest(now, limit) {
+		out = append(out, cloneRecord(r))
+	}
+	return out, nil
+}
+
 // DeleteExpired implements [flows.Store].
 func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error) {
 	if err := done(ctx); err != nil {
@@ -85,17 +101,25 @@ func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (in
 	m := &s.runs
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n := 0
-	for id, r := range m.byID {
-		if n >= limit {
-			break
-		}
+	old := m.oldest(now, limit)
+	for _, r := range old {
+		m.remove(r.ID)
+	}
+	return len(old), nil
+}
+
+// oldest returns at most limit runs that expired at or before now, in the order of their expiry.
+func (m *runs) oldest(now time.Time, limit int) []flows.Record {
+	var out []flows.Record
+	for _, r := range m.byID {
 		if !now.Before(r.Expires) {
-			m.remove(id)
-			n++
+			out = append(out, r)
 		}
 	}
-	return n, nil
+	slices.SortFunc(out, func(a, b flows.Record) int {
+		return cmp.Or(a.Expires.Compare(b.Expires), cmp.Compare(a.ID, b.ID))
+	})
+	return out[:min(len(out), max(limit, 0))]
 }
 
 // clear removes the runs that hold the id or an alias of r and expired at or

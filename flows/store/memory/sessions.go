@@ -42,6 +42,22 @@ func (s *Store) Session(ctx context.Context, secret flows.Alias, now time.Time) 
 	return cloneSession(session), nil
 }
 
+// SessionByID implements [flows.Sessions].
+func (s *Store) SessionByID(ctx context.Context, id string, now time.Time) (flows.Session, error) {
+	if err := done(ctx); err != nil {
+		return flows.Session{}, err
+	}
+	m := &s.sessions
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, session := range m.bySecret {
+		if session.ID == id && now.Before(session.Expires) {
+			return cloneSession(session), nil
+		}
+	}
+	return flows.Session{}, flows.ErrNotFound
+}
+
 // RemoveSession implements [flows.Sessions].
 func (s *Store) RemoveSession(ctx context.Context, secret flows.Alias) error {
 	if err := done(ctx); err != nil {

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"time"
 
@@ -45,9 +46,27 @@ func (s *Store) Update(ctx context.Context, r flows.Record) error {
 	return s.writer.do(ctx, func(ctx context.Context, w *writer) error { return updateRun(ctx, w, r) })
 }
 
+// Expired implements [flows.Store].
+func (s *Store) Expired(ctx context.Context, now time.Time, limit int) ([]flows.Record, error) {
+	var out []flows.Record
+	err := s.reader.each(ctx, `SELECT id, version, expires, aliases, data FROM runs WHERE expires <= ? ORDER BY expires, row LIMIT ?`,
+		[]any{nanos(now), limit}, func(rows *sql.Rows) error {
+			var r flows.Record
+			var expires int64
+			var aliases []byte
+			if err := rows.Scan(&r.ID, &r.Version, &expires, &aliases, &r.Data); err != nil {
+				return fault(err)
+			}
+			r.Expires, r.Aliases = instant(expires), unpack(aliases)
+			out = append(out, r)
+			return nil
+		})
+	return out, err
+}
+
 // DeleteExpired implements [flows.Store].
 func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error) {
-	return s.sweep(ctx, `DELETE FROM runs WHERE row IN (SELECT row FROM runs WHERE expires <= ? ORDER BY expires LIMIT ?)`, now, limit)
+	return s.sweep(ctx, `DELETE FROM runs WHERE row IN (SELECT row FROM runs WHERE expires <= ? ORDER BY expires, row LIMIT ?)`, now, limit)
 }
 
 // sweepStep bounds what one transaction deletes, so that others need not wait long.

@@ -31,11 +31,21 @@ func (s *Store) PutSession(ctx context.Context, session flows.Session) error {
 
 // Session implements [flows.Sessions].
 func (s *Store) Session(ctx context.Context, secret flows.Alias, now time.Time) (flows.Session, error) {
-	out := flows.Session{Secret: secret}
-	var evidence, tags []byte
+	return s.session(ctx, `SELECT secret, id, subject, client, key, evidence, tags, created, expires FROM sessions WHERE secret = ? AND expires > ?`,
+		secret[:], nanos(now))
+}
+
+// SessionByID implements [flows.Sessions].
+func (s *Store) SessionByID(ctx context.Context, id string, now time.Time) (flows.Session, error) {
+	return s.session(ctx, `SELECT secret, id, subject, client, key, evidence, tags, created, expires FROM sessions WHERE id = ? AND expires > ? LIMIT 1`,
+		id, nanos(now))
+}
+
+func (s *Store) session(ctx context.Context, query string, args ...any) (flows.Session, error) {
+	var out flows.Session
+	var secret, evidence, tags []byte
 	var created, expires int64
-	err := s.reader.row(ctx, `SELECT id, subject, client, key, evidence, tags, created, expires FROM sessions WHERE secret = ? AND expires > ?`,
-		[]any{secret[:], nanos(now)}, &out.ID, &out.Subject, &out.Client, &out.Key, &evidence, &tags, &created, &expires)
+	err := s.reader.row(ctx, query, args, &secret, &out.ID, &out.Subject, &out.Client, &out.Key, &evidence, &tags, &created, &expires)
 	if err != nil {
 		return flows.Session{}, err
 	}
@@ -45,6 +55,7 @@ func (s *Store) Session(ctx context.Context, secret flows.Alias, now time.Time) 
 	if err := json.Unmarshal(tags, &out.Tags); err != nil {
 		return flows.Session{}, fmt.Errorf("sqlite: tags: %w", err)
 	}
+	copy(out.Secret[:], secret)
 	out.Evidence = evidenceInUTC(out.Evidence)
 	out.Created, out.Expires = instant(created), instant(expires)
 	return out, nil

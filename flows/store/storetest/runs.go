@@ -31,6 +31,7 @@ func runCases() []testCase {
 		{"swap", runSwap},
 		{"swap race", runSwapRace},
 		{"swap chains", runSwapChains},
+		{"expired", runExpired},
 		{"delete expired", runDeleteExpired},
 		{"cancelled", runCancelled},
 		{"reopen", runReopen},
@@ -297,6 +298,29 @@ func runSwapChains(t *testing.T, s Stores) {
 	if string(got.Data) != strconv.Itoa(16*each) || got.Version != 16*each+1 {
 		t.Errorf("counted %s with version %d, want %d and %d", got.Data, got.Version, 16*each, 16*each+1)
 	}
+}
+
+// runExpired lists what DeleteExpired would delete, the oldest first.
+func runExpired(t *testing.T, s Stores) {
+	for i, id := range []string{"c", "a", "b", "d"} {
+		r := record(id, id)
+		r.Expires = start.Add(time.Duration(i) * time.Minute)
+		ok(t, s.Runs.Create(t.Context(), r, start.Add(-time.Hour)))
+	}
+	ids := func(now time.Time, limit int) (out []string) {
+		records, err := s.Runs.Expired(t.Context(), now, limit)
+		ok(t, err)
+		for _, r := range records {
+			out = append(out, r.ID)
+		}
+		return out
+	}
+	same(t, len(ids(start.Add(-1), 10)), 0)
+	same(t, ids(start.Add(2*time.Minute), 2), []string{"c", "a"})
+	n, err := s.Runs.DeleteExpired(t.Context(), start.Add(2*time.Minute), 2)
+	ok(t, err)
+	same(t, n, 2)
+	same(t, ids(start.Add(2*time.Minute), 10), []string{"b"})
 }
 
 func runDeleteExpired(t *testing.T, s Stores) {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ func sessionCases() []testCase {
 		{"tags", sessionTags},
 		{"copies", sessionCopies},
 		{"expiry instant", sessionExpiryInstant},
+		{"by id", sessionByID},
 		{"removed", sessionRemoved},
 		{"ended", sessionEnded},
 		{"delete expired", sessionDeleteExpired},
@@ -111,6 +113,28 @@ func sessionExpiryInstant(t *testing.T, s Stores) {
 	_, err := s.Sessions.Session(t.Context(), alias("a"), one.Expires.Add(-time.Nanosecond))
 	ok(t, err)
 	noSession(t, s, "a", one.Expires)
+}
+
+// sessionByID: found whatever its secret is, until the instant at which it expires.
+func sessionByID(t *testing.T, s Stores) {
+	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "a")))
+	got, err := s.Sessions.SessionByID(t.Context(), "sid", start)
+	ok(t, err)
+	same(t, got, session("sid", "a"))
+	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "b")))
+	ok(t, s.Sessions.RemoveSession(t.Context(), alias("a")))
+	got, err = s.Sessions.SessionByID(t.Context(), "sid", start.Add(time.Hour-1))
+	ok(t, err)
+	same(t, got, session("sid", "b"))
+	for id, at := range map[string]time.Time{"sid": start.Add(time.Hour), "other": start, "": start} {
+		if _, err := s.Sessions.SessionByID(t.Context(), id, at); !errors.Is(err, flows.ErrNotFound) {
+			t.Errorf("%q at %s: %v", id, at, err)
+		}
+	}
+	ok(t, s.Sessions.EndSession(t.Context(), "sid"))
+	if _, err := s.Sessions.SessionByID(t.Context(), "sid", start); !errors.Is(err, flows.ErrNotFound) {
+		t.Errorf("after its end: %v", err)
+	}
 }
 
 // sessionRemoved: only the session of that secret goes, not the others of its id.
