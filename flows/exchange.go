@@ -77,7 +77,7 @@ func (x *exchange) look(ctx context.Context) error {
 
 // lookUp takes in the account of subject. It is called again whenever a step may have changed it.
 func (x *exchange) lookUp(ctx context.Context, subject string) error {
-	x.w.setAccount(Account{})
+	x.w.setAccount(Account{}, nil)
 	if subject == "" && x.r.State.Named == "" {
 		return nil
 	}
@@ -88,7 +88,7 @@ func (x *exchange) lookUp(ctx context.Context, subject string) error {
 	if err != nil {
 		return err
 	}
-	x.w.setAccount(a)
+	x.w.setAccount(a, append(slices.Clone(x.r.State.Enrolled), x.enrolled...))
 	return nil
 }
 

@@ -124,7 +124,7 @@ type Account struct {
 	Subject        string
 	Status         AccountStatus
 	Attributes     map[string]string
-	Authenticators []Authenticator // active ones only
+	Authenticators []Authenticator // active and pending ones
 }
 
 // Authenticator is what the engine may know of a bound authenticator.
@@ -133,6 +133,7 @@ type Authenticator struct {
 	Type    string
 	Binding assurance.Level
 	Key     string // thumbprint of the device key that it belongs to, "" if none
+	Pending bool   // its binding is not complete: it counts only in the run that binds it
 }
 
 // Accounts looks accounts up.

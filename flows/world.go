@@ -55,8 +55,12 @@ func (w *world) until(d time.Duration) time.Time {
 	return w.now.Add(d)
 }
 
-// setAccount takes the account in and derives what depends on it.
-func (w *world) setAccount(a Account) {
+// setAccount takes the account in and derives what depends on it. Of the pending
+// authenticators only those count that this run has enrolled.
+func (w *world) setAccount(a Account, enrolled []string) {
+	a.Authenticators = slices.DeleteFunc(slices.Clone(a.Authenticators), func(au Authenticator) bool {
+		return au.Pending && !slices.Contains(enrolled, au.ID)
+	})
 	w.account, w.bound = a, false
 	for _, au := range a.Authenticators {
 		if w.key != "" && au.Key == w.key {
@@ -75,6 +79,9 @@ func (w *world) reach(p *program, evidence []assurance.Evidence) assurance.Level
 		}
 	}
 	for _, au := range w.account.Authenticators {
+		if au.Pending {
+			continue
+		}
 		for _, c := range p.reach[au.Type] {
 			e := assurance.Highest(c, au.Binding, assurance.AAL3, w.now)
 			e.Authenticator = au.ID

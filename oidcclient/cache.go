@@ -31,6 +31,16 @@ type cache[T any] struct {
 	err      error     // why the last one failed
 }
 
+// failing returns why the last fetch failed, nil if it did not.
+func (c *cache[T]) failing() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failures == 0 {
+		return nil
+	}
+	return c.err
+}
+
 func newCache[T any](fresh, stale time.Duration, now func() time.Time, fetch func(context.Context) (T, error)) *cache[T] {
 	return &cache[T]{fresh: fresh, stale: stale, now: now, fetch: fetch}
 }

@@ -49,10 +49,13 @@ func (k *keys) find(ctx context.Context, h header) (crypto.PublicKey, error) {
 		}
 		key = choose(all, h)
 	}
-	if key == nil {
-		return nil, refused("ID token: no published key fits")
+	if key != nil {
+		return key, nil
 	}
-	return key, nil
+	if err := k.cache.failing(); err != nil { // perhaps one fits that cannot be had now
+		return nil, err
+	}
+	return nil, refused("ID token: no published key fits")
 }
 
 func (k *keys) mayRefetch() bool {

@@ -40,7 +40,7 @@ func (a accounts) Account(ctx context.Context, subject string) (flows.Account, e
 		Subject:        found.Subject,
 		Status:         status(found.Status),
 		Attributes:     found.Attributes,
-		Authenticators: active(all),
+		Authenticators: usable(all),
 	}, nil
 }
 
@@ -83,14 +83,16 @@ func status(s account.Status) flows.AccountStatus {
 	return flows.AccountDisabled
 }
 
-func active(all []account.Authenticator) []flows.Authenticator {
+func usable(all []account.Authenticator) []flows.Authenticator {
 	var out []flows.Authenticator
 	for _, a := range all {
-		if a.Status != account.Active {
+		if a.Status != account.Active && a.Status != account.Pending {
 			continue
 		}
 		binding, _ := assurance.ParseLevel(a.Binding) // of an unknown name: None, which earns nothing
-		out = append(out, flows.Authenticator{ID: a.ID, Type: a.Type, Binding: binding, Key: a.Key})
+		out = append(out, flows.Authenticator{
+			ID: a.ID, Type: a.Type, Binding: binding, Key: a.Key, Pending: a.Status == account.Pending,
+		})
 	}
 	return out
 }

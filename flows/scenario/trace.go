@@ -9,14 +9,17 @@ import (
 
 // trace is what could be seen of one run: in its prompts, and in its audit events.
 type trace struct {
-	id      string
-	def     *flowdefs.Flow
-	names   []string            // the flows that it consists of
-	seen    map[string]bool     // ids of steps and chooses that were arrived at
-	offers  map[string][]string // by choose: the options when it was first seen
-	exits   [][2]string         // step and exit
-	status  string
-	failure string
+	id        string
+	def       *flowdefs.Flow
+	names     []string            // the flows that it consists of
+	seen      map[string]bool     // ids of steps and chooses that were arrived at
+	offers    map[string][]string // by choose: the options when it was first seen
+	exits     [][2]string         // step and exit
+	status    string
+	failure   string
+	mapping   bool // it failed behind its last step, over a claim
+	elsewhere bool // it failed over an expression that is no require
+	held      bool // a require failed it, and which is not known yet
 }
 
 func newTrace(def *flowdefs.Flow, names []string, id string) *trace {
@@ -46,6 +49,9 @@ func (t *trace) hear(e flows.Event) {
 		t.seen[e.Step] = true
 	case flows.EventStepPassed, flows.EventStepDone, flows.EventStepSkipped, flows.EventStepRejected, flows.EventStepLost:
 		t.seen[e.Step] = true
+	case flows.EventConditionFailed:
+		t.mapping = t.mapping || e.Reason == "claim"
+		t.elsewhere = t.elsewhere || e.Reason == "claim" || e.Reason == "decide" || e.Reason == "assign"
 	case flows.EventRunFailed:
 		t.failure = e.Reason
 	}
@@ -56,16 +62,16 @@ func (t *trace) reached(n *flowdefs.Node) bool {
 	if n.ID != "" && t.seen[n.ID] {
 		return true
 	}
-	return slices.ContainsFunc(n.Options, func(o flowdefs.Node) bool { return t.reached(&o) }) ||
-		slices.ContainsFunc(n.Steps, func(s flowdefs.Node) bool { return t.reached(&s) }) ||
-		n.Otherwise != nil && t.reached(n.Otherwise)
+	return t.any(n.Options) || t.any(n.Steps) || n.Otherwise != nil && t.reached(n.Otherwise)
 }
 
 // items calls hit with everything that the run reached.
 func (t *trace) items(hit func(item)) {
-	t.sequence(t.def.Steps, t.status == string(flows.Completed), hit)
+	handled := slices.ContainsFunc(t.def.Handlers, func(h flowdefs.Handler) bool { return t.any(h.Steps) })
+	t.held = t.failure == flows.CodeRequirement && !t.elsewhere
+	t.sequence(t.def.Steps, t.status == string(flows.Completed) || t.mapping, !handled, hit)
 	for _, h := range t.def.Handlers {
-		t.sequence(h.Steps, false, hit)
+		t.sequence(h.Steps, false, t.any(h.Steps), hit)
 	}
 	for _, x := range t.exits {
 		for _, n := range slices.Backward(chain(t.def, x[0])) {
@@ -77,23 +83,30 @@ func (t *trace) items(hit func(item)) {
 	}
 }
 
-// sequence looks at nodes that follow one another. behind: the run went on behind the last.
-func (t *trace) sequence(list []flowdefs.Node, behind bool, hit func(item)) {
-	here := true // the run came as far as this node, or may have
+func (t *trace) any(list []flowdefs.Node) bool {
+	return slices.ContainsFunc(list, func(n flowdefs.Node) bool { return t.reached(&n) })
+}
+
+// sequence looks at nodes that follow one another. behind: the run went on behind
+// the last; begun: it came to the first.
+func (t *trace) sequence(list []flowdefs.Node, behind, begun bool, hit func(item)) {
 	for i := range list {
 		n := &list[i]
-		passed := behind || slices.ContainsFunc(list[i+1:], func(m flowdefs.Node) bool { return t.reached(&m) })
-		t.node(n, passed, here, hit)
-		here = passed
+		passed := behind || t.any(list[i+1:])
+		t.node(n, passed, begun, hit)
 	}
 }
 
-func (t *trace) node(n *flowdefs.Node, passed, here bool, hit func(item)) {
+func (t *trace) node(n *flowdefs.Node, passed, begun bool, hit func(item)) {
 	reached := t.reached(n)
 	switch n.Kind {
 	case flowdefs.Require:
-		if passed || here && t.failure == flows.CodeRequirement {
-			hit(conditionItem(n, n.Require, passed))
+		switch {
+		case passed:
+			hit(conditionItem(n, n.Require, true))
+		case begun && t.held:
+			hit(conditionItem(n, n.Require, false))
+			t.held = false // the first that the run did not pass is the one that held it
 		}
 		return
 	case flowdefs.Fail:
@@ -108,7 +121,7 @@ func (t *trace) node(n *flowdefs.Node, passed, here bool, hit func(item)) {
 	case flowdefs.Choose:
 		t.choose(n, passed, hit)
 	case flowdefs.Group:
-		t.sequence(n.Steps, passed && reached, hit)
+		t.sequence(n.Steps, passed && reached, reached, hit)
 	default:
 		return // it leaves no trace
 	}
@@ -126,13 +139,13 @@ func (t *trace) choose(n *flowdefs.Node, passed bool, hit func(item)) {
 		}
 		plain := *o
 		plain.If = nil // of an option it says whether it is offered
-		t.node(&plain, passed, true, hit)
+		t.node(&plain, passed, false, hit)
 		if o.If != nil && (asked || t.reached(n)) {
 			hit(conditionItem(o, o.If, slices.Contains(offers, o.ID) || t.reached(o)))
 		}
 	}
 	if n.Otherwise != nil {
-		t.node(n.Otherwise, passed, true, hit)
+		t.node(n.Otherwise, passed, false, hit)
 	}
 }
 

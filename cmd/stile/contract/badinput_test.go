@@ -317,7 +317,7 @@ func over(t *testing.T, w *world, p *phone, missing string) {
 			func() reply { return p.show() },
 			func() reply { return p.send(http.MethodPost, "/v1/flow/steps/code?turn=2", `{"code":"123456"}`) },
 			func() reply { return p.send(http.MethodDelete, "/v1/flow", "") },
-			func() reply { return p.send(http.MethodPost, "/v1/flow/restart", "") },
+			func() reply { return p.send(http.MethodPost, "/v1/flow/restart?turn=2", "") },
 			func() reply { return p.send(http.MethodPost, "/v1/flow/back?turn=2", "") },
 		} {
 			events := len(w.events(t))

@@ -270,7 +270,7 @@ func (a *aviary) manyMistakes(t *testing.T, w *world) {
 	p.send(http.MethodPost, "/v1/flow/steps/"+p.handle+"?turn=3", `{"code":"918273"}`)
 	p.send(http.MethodPost, "/v1/flows", `{"clientId":"`+p.handle+`","flow":"`+p.handle+`"}`)
 	p.send(http.MethodPost, "/v1/flows", `{"clientId":"bank-app","flow":"single-sign-on","session":"`+p.handle+`"}`)
-	p.send(http.MethodPost, "/v1/flow/restart", `{"code":"918273"}`)
+	p.send(http.MethodPost, "/v1/flow/restart?turn=1", `{"code":"918273"}`)
 	a.lyingProvider(t, w)
 }
 
