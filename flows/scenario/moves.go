@@ -279,7 +279,7 @@ func (r *reader) expect(n *yaml.Node) *Expect {
 			})
 		},
 	})
-	if ok && len(e.wants) == 0 {
+	if ok && len(n.Content) == 0 {
 		r.fail(n, "expect: nothing is expected")
 	}
 	return e
