@@ -114,7 +114,7 @@ func (l *loader) link() {
 func (r *reader) scenario(n *yaml.Node) *Scenario {
 	s := &Scenario{
 		Start: Start{Pos: r.pos(n)}, Pos: r.pos(n),
-		Given: Given{Account: "jane", Level: "aal2", Device: DeviceKey},
+		Given: Given{Account: "jane", Level: "aal2", Device: DeviceKey, At: begin()},
 	}
 	var steps *yaml.Node
 	fields := r.startFields(&s.Start)
@@ -196,12 +196,33 @@ func (r *reader) given(n *yaml.Node, s *Scenario) {
 		"device":     r.word("device", &g.Device, DeviceKey, DeviceBound, DeviceNone),
 		"attributes": func(n *yaml.Node) { g.Attributes = r.pairs(n, "attributes") },
 		"provider":   func(n *yaml.Node) { r.signsIn(n, g) },
+		"calls":      func(n *yaml.Node) { g.Calls = r.pairs(n, "calls") },
+		"at":         func(n *yaml.Node) { r.clock(n, g) },
 		"session":    r.text("session", &s.after),
 	})
 	g.Disabled = status == "disabled"
 	if s.after != "" && len(n.Content) > 2 {
 		r.fail(n, "given: session: the scenario that is played before says what is given; nothing stands beside it")
 	}
+}
+
+// begin is when a scenario begins that does not say it: a Monday morning.
+func begin() time.Time { return time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC) }
+
+// clock reads a time of day, or an instant.
+func (r *reader) clock(n *yaml.Node, g *Given) {
+	var text string
+	r.text("at", &text)(n)
+	if of, err := time.Parse("15:04", text); err == nil {
+		g.At = begin().Truncate(24 * time.Hour).Add(time.Duration(of.Hour())*time.Hour + time.Duration(of.Minute())*time.Minute)
+		return
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		r.fail(n, `at: expected a time of day such as "22:30" or an instant such as "2026-03-02T22:30:00Z", found %s`, describe(n))
+		return
+	}
+	g.At = at.UTC()
 }
 
 func (r *reader) pairs(n *yaml.Node, what string) map[string]string {

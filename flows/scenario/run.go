@@ -121,12 +121,9 @@ func twins(s *Scenario, a, b *player) *Failure {
 	return nil
 }
 
-// begin is when every scenario begins.
-func begin() time.Time { return time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC) }
-
 // play plays one scenario one way in a world of its own.
 func (r *Runner) play(ctx context.Context, s *Scenario, overTheWire bool) (p *player, f *Failure) {
-	p = &player{set: r.cfg.Host.Definitions, clock: NewClock(begin())}
+	p = &player{set: r.cfg.Host.Definitions, clock: NewClock(given(s).At)}
 	w, err := r.cfg.Host.Open(ctx, Cast{Given: given(s), Flows: flowsOf(r.cfg.Host.Definitions, s), HTTP: overTheWire, Clock: p.clock})
 	if err != nil {
 		return p, p.fail(s.Pos, "what is given cannot be: %v", err)

@@ -44,6 +44,8 @@ type Given struct {
 	Attributes map[string]string // of the account
 	Device     string            // DeviceKey, DeviceBound or DeviceNone
 	Providers  map[string]string // by name: the login of who signs in there; default Account
+	Calls      map[string]string // by id of a step that asks a web service: what that answers; "down": nothing
+	At         time.Time         // when the scenario begins
 }
 
 // What a phone is to a scenario.

@@ -138,11 +138,14 @@ func (p *play) close() error {
 
 func (p *play) startEngine() (err error) {
 	s := p.stage
-	p.registry, err = flows.NewRegistry(steps.Builtin(steps.Deps{
+	types := steps.Builtin(steps.Deps{
 		Authenticators: p.store.Accounts(), Hasher: s.hasher, Seeds: s.sealer, Issuer: baseURL,
-		Providers: p.outside.providers, Links: p.store.Accounts(),
-	})...)
-	if err != nil {
+		Providers: p.outside.providers, Links: p.store.Accounts(), Accounts: p.store.Accounts(),
+	})
+	if err := p.answerCalls(types); err != nil {
+		return err
+	}
+	if p.registry, err = flows.NewRegistry(types...); err != nil {
 		return err
 	}
 	p.engine, err = flows.NewEngine(flows.EngineConfig{
