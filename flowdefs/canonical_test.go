@@ -29,6 +29,120 @@ flows:
       - require: acr >= level.aal1
 `
 
+// everything says all that a flow can say.
+const everything = `
+flows:
+  f:
+    description: All of it
+    timeout: 5m
+    kind: self_service
+    requires: { acr: aal1, max_age: 5m }
+    back: false
+    restart: false
+    steps:
+      - { id: a, type: knobs, timeout: 90s, activate: true, settles: [renewal], on: { other: h, timeout: h } }
+      - id: c
+        any:
+          of: 2
+          options:
+            - { id: o, type: totp }
+            - { id: g, if: device.bound, steps: [{ id: g1, type: pin }, { require: "acr >= level.aal1" }] }
+            - { id: i, choose: [{ id: i1, type: totp }], otherwise: { id: i2, steps: [{ id: i3, type: pin }] } }
+        otherwise: { id: last, type: password }
+        on: { none: h }
+      - { goto: a, max: 3, counts: true, if: device.bound }
+      - { fail: too_bad, if: "!device.bound" }
+      - { abort: true, if: "!device.bound" }
+      - { tag: { set: [one, two], remove: [three], for: 8h }, if: device.bound }
+      - { oblige: renewal, if: device.bound }
+      - { id: d, decide: target, on: { x: h }, if: device.bound }
+      - { assign: { where: target, flow: run.flow }, if: device.bound }
+      - { id: w, delay: 30s, if: device.bound }
+      - { id: u, use: s, with: { most: 3, when: device.bound, text: "5", on: true } }
+    handlers:
+      h: [{ id: m, type: totp }, { goto: c, max: 1 }]
+  roles: { kind: authorization, steps: [{ id: role, type: required_role }] }
+subflows:
+  s:
+    parameters: { most: number, when: string, text: string, on: boolean }
+    steps:
+      - { id: s1, type: knobs, if: { param: when }, attempts: { max: { param: most } }, with: { text: { param: text }, on: { param: on } } }
+      - { id: s2, use: t }
+  t: { steps: [{ id: t1, type: totp, on: { locked: h } }, { goto: t1, max: 1 }] }
+targets:
+  t: { flow: f, authorize: [roles], propagate: { type: bearer_jwt, audience: x } }
+`
+
+// Every word of everything counts: without it, or with another, it is another flow.
+func TestEveryWordOfEverythingCounts(t *testing.T) {
+	t.Parallel()
+	first := mustLoad(t, everything).Flows["f"]
+	for _, change := range [][2]string{
+		{"kind: self_service\n    requires: { acr: aal1, max_age: 5m }\n", "kind: recovery\n"},
+		{"acr: aal1, max_age: 5m", "acr: aal2, max_age: 5m"},
+		{"acr: aal1, max_age: 5m", "acr: aal1, max_age: 6m"},
+		{"back: false", "back: true"},
+		{"restart: false", "restart: true"},
+		{"timeout: 90s", "timeout: 91s"},
+		{", activate: true", ""},
+		{"settles: [renewal]", "settles: [review]"},
+		{"other: h, timeout: h", "other: h"},
+		{"other: h, timeout: h", "denied: h, timeout: h"},
+		{"of: 2", "of: 1"},
+		{"{ id: g1, type: pin }, { require", "{ id: g1, type: totp }, { require"},
+		{", otherwise: { id: i2, steps: [{ id: i3, type: pin }] }", ""},
+		{"on: { none: h }", "on: { locked: h }"},
+		{"goto: a, max: 3", "goto: c, max: 3"},
+		{"goto: a, max: 3", "goto: a, max: 4"},
+		{"counts: true", "counts: false"},
+		{"fail: too_bad", "fail: bad"},
+		{"abort: true, if: \"!device.bound\"", "abort: true, if: device.bound"},
+		{"set: [one, two]", "set: [one]"},
+		{"remove: [three]", "remove: [four]"},
+		{"for: 8h", "for: 9h"},
+		{"oblige: renewal", "oblige: review"},
+		{"decide: target", "decide: run.flow"},
+		{"on: { x: h }", "on: { y: h }"},
+		{"where: target", "there: target"},
+		{"where: target", "where: run.flow"},
+		{"delay: 30s", "delay: 31s"},
+		{"id: u, use", "id: v, use"},
+		{"most: 3", "most: 4"},
+		{"when: device.bound", "when: \"!device.bound\""},
+		{"text: \"5\"", "text: \"6\""},
+		{"on: true }", "on: false }"},
+		{"{ id: m, type: totp }", "{ id: m, type: pin }"},
+		{"goto: c, max: 1", "goto: c, max: 2"},
+		{"goto: t1, max: 1", "goto: t1, max: 2"},
+	} {
+		text := strings.Replace(everything, change[0], change[1], 1)
+		if text == everything {
+			t.Errorf("%q is not there", change[0])
+		}
+		if other := mustLoad(t, text).Flows["f"]; other.Hash == first.Hash {
+			t.Errorf("%s: the same hash", change[1])
+		}
+	}
+}
+
+// A sub-flow is its steps: written out, they are the same flow but for the ids.
+func TestSubflowsAreTheirSteps(t *testing.T) {
+	t.Parallel()
+	f := mustLoad(t, everything).Flows["f"]
+	var ids []string
+	for _, n := range f.Steps {
+		ids = append(ids, n.ID+n.To)
+	}
+	if diff := cmp.Diff([]string{"a", "c", "a", "", "", "", "", "d", "", "w", "u.s1", "u.s2.t1", "u.s2.t1"}, ids); diff != "" {
+		t.Error(diff)
+	}
+	var cfg knobsConfig
+	s1 := f.Steps[10]
+	if err := s1.With.Decode(&cfg); err != nil || cfg.Text != "5" || !cfg.On || s1.Attempts != 3 || s1.If.Source != "device.bound" {
+		t.Errorf("%+v, %+v, %v", s1, cfg, err)
+	}
+}
+
 func TestEqualFlowsHaveEqualText(t *testing.T) {
 	t.Parallel()
 	first := mustLoad(t, spelled).Flows["f"]
@@ -174,76 +288,198 @@ func TestCanonicalTextIsAFixpoint(t *testing.T) {
 		if diff := cmp.Diff(f, again, ignorePlaces()); diff != "" {
 			t.Fatalf("%s\n%s", diff, text)
 		}
-		reloaded, err := load(string(f.Source))
-		if err != nil || string(reloaded.Flows["f"].Source) != string(f.Source) {
-			t.Fatalf("%v\n%s", err, f.Source)
-		}
 	})
 }
 
 // flowText writes random flows in random spellings.
 type flowText struct {
-	t   *rapid.T
-	ids int
+	t        *rapid.T
+	ids      int
+	subflows string
 }
 
 func (g *flowText) pick(name string, words ...string) string {
 	return rapid.SampledFrom(words).Draw(g.t, name)
 }
 
+func (g *flowText) maybe(name string) bool { return rapid.Bool().Draw(g.t, name) }
+
+func (g *flowText) count(name string, least, most int) int {
+	return rapid.IntRange(least, most).Draw(g.t, name)
+}
+
+// mapping writes parts in any order.
+func (g *flowText) mapping(parts []string) string {
+	return "{" + strings.Join(rapid.Permutation(parts).Draw(g.t, "order"), ", ") + "}"
+}
+
+// flow writes one flow whose handlers are all reached, and a sub-flow that it may use.
 func (g *flowText) flow() string {
-	parts := []string{"steps: " + g.list(0, true)}
-	if rapid.Bool().Draw(g.t, "described") {
+	steps := []string{`{id: first, type: knobs, on: {other: h0, denied: h1}}`}
+	steps = append(steps, g.nodes("steps")...)
+	if g.maybe("uses") {
+		steps = append(steps, g.use())
+	}
+	parts := []string{
+		"steps: [" + strings.Join(steps, ", ") + "]",
+		"handlers: {h0: [" + strings.Join(g.nodes("h0"), ", ") + "], h1: [" + strings.Join(g.nodes("h1"), ", ") + "]}",
+	}
+	if g.maybe("described") {
 		parts = append(parts, "description: "+g.text())
 	}
-	if rapid.Bool().Draw(g.t, "timed") {
+	if g.maybe("timed") {
 		parts = append(parts, "timeout: "+g.pick("timeout", "90s", "1500ms", "1h30m", "24h"))
 	}
-	parts = rapid.Permutation(parts).Draw(g.t, "order")
-	return "flows: {f: {" + strings.Join(parts, ", ") + "}}"
+	switch kind := g.pick("kind", "", "sign_in", "recovery", "self_service", "self_service"); kind {
+	case "":
+	case "self_service":
+		parts = append(parts, "kind: self_service", "requires: "+g.pick("requires", "{}", "{acr: aal2}", "{max_age: 90s}", "{max_age: 5m, acr: aal3}"))
+	default:
+		parts = append(parts, "kind: "+kind)
+	}
+	for _, key := range []string{"back", "restart"} {
+		if g.maybe(key) {
+			parts = append(parts, key+": "+g.pick(key, "true", "false"))
+		}
+	}
+	return "flows: {f: " + g.mapping(parts) + "}" + g.subflows
 }
 
-func (g *flowText) list(depth int, sequence bool) string {
-	items := make([]string, rapid.IntRange(1, 3).Draw(g.t, "length"))
+// use writes a sub-flow and the use of it.
+func (g *flowText) use() string {
+	g.subflows = "\nsubflows: {s: {parameters: {t: string, n: number, b: boolean}, steps: [" +
+		"{id: x, type: knobs, with: {text: {param: t}, on: {param: b}, count: {param: n}}}, {goto: x, max: 1}]}}"
+	return fmt.Sprintf("{id: u, use: s, with: {t: %s, n: %d, b: %v}}", g.text(), g.count("n", -9, 9), g.maybe("b"))
+}
+
+// nodes writes a sequence.
+func (g *flowText) nodes(name string) []string {
+	items := make([]string, g.count(name, 1, 4))
 	for i := range items {
-		items[i] = g.node(depth, sequence, true)
+		items[i] = g.anyNode(0)
 	}
-	return "[" + strings.Join(items, ", ") + "]"
+	return items
 }
 
-func (g *flowText) node(depth int, sequence, conditional bool) string {
-	kinds := []string{"step", "step"}
-	if sequence {
-		kinds = append(kinds, "require")
-	}
-	if depth < 4 {
-		kinds = append(kinds, "choose")
-	}
-	kind := g.pick("kind", kinds...)
-	if kind == "require" {
-		return "{require: " + g.expression() + "}"
-	}
+func (g *flowText) id() string {
 	g.ids++
-	parts := []string{"id: s" + strconv.Itoa(g.ids)}
-	if conditional && rapid.Bool().Draw(g.t, "conditional") {
+	return "id: s" + strconv.Itoa(g.ids)
+}
+
+// anyNode writes a node of a sequence.
+func (g *flowText) anyNode(depth int) string {
+	var parts []string
+	switch g.pick("kind", "step", "step", "choose", "require", "goto", "fail", "abort", "tag", "oblige", "decide", "assign", "delay") {
+	case "require":
+		return "{require: " + g.expression() + "}"
+	case "goto":
+		parts = []string{"goto: first", "max: " + strconv.Itoa(g.count("max", 1, 100))}
+		if g.maybe("counts") {
+			parts = append(parts, "counts: "+g.pick("counting", "true", "false"))
+		}
+	case "fail":
+		parts = []string{"fail: " + g.pick("code", "gone", "not_today", "too-late")}
+	case "abort":
+		parts = []string{"abort: true"}
+	case "tag":
+		inner := []string{"set: [trusted, " + g.pick("tag", "known", "a_b") + "]"}
+		if g.maybe("removes") {
+			inner = append(inner, "remove: [old]")
+		}
+		if g.maybe("ends") {
+			inner = append(inner, "for: 8h")
+		}
+		parts = []string{"tag: " + g.mapping(inner)}
+	case "oblige":
+		parts = []string{"oblige: renewal"}
+	case "decide":
+		parts = []string{g.id(), "decide: " + g.value(), "on: {" + g.pick("exit", "x", "night", "continue") + ": h0}"}
+	case "assign":
+		parts = []string{"assign: " + g.mapping([]string{"a: " + g.value(), "b_c: " + g.value()})}
+	case "delay":
+		parts = []string{g.id(), "delay: " + g.pick("delay", "1s", "1500ms", "1h")}
+	case "choose":
+		return g.option(depth, true, "choose")
+	default:
+		return g.option(depth, true, "step")
+	}
+	if g.maybe("conditional") {
 		parts = append(parts, "if: "+g.expression())
 	}
-	if kind == "choose" {
-		parts = append(parts, "choose: "+g.list(depth+1, false))
-		if rapid.Bool().Draw(g.t, "otherwise") {
-			parts = append(parts, "otherwise: "+g.node(depth+1, false, false))
-		}
-	} else {
-		parts = append(parts, "type: knobs")
-		if rapid.Bool().Draw(g.t, "configured") {
-			parts = append(parts, fmt.Sprintf("with: {text: %s, count: %d, on: %v, words: [%s, %s]}", g.text(),
-				rapid.IntRange(-9, 9).Draw(g.t, "count"), rapid.Bool().Draw(g.t, "on"), g.text(), g.text()))
-		}
-		if rapid.Bool().Draw(g.t, "limited") {
-			parts = append(parts, "attempts: {max: "+strconv.Itoa(rapid.IntRange(1, 100).Draw(g.t, "attempts"))+"}")
-		}
+	return g.mapping(parts)
+}
+
+// option writes what can be chosen: a step, a choose or, below the sequence, a group.
+func (g *flowText) option(depth int, conditional bool, kind string) string {
+	if kind == "" {
+		kind = g.pick("option", "step", "step", "choose", "group")
 	}
-	return "{" + strings.Join(rapid.Permutation(parts).Draw(g.t, "order"), ", ") + "}"
+	if depth > 3 {
+		kind = "step"
+	}
+	parts := []string{g.id()}
+	if conditional && g.maybe("conditional") {
+		parts = append(parts, "if: "+g.expression())
+	}
+	switch kind {
+	case "choose":
+		parts = append(parts, g.choose(depth)...)
+	case "group":
+		items := []string{g.option(depth+1, true, "step")}
+		for range g.count("more", 0, 2) {
+			items = append(items, g.anyNode(depth+1))
+		}
+		parts = append(parts, "steps: ["+strings.Join(items, ", ")+"]")
+	default:
+		parts = append(parts, g.step(depth == 0)...)
+	}
+	return g.mapping(parts)
+}
+
+func (g *flowText) choose(depth int) (parts []string) {
+	options := make([]string, g.count("options", 1, 3))
+	for i := range options {
+		options[i] = g.option(depth+1, true, "")
+	}
+	list := "[" + strings.Join(options, ", ") + "]"
+	if g.maybe("any") {
+		parts = append(parts, fmt.Sprintf("any: {of: %d, options: %s}", g.count("of", 1, len(options)), list))
+	} else {
+		parts = append(parts, "choose: "+list)
+	}
+	if g.maybe("otherwise") {
+		parts = append(parts, "otherwise: "+g.option(depth+1, false, ""))
+	}
+	if g.maybe("on") {
+		parts = append(parts, "on: {none: h1, exhausted: h0}")
+	}
+	return parts
+}
+
+func (g *flowText) step(sequence bool) []string {
+	parts := []string{"type: knobs"}
+	if g.maybe("configured") {
+		parts = append(parts, fmt.Sprintf("with: {text: %s, count: %d, on: %v, words: [%s, %s]}", g.text(),
+			g.count("count", -9, 9), g.maybe("on"), g.text(), g.text()))
+	}
+	if g.maybe("limited") {
+		parts = append(parts, "attempts: {max: "+strconv.Itoa(g.count("attempts", 1, 100))+"}")
+	}
+	if g.maybe("timed") {
+		parts = append(parts, "timeout: 90s", "on: {timeout: h0, locked: h1}")
+	}
+	if g.maybe("settles") {
+		parts = append(parts, "settles: [renewal, review]")
+	}
+	if sequence && g.maybe("activated") {
+		parts = append(parts, "activate: true")
+	}
+	return parts
+}
+
+// value writes an expression of type string.
+func (g *flowText) value() string {
+	return strconv.Quote(g.pick("value", "target", `device.bound ? "x" : 'continue'`, "assigned.a", "run.flow"))
 }
 
 func (g *flowText) expression() string {

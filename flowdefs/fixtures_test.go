@@ -17,7 +17,7 @@ type catalogue struct{}
 var object = json.RawMessage(`{"type":"object"}`)
 
 func (catalogue) Names() []string {
-	return []string{"device_biometric", "device_enrolment", "knobs", "picky", "password", "pin", "quiet", "sso", "totp"}
+	return []string{"device_biometric", "device_enrolment", "http_call", "knobs", "message", "picky", "password", "pin", "quiet", "required_role", "sso", "totp"}
 }
 
 func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
@@ -30,6 +30,12 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 		info.Config = object
 		info.Check = check[knobsConfig]
 		info.Exits = []string{"other", "denied"}
+	case "http_call":
+		info.Config, info.Exits = object, []string{"challenge", "refused", "review", "unknown"}
+	case "message":
+		info.Config = object
+	case "required_role":
+		info.Config, info.Exits = object, []string{"missing_role"}
 	case "quiet":
 		info.Never = []string{"locked", "insufficient"}
 	case "picky":

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -39,6 +40,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add(string(data))
 	}
 	f.Add(spelled)
+	f.Add(everything)
 	f.Fuzz(func(t *testing.T, text string) {
 		set, err := load(text)
 		if err != nil {
@@ -49,8 +51,9 @@ func FuzzLoad(f *testing.F) {
 			if flow.Name != name || len(flow.Steps) == 0 || flow.Hash == "" {
 				t.Errorf("incomplete flow %+v", flow)
 			}
-			for _, n := range flow.Steps {
-				wantComplete(t, n, true)
+			wantComplete(t, flow, flow.Steps)
+			for _, h := range flow.Handlers {
+				wantComplete(t, flow, h.Steps)
 			}
 			again, err := flowdefs.Parse(flow.Source, catalogue{})
 			if err != nil {
@@ -61,7 +64,7 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 		for _, target := range set.Targets {
-			if set.Flows[target.Flow] == nil || target.Propagate.Audience == "" || target.Propagate.Type == "" {
+			if set.Flows[target.Flow] == nil || target.Composed == nil || len(target.Composed.Steps) < len(set.Flows[target.Flow].Steps) || target.Propagate.Audience == "" || target.Propagate.Type == "" {
 				t.Errorf("incomplete target %+v", target)
 			}
 		}
@@ -91,32 +94,54 @@ func wantProblems(t *testing.T, set *flowdefs.Set, err error) {
 	}
 }
 
-func wantComplete(t *testing.T, n flowdefs.Node, sequence bool) {
+// wantComplete holds what the machine takes for granted of every node.
+func wantComplete(t *testing.T, f *flowdefs.Flow, nodes []flowdefs.Node) {
 	t.Helper()
-	switch n.Kind {
-	case flowdefs.Require:
-		if n.Require == nil || !sequence {
-			t.Errorf("incomplete guard %+v", n)
+	handled := func(on map[string]string) bool {
+		for _, name := range on {
+			if !slices.ContainsFunc(f.Handlers, func(h flowdefs.Handler) bool { return h.Name == name }) {
+				return false
+			}
 		}
-		return
-	case flowdefs.Step:
-		if n.With == nil || len(n.ConfigHash) != 64 || n.Type == "" {
-			t.Errorf("incomplete step %+v", n)
+		return true
+	}
+	eachNode(nodes, func(n *flowdefs.Node) {
+		complete := handled(n.On)
+		switch n.Kind {
+		case flowdefs.Step:
+			complete = complete && n.ID != "" && n.With != nil && len(n.ConfigHash) == 64 && n.Type != ""
+		case flowdefs.Choose:
+			complete = complete && n.ID != "" && n.Any >= 1 && len(n.Options) >= n.Any
+			for _, o := range n.Options {
+				complete = complete && (o.Kind == flowdefs.Step || o.Kind == flowdefs.Choose || o.Kind == flowdefs.Group) && !o.Activate
+			}
+			complete = complete && (n.Otherwise == nil || n.Otherwise.If == nil && n.Otherwise.ID != "")
+		case flowdefs.Require:
+			complete = n.Require != nil
+		case flowdefs.Group:
+			complete = n.ID != "" && len(n.Steps) > 0 && (n.Steps[0].Kind == flowdefs.Step || n.Steps[0].Kind == flowdefs.Choose)
+		case flowdefs.Goto:
+			complete = n.Max >= 1 && slices.ContainsFunc(f.Steps, func(s flowdefs.Node) bool { return s.ID == n.To })
+		case flowdefs.Fail:
+			complete = n.Code != ""
+		case flowdefs.Abort:
+		case flowdefs.Tag:
+			complete = len(n.Set)+len(n.Remove) > 0
+		case flowdefs.Oblige:
+			complete = n.Name != ""
+		case flowdefs.Decide:
+			complete = complete && n.ID != "" && n.Value != nil && len(n.On) > 0
+		case flowdefs.Assign:
+			complete = len(n.Values) > 0 && !slices.ContainsFunc(n.Values, func(a flowdefs.Assignment) bool { return a.Value == nil })
+		case flowdefs.Delay:
+			complete = n.ID != "" && n.Wait > 0
+		default:
+			complete = false
 		}
-	case flowdefs.Choose:
-		if len(n.Options) == 0 {
-			t.Errorf("empty choose %+v", n)
+		if !complete {
+			t.Errorf("incomplete node %+v", n)
 		}
-	}
-	if n.ID == "" {
-		t.Errorf("no id: %+v", n)
-	}
-	for _, option := range n.Options {
-		wantComplete(t, option, false)
-	}
-	if n.Otherwise != nil {
-		wantComplete(t, *n.Otherwise, false)
-	}
+	})
 }
 
 // FuzzCondition: whatever compiles ends, with true, false or ErrCondition.

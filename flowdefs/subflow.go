@@ -150,7 +150,7 @@ func (r *flowReader) fill(n *node, arguments map[string]*node) (*node, bool) {
 
 // maxExpansion bounds what the sub-flows of one load come to in all the places
 // where they are used: sub-flows that use sub-flows multiply.
-const maxExpansion = 4 << 20
+const maxExpansion = 2 << 20
 
 // affordable takes what steps are worth from what one load may spend.
 func (r *flowReader) affordable(steps *node, at Pos) bool {
