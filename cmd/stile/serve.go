@@ -5,7 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -31,7 +34,7 @@ type served struct {
 	counts
 }
 
-// Run serves until a signal or a failure.
+// Run serves until a signal or a failure. SIGHUP reloads the definitions.
 func (c serveCmd) Run(w *world) error {
 	cfg, used, err := w.configuration()
 	if err != nil {
@@ -42,6 +45,9 @@ func (c serveCmd) Run(w *world) error {
 	if err != nil {
 		return err
 	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	n, err := node.Start(w.ctx, cfg, node.Options{Logger: logger, Now: w.now, Stdout: w.out})
 	if err != nil {
 		return err
@@ -49,16 +55,27 @@ func (c serveCmd) Run(w *world) error {
 	if err := c.announce(w, cfg, used, n); err != nil {
 		return err
 	}
-	select {
-	case <-w.ctx.Done():
-		logger.Info("stopping")
-	case err = <-n.Failed():
-	}
+	err = attend(w.ctx, n, hup)
+	logger.Info("stopping")
 	if stopped := n.Shutdown(context.Background()); err == nil { // the signal must not cut the drain
 		err = stopped
 	}
 	logger.Info("stopped")
 	return err
+}
+
+// attend reloads the definitions on every SIGHUP until ctx is done or the node fails.
+func attend(ctx context.Context, n *node.Node, hup <-chan os.Signal) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-n.Failed():
+			return err
+		case <-hup:
+			_ = n.Reload() // has logged what is wrong
+		}
+	}
 }
 
 func (c serveCmd) announce(w *world, cfg config.Config, used string, n *node.Node) error {

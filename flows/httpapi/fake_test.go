@@ -154,6 +154,13 @@ func newWorld(t testing.TB, change ...func(*httpapi.Config)) *world {
 	return w
 }
 
+// hasty lets nobody wait: what should be refused, and is not, ends at once.
+func hasty(c *httpapi.Config) {
+	closed := make(chan struct{})
+	close(closed)
+	c.Closing = closed
+}
+
 func view() flows.View {
 	return flows.View{
 		Flow:      flows.FlowView{ID: "run-1", Name: "mobile-banking", Status: flows.InProgress, Turn: 2},

@@ -26,8 +26,7 @@ func FuzzRequest(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3], seed[4], []byte(seed[5]))
 	}
-	w := newWorld(f)
-	w.engine.view.Flow.Status = flows.Completed // or a stream of events would go on
+	w := newWorld(f, hasty)
 	f.Fuzz(func(t *testing.T, method, path, query, authorization, media string, body []byte) {
 		r, err := http.NewRequestWithContext(t.Context(), method, "http://x/", strings.NewReader(string(body)))
 		if err != nil || !strings.HasPrefix(path, "/") {

@@ -119,7 +119,7 @@ func TestBadRequestsAreRefusedBeforeTheEngine(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newWorld(t, hasty)
 			r := w.send(t, tt.method, tt.target, tt.body, tt.header...)
 			m := members(t, r)
 			if r.StatusCode != tt.status || m["code"] != tt.code || m["status"] != float64(tt.status) || m["detail"] == "" {
@@ -202,7 +202,7 @@ func TestEveryWrongHandleHasOneAnswer(t *testing.T) {
 	var first http.Header
 	for name, tt := range tests {
 		for _, c := range calls {
-			w := newWorld(t)
+			w := newWorld(t, hasty)
 			w.engine.err, w.proofs.err = tt.engine, tt.proof
 			r := w.send(t, c.method, c.target, c.body, tt.header...)
 			if got := text(t, r); r.StatusCode != 404 || got != want {

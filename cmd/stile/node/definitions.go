@@ -37,21 +37,32 @@ func Catalogue() (flowdefs.Catalogue, error) {
 	})...)
 }
 
+// ErrNoDefinitions reports a folder that defines nothing at all, which is seldom
+// the folder that was meant.
+var ErrNoDefinitions = errors.New("nothing is defined there: no *.yaml file has a section")
+
+// definitionsFS is the folder, or the built-in examples if it is empty.
+func definitionsFS(folder string) fs.FS {
+	if folder == "" {
+		return examples.FS
+	}
+	return os.DirFS(folder)
+}
+
 // LoadDefinitions loads the definitions of a folder, or the built-in examples
-// if folder is empty. Mistakes in them come back together as
+// if folder is empty; [ErrNoDefinitions] if there are none. Mistakes in them come back together as
 // [flowdefs.Problems], whose files begin with the folder.
 func LoadDefinitions(folder string, cat flowdefs.Catalogue) (*flowdefs.Set, error) {
-	var fsys fs.FS = examples.FS
-	if folder != "" {
-		fsys = os.DirFS(folder)
-	}
-	set, err := flowdefs.Load(fsys, ".", cat)
+	set, err := flowdefs.Load(definitionsFS(folder), ".", cat)
 	var problems flowdefs.Problems
 	if errors.As(err, &problems) && folder != "" {
 		for i := range problems {
 			problems[i].Pos.File = filepath.Join(folder, problems[i].Pos.File)
 		}
 		return nil, problems
+	}
+	if err == nil && len(set.Flows)+len(set.Targets)+len(set.Providers)+len(set.Clients) == 0 {
+		err = ErrNoDefinitions
 	}
 	if err != nil {
 		return nil, fmt.Errorf("definitions in %s: %w", cmp.Or(folder, "the program"), err)

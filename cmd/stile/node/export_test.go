@@ -14,3 +14,6 @@ func Derived(master, text []byte) (pepper, decoy, sealed []byte, err error) {
 	sealed, err = k.sealer.Seal(text, nil)
 	return k.pepper, k.decoy, sealed, err
 }
+
+// ReloadIfChanged looks at the folder now instead of within two seconds.
+func (n *Node) ReloadIfChanged() { n.reloadIfChanged() }

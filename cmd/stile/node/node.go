@@ -32,6 +32,7 @@ type Options struct {
 	Listener          net.Listener      // serves on this one instead of the configuration's address
 	ProviderTransport http.RoundTripper // carries the requests to providers; default: that of package oidcclient
 	Stdout            io.Writer         // for audit events that go to stdout; default os.Stdout
+	Watch             time.Duration     // how often to look whether the folder of definitions has changed; default 2 s, negative: never
 }
 
 // Node is a running server. Its methods are safe for concurrent use.
@@ -42,14 +43,18 @@ type Node struct {
 	opts     Options
 	url      string
 	listener net.Listener
-	missing  []string // providers without a secret
-	set      *flowdefs.Set
 	engine   *flows.Engine
 	server   *http.Server
 	stopping atomic.Bool
 	failed   chan error
-	stop     context.CancelFunc // of the sweeper
+	stop     context.CancelFunc // of the sweeper and the watch
 	done     sync.WaitGroup
+	closing  chan struct{} // closed when requests that wait should not wait any longer
+
+	loaded    atomic.Pointer[loaded]               // what is active
+	rejected  atomic.Pointer[httpapi.FailedReload] // nil: no reload has failed
+	reloading sync.Mutex
+	tried     string // what the last reload found; under reloading
 }
 
 // Start opens everything and serves until Shutdown. Mistakes of the definitions
@@ -61,7 +66,10 @@ func Start(ctx context.Context, cfg config.Config, opts Options) (*Node, error) 
 	if opts.Stdout == nil {
 		opts.Stdout = os.Stdout
 	}
-	n := &Node{cfg: cfg, opts: opts, failed: make(chan error, 1)}
+	if opts.Watch == 0 {
+		opts.Watch = watchEvery
+	}
+	n := &Node{cfg: cfg, opts: opts, failed: make(chan error, 1), closing: make(chan struct{})}
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.release())
 	}
@@ -69,20 +77,18 @@ func Start(ctx context.Context, cfg config.Config, opts Options) (*Node, error) 
 }
 
 func (n *Node) start(ctx context.Context) error {
-	cat, err := Catalogue()
+	l, err := n.read()
 	if err != nil {
-		return err
-	}
-	if n.set, err = LoadDefinitions(n.cfg.Definitions, cat); err != nil {
 		return err // before anything is made or opened
 	}
+	n.tried = l.hash
 	if err := n.listen(ctx); err != nil {
 		return err
 	}
 	if n.Base, err = OpenBase(ctx, n.cfg, n.opts.Stdout); err != nil {
 		return err
 	}
-	handler, err := n.handler()
+	handler, err := n.handler(l)
 	if err != nil {
 		return err
 	}
@@ -113,12 +119,12 @@ func (n *Node) listen(ctx context.Context) (err error) {
 	return nil
 }
 
-func (n *Node) handler() (http.Handler, error) {
+func (n *Node) handler(l *loaded) (http.Handler, error) {
 	keys, err := n.signingKeys()
 	if err != nil {
 		return nil, err
 	}
-	registry, err := n.registry()
+	registry, err := n.registry(l)
 	if err != nil {
 		return nil, err
 	}
@@ -128,9 +134,12 @@ func (n *Node) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.engine, err = n.newEngine(registry, bearer); err != nil {
+	if n.engine, err = n.newEngine(l.set, registry, bearer); err != nil {
 		return nil, err
 	}
+	l.since = n.opts.Now().UTC()
+	n.loaded.Store(l)
+	n.logActive(l)
 	return n.api(keys)
 }
 
@@ -141,10 +150,10 @@ func (n *Node) signingKeys() (*propagation.KeySet, error) {
 	return propagation.LoadOrCreateKeys(n.cfg.Keys.Signing)
 }
 
-func (n *Node) newEngine(registry *flows.Registry, bearer flows.Propagator) (*flows.Engine, error) {
+func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flows.Propagator) (*flows.Engine, error) {
 	b := n.Base
 	return flows.NewEngine(flows.EngineConfig{
-		Definitions: n.set, Registry: registry,
+		Definitions: set, Registry: registry,
 		Store: b.Store, Texts: b.Store, Sessions: b.Store, Throttle: b.Store, Marks: b.Store,
 		Accounts: accountsOf(b), Recorder: b.Recorder, Sealer: b.Sealer,
 		Propagators: map[string]flows.Propagator{"bearer_jwt": bearer},
@@ -176,6 +185,7 @@ func (n *Node) api(keys *propagation.KeySet) (http.Handler, error) {
 	return httpapi.New(httpapi.Config{
 		Engine: n.engine, DPoP: proofs, BaseURL: n.url,
 		Logger: n.opts.Logger.Named("http"), Now: n.opts.Now, Metrics: metrics, WellKnown: documents,
+		Closing: n.closing, Definitions: n.active,
 		Ready: map[string]httpapi.Check{"node": n.notStopping, "store": n.Base.Ping},
 	})
 }
@@ -195,12 +205,12 @@ func (n *Node) URL() string { return n.url }
 // Addr is the address that the node serves on.
 func (n *Node) Addr() net.Addr { return n.listener.Addr() }
 
-// Definitions is what the node serves.
-func (n *Node) Definitions() *flowdefs.Set { return n.set }
+// Definitions is what new runs start on.
+func (n *Node) Definitions() *flowdefs.Set { return n.loaded.Load().set }
 
 // MissingSecrets names the providers whose secret is not set, sorted. Steps that
 // use them answer 503.
-func (n *Node) MissingSecrets() []string { return n.missing }
+func (n *Node) MissingSecrets() []string { return n.loaded.Load().missing }
 
 // Failed yields the error that ended serving, if something but Shutdown did.
 func (n *Node) Failed() <-chan error { return n.failed }

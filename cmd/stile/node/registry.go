@@ -25,9 +25,9 @@ type Accounts interface {
 // accountsOf lets the engine look accounts up.
 func accountsOf(b *Base) flows.Accounts { return steps.Accounts(b.Accounts) }
 
-// registry makes the step types of this node.
-func (n *Node) registry() (*flows.Registry, error) {
-	providers, err := n.providers()
+// registry makes the step types of this node for those definitions.
+func (n *Node) registry(l *loaded) (*flows.Registry, error) {
+	providers, err := n.providers(l)
 	if err != nil {
 		return nil, err
 	}
@@ -39,16 +39,16 @@ func (n *Node) registry() (*flows.Registry, error) {
 
 // providers makes the remote providers. None of them is asked anything yet; one
 // without its secret is reported, and its steps answer 503.
-func (n *Node) providers() (sso.Providers, error) {
+func (n *Node) providers(l *loaded) (sso.Providers, error) {
 	var errs []error
 	for name := range n.cfg.Providers {
-		if _, ok := n.set.Providers[name]; !ok {
+		if _, ok := l.set.Providers[name]; !ok {
 			errs = append(errs, fmt.Errorf("node: providers.%s: the definitions have no such provider", name))
 		}
 	}
 	all := sso.Providers{}
-	for _, name := range slices.Sorted(maps.Keys(n.set.Providers)) {
-		p, err := n.provider(*n.set.Providers[name], n.cfg.Providers[name])
+	for _, name := range slices.Sorted(maps.Keys(l.set.Providers)) {
+		p, err := n.provider(l, *l.set.Providers[name], n.cfg.Providers[name])
 		if err != nil {
 			errs = append(errs, fmt.Errorf("node: provider %s: %w", name, err))
 		}
@@ -57,7 +57,7 @@ func (n *Node) providers() (sso.Providers, error) {
 	return all, errors.Join(errs...)
 }
 
-func (n *Node) provider(d flowdefs.Provider, with config.Provider) (sso.Provider, error) {
+func (n *Node) provider(l *loaded, d flowdefs.Provider, with config.Provider) (sso.Provider, error) {
 	if with.Issuer != "" {
 		d.Issuer = with.Issuer
 	}
@@ -74,7 +74,7 @@ func (n *Node) provider(d flowdefs.Provider, with config.Provider) (sso.Provider
 		d.ClientSecret = &flowdefs.SecretRef{Env: where.Env, File: where.File} // confidential, also if the definitions say otherwise
 	}
 	if secret == "" && d.ClientSecret != nil {
-		n.missing = append(n.missing, d.Name)
+		l.missing = append(l.missing, d.Name)
 		n.opts.Logger.Warn("provider has no client secret; steps that use it answer 503",
 			zap.String("provider", d.Name), zap.Stringer("where", where))
 	}

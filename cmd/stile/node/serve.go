@@ -18,11 +18,14 @@ const (
 	sweepPause = 20 * time.Millisecond
 )
 
-// serve starts the server and the sweeper.
+// serve starts the server, the sweeper and the watch.
 func (n *Node) serve() {
 	ctx, stop := context.WithCancel(context.Background()) // ends with the node, not with the start
 	n.stop = stop
 	n.done.Go(func() { n.sweep(ctx) })
+	if n.cfg.Definitions != "" && n.opts.Watch > 0 {
+		n.done.Go(func() { n.watch(ctx) })
+	}
 	n.done.Go(func() {
 		if err := n.server.Serve(n.listener); !errors.Is(err, http.ErrServerClosed) {
 			n.failed <- err
@@ -61,7 +64,8 @@ func (n *Node) sweepOnce(ctx context.Context) {
 }
 
 // Shutdown stops the node: it says that it is not ready, goes on serving for
-// the configured delay, lets requests under way finish, and closes the stores.
+// the configured delay, answers who waits for a change, lets requests under way
+// finish, and closes the stores.
 // What is not finished after the configured time, or when ctx is done, is cut.
 // A second call does nothing.
 func (n *Node) Shutdown(ctx context.Context) error {
@@ -72,6 +76,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-time.After(n.cfg.Shutdown.Delay):
 	}
+	close(n.closing)
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.Shutdown.Timeout)
 	defer cancel()
 	err := n.server.Shutdown(ctx)
