@@ -31,7 +31,11 @@ func (c testCmd) Run(w *world) error {
 	if err != nil {
 		return &usageError{fmt.Sprintf("--run: %v", err)}
 	}
-	set, all, err := c.load(w)
+	dir, err := c.folder(w)
+	if err != nil {
+		return err
+	}
+	set, all, err := load(dir)
 	if err != nil {
 		return err
 	}
@@ -48,6 +52,7 @@ func (c testCmd) Run(w *world) error {
 	if err != nil {
 		return err
 	}
+	report.Folder = dir
 	switch c.Format {
 	case "json":
 		err = report.JSON(w.out)
@@ -62,16 +67,17 @@ func (c testCmd) Run(w *world) error {
 	return err
 }
 
-// load reads the definitions, and the scenarios beside them.
-func (c testCmd) load(w *world) (*flowdefs.Set, []*scenario.Scenario, error) {
-	dir := c.Dir
-	if dir == "" {
-		cfg, _, err := w.configuration()
-		if err != nil {
-			return nil, nil, err
-		}
-		dir = cfg.Definitions
+// folder is where the definitions are, "" for the built-in examples.
+func (c testCmd) folder(w *world) (string, error) {
+	if c.Dir != "" {
+		return c.Dir, nil
 	}
+	cfg, _, err := w.configuration()
+	return cfg.Definitions, err
+}
+
+// load reads the definitions of a folder, and the scenarios beside them.
+func load(dir string) (*flowdefs.Set, []*scenario.Scenario, error) {
 	cat, err := node.Catalogue()
 	if err != nil {
 		return nil, nil, err

@@ -125,7 +125,7 @@ func (r *reader) scenario(n *yaml.Node) *Scenario {
 	if !r.fields(n, "scenario", fields) {
 		return s
 	}
-	if s.Name == "" {
+	if member(n, "scenario") == n {
 		r.fail(n, "scenario: it has no name: scenario: WHAT IT SAYS")
 	}
 	first := r.startable(n, &s.Start)
@@ -154,7 +154,7 @@ func (r *reader) startable(n *yaml.Node, s *Start) *flowdefs.Flow {
 	if s.Target != "" {
 		t, ok := r.set.Targets[s.Target]
 		if !ok {
-			r.fail(n, "no target %q is defined%s", s.Target, nearest(s.Target, keysOf(r.set.Targets)))
+			r.fail(member(n, "target"), "no target %q is defined%s", s.Target, nearest(s.Target, keysOf(r.set.Targets)))
 			return nil
 		}
 		if f = t.Composed; f == nil {
@@ -162,17 +162,27 @@ func (r *reader) startable(n *yaml.Node, s *Start) *flowdefs.Flow {
 		}
 	}
 	if f == nil {
-		r.fail(n, "no flow %q is defined%s", s.Flow, nearest(s.Flow, keysOf(r.set.Flows)))
+		r.fail(member(n, "flow"), "no flow %q is defined%s", s.Flow, nearest(s.Flow, keysOf(r.set.Flows)))
 		return nil
 	}
 	r.client(n, s)
 	return f
 }
 
+// member is the value of a key of a mapping, else n itself.
+func member(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Kind == yaml.MappingNode && n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return n
+}
+
 func (r *reader) client(n *yaml.Node, s *Start) {
 	if s.Client != "" {
 		if _, ok := r.set.Clients[s.Client]; !ok {
-			r.fail(n, "no client %q is defined%s", s.Client, nearest(s.Client, keysOf(r.set.Clients)))
+			r.fail(member(n, "client"), "no client %q is defined%s", s.Client, nearest(s.Client, keysOf(r.set.Clients)))
 		}
 		return
 	}

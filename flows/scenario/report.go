@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -16,7 +17,7 @@ func (r *Report) Text(w io.Writer, missing bool) error {
 	for i := range r.Results {
 		res := &r.Results[i]
 		for _, f := range res.Failures {
-			fmt.Fprintf(&b, "FAIL  %s\n%s", res.Scenario.Name, f.text())
+			fmt.Fprintf(&b, "FAIL  %s\n%s", res.Scenario.Name, r.text(f))
 		}
 	}
 	fmt.Fprintf(&b, "%d scenarios, %d failed\n", len(r.Results), r.Failed())
@@ -24,7 +25,7 @@ func (r *Report) Text(w io.Writer, missing bool) error {
 		fmt.Fprintf(&b, "coverage  %s\n", c)
 		for _, m := range c.Missing {
 			if missing {
-				fmt.Fprintf(&b, "          %s: no scenario reached %s %s\n", m.At, m.Kind, m.What)
+				fmt.Fprintf(&b, "          %s: no scenario reached %s %s\n", r.path(m.At), m.Kind, m.What)
 			}
 		}
 	}
@@ -32,12 +33,15 @@ func (r *Report) Text(w io.Writer, missing bool) error {
 	return err
 }
 
-// text is a failure, indented: each line with its place, and the last answer.
-func (f *Failure) text() string {
+// path puts the folder before the name of a file.
+func (r *Report) path(name string) string { return filepath.Join(r.Folder, name) }
+
+// text is a failure, indented: its place, what was wrong, and the last answer.
+func (r *Report) text(f Failure) string {
 	var b strings.Builder
 	for i, line := range strings.Split(f.Message, "\n") {
 		if i == 0 {
-			line = f.Pos.String() + ": " + line
+			line = r.path(f.Pos.String()) + ": " + line
 		}
 		fmt.Fprintf(&b, "      %s\n", line)
 	}
@@ -77,16 +81,23 @@ type jsonFailure struct {
 func (r *Report) JSON(w io.Writer) error {
 	out := jsonReport{
 		OK: r.Failed() == 0, Scenarios: len(r.Results), Failed: r.Failed(), Seconds: r.Took.Seconds(),
-		Results: []jsonResult{}, Coverage: r.Coverage.Flows,
+		Results: []jsonResult{}, Coverage: slices.Clone(r.Coverage.Flows),
+	}
+	for i := range out.Coverage {
+		c := &out.Coverage[i]
+		c.Missing = slices.Clone(c.Missing)
+		for j := range c.Missing {
+			c.Missing[j].At = r.path(c.Missing[j].At)
+		}
 	}
 	for i := range r.Results {
 		res := &r.Results[i]
 		j := jsonResult{
-			Scenario: res.Scenario.Name, File: res.Scenario.Pos.File, Line: res.Scenario.Pos.Line,
+			Scenario: res.Scenario.Name, File: r.path(res.Scenario.Pos.File), Line: res.Scenario.Pos.Line,
 			Passed: res.Passed(), Seconds: res.Took.Seconds(),
 		}
 		for _, f := range res.Failures {
-			j.Failures = append(j.Failures, jsonFailure{f.Pos.File, f.Pos.Line, f.Pos.Column, f.Message, f.View})
+			j.Failures = append(j.Failures, jsonFailure{r.path(f.Pos.File), f.Pos.Line, f.Pos.Column, f.Message, f.View})
 		}
 		out.Results = append(out.Results, j)
 	}
@@ -132,7 +143,7 @@ func (r *Report) JUnit(w io.Writer) error {
 	took := map[string]float64{}
 	for i := range r.Results {
 		res := &r.Results[i]
-		file := res.Scenario.Pos.File
+		file := r.path(res.Scenario.Pos.File)
 		at := slices.IndexFunc(out.Suites, func(s xmlSuite) bool { return s.Name == file })
 		if at < 0 {
 			at = len(out.Suites)
@@ -144,9 +155,9 @@ func (r *Report) JUnit(w io.Writer) error {
 			Time: fmt.Sprintf("%.3f", res.Took.Seconds()),
 		}
 		if !res.Passed() {
-			f := &res.Failures[0]
+			f := res.Failures[0]
 			first, _, _ := strings.Cut(f.Message, "\n")
-			c.Failure = &xmlFailure{Message: first, Text: "\n" + f.text()}
+			c.Failure = &xmlFailure{Message: first, Text: "\n" + r.text(f)}
 			s.Failures++
 		}
 		s.Tests++

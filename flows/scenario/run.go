@@ -48,6 +48,7 @@ func (r *Result) Passed() bool { return len(r.Failures) == 0 }
 
 // Report is how all of them went.
 type Report struct {
+	Folder   string   // where the files are, shown before their names; default none
 	Results  []Result // in the order of the scenarios
 	Coverage Coverage
 	Took     time.Duration
