@@ -43,21 +43,25 @@ func (c counts) String() string {
 	return fmt.Sprintf("%d flows, %d targets, %d providers, %d clients", c.Flows, c.Targets, c.Providers, c.Clients)
 }
 
-// Run loads the definitions. Problems are the result and go to standard output.
+// Run loads the definitions and, if they are the configured ones, holds them
+// against the configuration as a server would. Problems are the result and go to standard output.
 func (c checkCmd) Run(w *world) error {
-	dir := c.Dir
+	dir, suits := c.Dir, func(*flowdefs.Set) error { return nil }
 	if dir == "" {
 		cfg, _, err := w.configuration()
 		if err != nil {
 			return err
 		}
-		dir = cfg.Definitions
+		dir, suits = cfg.Definitions, func(s *flowdefs.Set) error { return node.CheckLifetimes(s, cfg) }
 	}
 	cat, err := node.Catalogue()
 	if err != nil {
 		return err
 	}
 	set, err := node.LoadDefinitions(dir, cat)
+	if err == nil {
+		err = suits(set)
+	}
 	var problems flowdefs.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return err

@@ -5,6 +5,7 @@
 //	stile check [DIR]   loads definitions and reports every mistake
 //	stile keys          lists and makes the keys that sign tokens
 //	stile users add     adds an account
+//	stile users unlock  forgets failed attempts
 //	stile version       says what this is
 //
 // Exit codes: 0 it worked, 1 it did not, 2 the command line was wrong.

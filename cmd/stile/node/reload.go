@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/stile-auth/stile/cmd/stile/config"
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/httpapi"
 )
@@ -53,7 +54,7 @@ func (n *Node) read() (*loaded, error) {
 		if err != nil {
 			return l, err
 		}
-		return l, n.checkLifetimes(l.set)
+		return l, CheckLifetimes(l.set, n.cfg)
 	}
 	return &loaded{}, errors.New("definitions: they change faster than they can be read")
 }
@@ -91,16 +92,17 @@ func hashFile(fsys fs.FS, name string) ([]byte, error) {
 	return sum.Sum(nil), err
 }
 
-// checkLifetimes refuses targets whose tokens would live longer than this
-// configuration lets any token live: they could never be issued.
-func (n *Node) checkLifetimes(set *flowdefs.Set) error {
+// CheckLifetimes refuses targets whose tokens would live longer than the
+// configuration lets any token live: they could never be issued. All of them
+// come back as [flowdefs.Problems].
+func CheckLifetimes(set *flowdefs.Set, cfg config.Config) error {
 	var problems flowdefs.Problems
 	for _, t := range set.Targets {
-		if t.Propagate.TTL > n.cfg.Tokens.MaxTTL {
+		if t.Propagate.TTL > cfg.Tokens.MaxTTL {
 			pos := t.Pos
-			pos.File = filepath.Join(n.cfg.Definitions, pos.File)
+			pos.File = filepath.Join(cfg.Definitions, pos.File)
 			problems = append(problems, flowdefs.Problem{Pos: pos, Message: fmt.Sprintf(
-				"target %q: propagate.ttl is %s, longer than tokens.max_ttl of the configuration, %s", t.Name, t.Propagate.TTL, n.cfg.Tokens.MaxTTL)})
+				"target %q: propagate.ttl is %s, longer than tokens.max_ttl of the configuration, %s", t.Name, t.Propagate.TTL, cfg.Tokens.MaxTTL)})
 		}
 	}
 	if len(problems) == 0 {

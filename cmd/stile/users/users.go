@@ -26,6 +26,10 @@ import (
 // acr is the level at binding.
 const EventAccountAdded = "account_added"
 
+// EventUnlocked is the type of the audit event of an administrator who forgets
+// failed attempts; its reason is the type of authenticator.
+const EventUnlocked = "authenticator_unlocked"
+
 // Creator stores new accounts; the stores' repositories of accounts do.
 type Creator interface {
 	// CreateAccount stores all of it or nothing; [account.ErrExists].
