@@ -30,6 +30,7 @@ type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Play the whole story on real parts: provider, API, app and server in one process."`
 	Serve   serveCmd   `cmd:"" help:"Serve flows. Without configuration: the built-in examples, with SQLite in ./stile-data."`
 	Check   checkCmd   `cmd:"" help:"Load definitions and report every mistake with its place."`
+	Test    testCmd    `cmd:"" help:"Play the scenarios beside definitions, on the engine and over HTTP."`
 	Keys    keysCmd    `cmd:"" help:"Keys that sign tokens. A running server reads them at its start."`
 	Users   usersCmd   `cmd:"" help:"Accounts."`
 	Version versionCmd `cmd:"" help:"Say which version this is."`
