@@ -209,3 +209,33 @@ func TestUnreachableLevelIsRefusedAtTheStart(t *testing.T) {
 	_, err := k.start(flows.StartRequest{ClientID: "app", Target: "t", ACRValues: []string{"aal9"}}, flows.Caller{})
 	wants(t, err, flows.KindFailed, flows.CodeUnmet)
 }
+
+// A session that ends while a run waits stands for no later step either.
+func TestSessionThatEndsWhileARunWaits(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, flowOf("    steps:\n      - { id: note, type: note }\n      - { id: secret, type: secret }\n"))
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	tk.ok("ok", "")
+	tk.ok("ok", "")
+	tk = k.must(flows.StartRequest{Target: "t", Session: tk.view.Result.Session})
+	ended := k.tokens.all()[0].Session
+	_ = k.ports.EndSession(context.Background(), ended)
+	tk.ok("ok", "")
+	tk.at("secret")
+	tk.ok("ok", "")
+	if ids := k.tokens.all(); ids[1].Session == ended {
+		t.Error("the session came back to life")
+	}
+}
+
+func TestExpressionsThatErrFailTheRun(t *testing.T) {
+	t.Parallel()
+	for _, node := range []string{
+		`{ assign: { x: account.attributes.nothing } }`,
+		`{ id: d, decide: 'account.attributes.nothing == "x" ? "continue" : "continue"', on: { never: h } }`,
+	} {
+		k := newKit(t, flowOf("    steps:\n      - { id: secret, type: secret }\n      - "+node+"\n      - { id: h0, type: note, on: { denied: h } }\n    handlers:\n      h: [ { fail: never } ]\n"))
+		tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+		wants(t, tk.say("ok", ""), flows.KindFailed, flows.CodeRequirement)
+	}
+}
