@@ -202,6 +202,20 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
+func TestStatusDiffers(t *testing.T) {
+	t.Parallel()
+	got := said(t, play(t, "scenario: it\nflow: door\nsteps:\n  - expect: { flow: door }\n", func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			rec := httptest.NewRecorder()
+			h.ServeHTTP(rec, r)
+			_, _ = w.Write(rec.Body.Bytes()) // 200 and not 201
+		})
+	}))
+	if !strings.Contains(got, "answer differently: status 201 and 200") {
+		t.Error(got)
+	}
+}
+
 const mixed = `
 scenario: it passes
 flow: strict

@@ -140,6 +140,40 @@ func TestManual(t *testing.T) {
 	passes(t, files)
 }
 
+// What cannot be given, and what nobody can answer, is told.
+func TestCannotBe(t *testing.T) {
+	t.Parallel()
+	definitions := func(name string) []byte {
+		text, err := fs.ReadFile(examples.FS, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	for text, want := range map[string]string{
+		"given: { has: [fingerprint] }\nsteps:\n  - expect: { http: 201 }":                                             `what is given cannot be: has: nobody can be given "fingerprint"; known: password, pin, totp`,
+		"given: { account: \"\\t\" }\nsteps:\n  - expect: { http: 201 }":                                               "what is given cannot be: account: ",
+		"given: { calls: { judge: perhaps } }\nsteps:\n  - expect: { http: 201 }":                                      `what is given cannot be: calls: judge: no service answers "perhaps"`,
+		"steps:\n  - sso: ok\n  - code: ok\n  - expect: { http: 200 }":                                                 "the answer is a refusal that nothing after it expects: 403 no_option_left",
+		"given: { has: [totp] }\nsteps:\n  - sso: gladly\n  - expect: { http: 200 }":                                   `sso cannot be answered "gladly"; known: ok, wrong, denied`,
+		"given: { has: [totp] }\nsteps:\n  - sso: ok\n  - code: used\n  - expect: { http: 200 }":                       `totp cannot be answered "used"; known: ok, wrong, and used once there was one`,
+		"given: { has: [totp] }\nsteps:\n  - provider: { corporate: down }\n  - sso: ok\n  - expect: { step: code }":   "the answer is a refusal that nothing after it expects: 503 dependency_unavailable",
+		"given: { has: [totp], device: none }\nsteps:\n  - expect: { http: 201 }":                                      "http: expected 201, got 400",
+		"given: { has: [totp] }\nsteps:\n  - sso: ok\n  - code: ok\n  - bind-phone: gladly\n  - expect: { http: 200 }": `device_enrolment cannot be answered "gladly"; known: ok, wrong`,
+	} {
+		files := fstest.MapFS{"a" + scenario.Suffix: {Data: []byte("scenario: it\ntarget: payments\n" + text + "\n")}}
+		for _, name := range []string{"clients.yaml", "providers.yaml", "mobile-banking.yaml"} {
+			files[name] = &fstest.MapFile{Data: definitions(name)}
+		}
+		files["clients.yaml"] = &fstest.MapFile{Data: []byte(`clients: { app: { flows: [mobile-banking], targets: [payments], redirect_uris: ["com.bank.app:/oauth2"] } }`)}
+		set, all := load(t, files)
+		report := play(t, set, all, true)
+		if f := report.Results[0].Failures; len(f) != 1 || !strings.Contains(f[0].Message, want) {
+			t.Errorf("%s\nwant %q in %+v", text, want, f)
+		}
+	}
+}
+
 const benchmarked = `
 scenario: number %d
 target: ledger
