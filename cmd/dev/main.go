@@ -2,7 +2,7 @@
 // else, and it runs from anywhere inside the repository:
 //
 //	go run ./cmd/dev test            everything that CI runs; ends with "N passed, N failed"
-//	go run ./cmd/dev test ./flows    the tests of some packages, without the mutants
+//	go run ./cmd/dev test ./flows    the tests of some packages
 //	go run ./cmd/dev check           format, vet, lint, layers, tidiness, generated files, known vulnerabilities, mutants
 //	go run ./cmd/dev layers          the house rules alone, in milliseconds
 //	go run ./cmd/dev mutate -run x   takes checks away, one at a time, and expects a test to fail
@@ -40,7 +40,7 @@ type command struct {
 // commands is the table; a new subcommand is a new row.
 func commands() []command {
 	return []command{
-		{"test", "[-long] [-mutate=false] [packages]", "set up the machine, vet, run the tests and the mutants", runTest},
+		{"test", "[-long] [-mutate] [packages]", "set up the machine, vet, run the tests; -long: the mutants too", runTest},
 		{"check", "", "format, vet, lint, layers, tidy, gen, vulnerabilities, mutants", runCheck},
 		{"layers", "", "hold the sources against the house rules", runLayers},
 		{"mutate", "[-run regexp] [-jobs n] [-list]", "remove each check and expect its test to fail", runMutate},

@@ -15,7 +15,7 @@ import (
 func runTest(ctx context.Context, args []string) error {
 	set := flag.NewFlagSet("test", flag.ContinueOnError)
 	long := set.Bool("long", false, "run the long tier too")
-	withMutants := set.Bool("mutate", true, "run the mutants too; without packages only")
+	withMutants := set.Bool("mutate", false, "run the mutants too, as check and -long do; without packages only")
 	if err := set.Parse(args); err != nil {
 		return errReported
 	}
@@ -24,7 +24,7 @@ func runTest(ctx context.Context, args []string) error {
 		return err
 	}
 	t := &tester{root: root, out: os.Stdout, packages: set.Args(), long: *long, ci: os.Getenv("CI") == "true"}
-	t.mutants = *withMutants && len(t.packages) == 0
+	t.mutants = (*withMutants || *long) && len(t.packages) == 0
 	if len(t.packages) == 0 {
 		t.packages = []string{"./..."}
 	}
