@@ -194,12 +194,18 @@ func thousand(t testing.TB) (*flowdefs.Set, []*scenario.Scenario) {
 		fmt.Fprintf(&b, "---"+benchmarked, i)
 	}
 	files := fstest.MapFS{"a.test.yaml": {Data: []byte(b.String())}}
-	for _, name := range []string{"password-totp.yaml", "clients.yaml", "single-sign-on.yaml", "providers.yaml", "mobile-banking.yaml", "everyday.yaml"} {
+	names, err := fs.Glob(examples.FS, "*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
 		text, err := fs.ReadFile(examples.FS, name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		files[name] = &fstest.MapFile{Data: text}
+		if !strings.HasSuffix(name, scenario.Suffix) {
+			files[name] = &fstest.MapFile{Data: text}
+		}
 	}
 	return load(t, files)
 }
