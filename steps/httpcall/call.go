@@ -38,7 +38,7 @@ type verdict struct {
 // ask makes the call and returns the word of the answer. Its errors hold
 // neither the URL nor anything that the service said.
 func (s *step) ask(ctx context.Context, v *flows.Visit) (string, error) {
-	secret, err := s.cfg.Secret.read()
+	secret, err := s.cfg.Secret.read(s.env)
 	if err != nil {
 		return "", err
 	}

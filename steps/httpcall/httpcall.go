@@ -68,10 +68,15 @@ type Config struct {
 	Roots *x509.CertPool
 	// Lookup resolves a host's name; nil: the system's resolver. Safe for concurrent use.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Env reads environment variables that hold secrets; nil: none is set. Safe for concurrent use.
+	Env func(name string) string
 }
 
 // Type returns the step type.
 func Type(c Config) flows.StepType {
+	if c.Env == nil {
+		c.Env = func(string) string { return "" }
+	}
 	if c.Lookup == nil {
 		c.Lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
@@ -102,7 +107,7 @@ func newStep(c Config, cfg flowdefs.Config) (flows.Step, error) {
 	if err := with.check(c); err != nil {
 		return nil, fmt.Errorf("http_call: %w", err)
 	}
-	return &step{with, &http.Client{
+	return &step{with, c.Env, &http.Client{
 		Transport: c.transport(with.Loopback),
 		// A redirect is an answer like any other that is not 200: what was signed goes nowhere else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -132,6 +137,7 @@ func (w config) check(c Config) error {
 
 type step struct {
 	cfg    config
+	env    func(string) string
 	client *http.Client
 }
 

@@ -252,8 +252,10 @@ func TestNobodyThere(t *testing.T) {
 
 // A call that cannot be signed is not made.
 func TestSecrets(t *testing.T) {
-	t.Setenv("STILE_TEST_RISK", secret)
-	t.Setenv("STILE_TEST_SHORT", secret[:31])
+	t.Parallel()
+	env := func(name string) string {
+		return map[string]string{"STILE_TEST_RISK": secret, "STILE_TEST_SHORT": secret[:31]}[name]
+	}
 	asked := 0
 	with := service(t, func(w http.ResponseWriter, r *http.Request) {
 		asked++
@@ -267,7 +269,7 @@ func TestSecrets(t *testing.T) {
 		"env: STILE_TEST_RISK": true, "env: STILE_TEST_SHORT": false, "env: STILE_TEST_NOT_SET": false,
 		"file: /nowhere/secret": false, "file: " + large: false, "file: /": false,
 	} {
-		s, err := loadRaw(t, httpcall.Config{}, "{ secret: { "+from+" }, "+with+" }")
+		s, err := loadRaw(t, httpcall.Config{Env: env}, "{ secret: { "+from+" }, "+with+" }")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,8 +28,8 @@ func (p place) check() error {
 
 // read returns the secret without the white space at its end. It is read for
 // every call, so that a secret that was replaced counts at once.
-func (p place) read() ([]byte, error) {
-	text, err := p.raw()
+func (p place) read(env func(string) string) ([]byte, error) {
+	text, err := p.raw(env)
 	if err != nil {
 		return nil, err
 	}
@@ -40,9 +40,9 @@ func (p place) read() ([]byte, error) {
 	return text, nil
 }
 
-func (p place) raw() ([]byte, error) {
+func (p place) raw(env func(string) string) ([]byte, error) {
 	if p.Env != "" {
-		return []byte(os.Getenv(p.Env)), nil
+		return []byte(env(p.Env)), nil
 	}
 	f, err := os.Open(p.File)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/steps"
+	"github.com/stile-auth/stile/steps/httpcall"
 	"github.com/stile-auth/stile/steps/sso"
 )
 
@@ -33,7 +34,7 @@ func (n *Node) registry(l *loaded) (*flows.Registry, error) {
 	}
 	return flows.NewRegistry(steps.Builtin(steps.Deps{
 		Authenticators: n.Base.Accounts, Hasher: n.Base.Hasher, Seeds: n.Base.Sealer, Issuer: n.url,
-		Providers: providers, Links: n.Base.Accounts,
+		Providers: providers, Links: n.Base.Accounts, Calls: httpcall.Config{Env: os.Getenv},
 	})...)
 }
 
