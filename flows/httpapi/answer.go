@@ -52,9 +52,10 @@ func (a *api) fail(c *gin.Context, f *failure) {
 	a.write(c, f.status, mediaProblem, f.document())
 }
 
-// refuse records a request that does not reach the engine and answers it. What
-// cannot be recorded is not answered: see [flows.Recorder].
-func (a *api) refuse(c *gin.Context, caller flows.Caller, f *failure) {
+// refuse records a request whose work the engine is not given, and answers it.
+// What cannot be recorded is not answered: see [flows.Recorder]. Whose handle is
+// right is told where the run stands.
+func (a *api) refuse(c *gin.Context, op operation, q *request, f *failure) {
 	// A client that hangs up must not be able to keep its request off the record.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), 5*time.Second)
 	defer cancel()
@@ -62,11 +63,31 @@ func (a *api) refuse(c *gin.Context, caller flows.Caller, f *failure) {
 	if reason == "" {
 		reason = f.code
 	}
-	if err := a.cfg.Engine.Refuse(ctx, caller, reason); err != nil {
+	if err := a.cfg.Engine.Refuse(ctx, q.caller, reason); err != nil {
 		a.fail(c, unavailable(err))
 		return
 	}
+	if f.status != http.StatusNotFound && op.scheme == schemeFlow && q.handle != "" {
+		f.view = a.standing(c, op, q)
+	}
 	a.fail(c, f)
+}
+
+// standing is the view of the run that a refused request is about; nil if its
+// handle or proof is not right either.
+func (a *api) standing(c *gin.Context, op operation, q *request) *flows.View {
+	if a.readProof(c, op, q) != nil {
+		return nil
+	}
+	v, err := a.cfg.Engine.Show(c.Request.Context(), q.handle, q.caller)
+	var p *flows.Problem
+	switch {
+	case err == nil:
+		return &v
+	case errors.As(err, &p):
+		return p.View
+	}
+	return nil
 }
 
 // write encodes first and answers then: a value that cannot be encoded becomes

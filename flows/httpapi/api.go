@@ -106,7 +106,7 @@ func (a *api) serve(op operation) gin.HandlerFunc {
 		switch {
 		case f == nil:
 		case f.refusal:
-			a.refuse(c, q.caller, f)
+			a.refuse(c, op, q, f)
 			return
 		default:
 			a.fail(c, f)

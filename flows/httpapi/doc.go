@@ -31,8 +31,9 @@
 //
 // Requests are read strictly: one JSON object of media type application/json,
 // no unknown or doubled members, no unknown or doubled parameters. What is
-// refused before it reaches the engine leaves one audit event
-// ([flows.Engine.Refuse]); if that cannot be recorded the answer is 503.
+// refused for its form leaves one audit event ([flows.Engine.Refuse]), and the
+// engine is asked for the view at most; if the event cannot be recorded the
+// answer is 503.
 //
 // # Waiting
 //

@@ -125,8 +125,16 @@ func TestBadRequestsAreRefusedBeforeTheEngine(t *testing.T) {
 			if r.StatusCode != tt.status || m["code"] != tt.code || m["status"] != float64(tt.status) || m["detail"] == "" {
 				t.Errorf("%d %v, want %d %s", r.StatusCode, m, tt.status, tt.code)
 			}
-			if len(w.engine.calls) > 0 {
-				t.Errorf("the engine was called: %v", w.engine.calls)
+			var want []string // whose handle is right is told where the run stands, and nothing else is done
+			if strings.HasPrefix(tt.target, "/v1/flow/") || tt.target == "/v1/flow" || strings.HasPrefix(tt.target, "/v1/flow?") {
+				want = []string{"show"}
+			}
+			var calls []string
+			for _, c := range w.engine.calls {
+				calls = append(calls, c.Name)
+			}
+			if diff := cmp.Diff(want, calls); diff != "" || (m["flow"] != nil) != (want != nil) {
+				t.Errorf("%v, the engine was called:\n%s", m, diff)
 			}
 			if diff := cmp.Diff([]string{tt.code}, w.engine.refused); diff != "" {
 				t.Errorf("recorded:\n%s", diff)
@@ -155,6 +163,39 @@ func TestWhatIsJustGoodEnough(t *testing.T) {
 	body := `{"a":"` + strings.Repeat("x", 64<<10-8) + `"}`
 	if r := w.send(t, "POST", answer, body); r.StatusCode != 200 || len(body) != 64<<10 {
 		t.Errorf("%d bytes: %d", len(body), r.StatusCode)
+	}
+}
+
+// A request that is refused for its form tells nothing about a run to whom the
+// run does not belong: no handle, a wrong one, no good proof.
+func TestRefusedStrangersSeeNoRun(t *testing.T) {
+	t.Parallel()
+	shown := view()
+	tests := map[string]struct {
+		header []string
+		engine error
+		proof  error
+		calls  int
+	}{
+		"no proof that is good": {[]string{"DPoP", "x"}, nil, dpop.ErrProof, 0},
+		"proof that is used":    {[]string{"DPoP", "x"}, nil, flows.ErrTaken, 0},
+		"proof unchecked":       {[]string{"DPoP", "x"}, nil, errors.New("the store is away"), 0},
+		"unknown":               {nil, &flows.Problem{Kind: flows.KindNotFound, Code: flows.CodeNotFound}, nil, 1},
+		"away":                  {nil, errors.New("canary"), nil, 1},
+	}
+	for name, tt := range tests {
+		w := newWorld(t)
+		w.engine.err, w.proofs.err = tt.engine, tt.proof
+		m := members(t, w.send(t, "POST", answer, "x", tt.header...))
+		if m["code"] != "invalid_request" || m["flow"] != nil || m["nextStep"] != nil || len(w.engine.calls) != tt.calls {
+			t.Errorf("%s: %v after %d calls", name, m, len(w.engine.calls))
+		}
+	}
+	w := newWorld(t)
+	w.engine.err = &flows.Problem{Kind: flows.KindFinished, Code: flows.CodeFinished, View: &shown}
+	m := members(t, w.send(t, "POST", answer, "x", "DPoP", "thumb"))
+	if m["code"] != "invalid_request" || m["flow"] == nil || w.engine.calls[0].Caller.Key != "thumb" {
+		t.Errorf("finished: %v", m)
 	}
 }
 
