@@ -13,7 +13,6 @@ const (
 	EventStepExit        = "step_exit"
 	EventStepLost        = "step_lost" // exhausted or locked
 	EventGoto            = "goto"      // Step is where it went
-	EventTimeout         = "step_timeout"
 	EventConditionFailed = "condition_failed"
 	EventSubjectChanged  = "subject_change_refused"
 	EventEnrolledProof   = "enrolled_proof_refused"
