@@ -239,3 +239,14 @@ func TestExpressionsThatErrFailTheRun(t *testing.T) {
 		wants(t, tk.say("ok", ""), flows.KindFailed, flows.CodeRequirement)
 	}
 }
+
+// What the session proved stands for the same step, and for no other.
+func TestSessionStandsForTheSameStepOnly(t *testing.T) { // lesson 17
+	t.Parallel()
+	k := newKit(t, flowOf("    steps:\n      - { id: secret, type: secret }\n"))
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	tk.ok("ok", "")
+	k.engine = k.another(flowOf("    steps:\n      - { id: other, type: secret }\n      - { id: code, type: code }\n"))
+	tk = k.must(flows.StartRequest{Target: "t", Session: tk.view.Result.Session})
+	tk.at("code") // another id, the same type and configuration: done; a code is something else
+}
