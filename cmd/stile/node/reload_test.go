@@ -32,6 +32,7 @@ type shown struct {
 	Handle   string
 	NextStep struct{ StepID string }
 	Flow     struct{ Status string }
+	Result   struct{ Session string }
 }
 
 // begin starts a run and says at which step it waits.
@@ -323,5 +324,64 @@ func bench(t *testing.T, n *node.Node) (code func() string) {
 		code, err := totp.GenerateCode(base32.StdEncoding.EncodeToString(jane.Seed), time.Now())
 		check(t, err)
 		return code
+	}
+}
+
+// Who waits hears of what another request does; who signs out has no session any more.
+func TestWaitAndSignOut(t *testing.T) {
+	t.Parallel()
+	n := watched(t, folder(t, ""))
+	code := bench(t, n)
+	v := begin(t, n)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.URL()+"/v1/flow", nil)
+	check(t, err)
+	req.Header.Set("Authorization", "Flow "+v.Handle)
+	req.Header.Set("Prefer", "wait=25")
+	heard := make(chan int)
+	go func() {
+		defer close(heard)
+		resp, err := http.DefaultClient.Do(req)
+		if err == nil {
+			_ = resp.Body.Close()
+			heard <- resp.StatusCode
+		}
+	}()
+	began := time.Now()
+	if status, _ := call(t, n, v, http.MethodDelete, "/v1/flow", ""); status != http.StatusOK {
+		t.Errorf("cancel: %d", status)
+	}
+	if status := <-heard; status != http.StatusGone || time.Since(began) > 15*time.Second {
+		t.Errorf("%d after %s", status, time.Since(began))
+	}
+
+	_, v = call(t, n, begin(t, n), http.MethodPost, "/v1/flow/steps/password?turn=1", `{"username":"jane","password":"three quiet green hills"}`)
+	_, v = call(t, n, v, http.MethodPost, "/v1/flow/steps/code?turn=2", `{"code":"`+code()+`"}`)
+	if v.Result.Session == "" {
+		t.Fatalf("%+v", v)
+	}
+
+	next := func() shown {
+		resp, err := http.Post(n.URL()+"/v1/flows", "application/json", strings.NewReader(`{"clientId":"bench","target":"ledger","session":"`+v.Result.Session+`"}`))
+		check(t, err)
+		defer resp.Body.Close()
+		var again shown
+		check(t, json.NewDecoder(resp.Body).Decode(&again))
+		return again
+	}
+	if v = next(); v.Flow.Status != "completed" { // with a new secret of the same session
+		t.Fatalf("with the session: %+v", v)
+	}
+	for range 2 { // again is the same as once
+		out, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, n.URL()+"/v1/session", nil)
+		check(t, err)
+		out.Header.Set("Authorization", "Session "+v.Result.Session)
+		resp, err := http.DefaultClient.Do(out)
+		check(t, err)
+		if resp.Body.Close(); resp.StatusCode != http.StatusNoContent {
+			t.Errorf("sign-out: %d", resp.StatusCode)
+		}
+	}
+	if got := next(); got.Flow.Status != "in_progress" {
+		t.Errorf("after the sign-out: %+v", got)
 	}
 }
