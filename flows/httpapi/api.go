@@ -20,6 +20,7 @@ const apiPrefix = "/v1/"
 type api struct {
 	cfg      Config
 	metrics  *metrics
+	limits   *limiter
 	notFound []byte    // the one answer for every handle that is not right
 	buffers  sync.Pool // of *bytes.Buffer, for answers
 }
@@ -40,7 +41,7 @@ func New(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &api{cfg: cfg, metrics: m, buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }}}
+	a := &api{cfg: cfg, metrics: m, limits: newLimiter(cfg.Limit, cfg.Now), buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }}}
 	if a.notFound, err = renderNotFound(); err != nil {
 		return nil, err
 	}
@@ -61,15 +62,15 @@ func (a *api) routes() (http.Handler, error) {
 	r.NoRoute(a.noRoute)
 	r.NoMethod(a.noMethod)
 
-	r.POST("/v1/flows", a.serve(operation{body: bodyRequired, status: http.StatusCreated, do: a.start}))
-	r.GET("/v1/flow", a.serve(operation{scheme: schemeFlow, waits: true, do: a.show}))
-	r.GET("/v1/flow/events", a.serve(operation{scheme: schemeFlow, answer: a.events}))
-	r.DELETE("/v1/flow", a.serve(operation{scheme: schemeFlow, do: a.cancel}))
-	r.POST("/v1/flow/steps/:stepId", a.serve(operation{scheme: schemeFlow, turn: true, body: bodyRequired, do: a.answer}))
-	r.POST("/v1/flow/activate", a.serve(operation{scheme: schemeFlow, turn: true, body: bodyRequired, do: a.activate}))
-	r.POST("/v1/flow/back", a.serve(operation{scheme: schemeFlow, turn: true, body: bodyEmpty, do: a.back}))
-	r.POST("/v1/flow/restart", a.serve(operation{scheme: schemeFlow, turn: true, body: bodyEmpty, status: http.StatusCreated, do: a.restart}))
-	r.DELETE("/v1/session", a.serve(operation{scheme: schemeSession, answer: a.signOut}))
+	r.POST("/v1/flows", a.limited(a.serve(operation{body: bodyRequired, status: http.StatusCreated, do: a.start}), true))
+	r.GET("/v1/flow", a.limited(a.serve(operation{scheme: schemeFlow, waits: true, do: a.show}), false))
+	r.GET("/v1/flow/events", a.limited(a.serve(operation{scheme: schemeFlow, answer: a.events}), false))
+	r.DELETE("/v1/flow", a.limited(a.serve(operation{scheme: schemeFlow, do: a.cancel}), false))
+	r.POST("/v1/flow/steps/:stepId", a.limited(a.serve(operation{scheme: schemeFlow, turn: true, body: bodyRequired, do: a.answer}), false))
+	r.POST("/v1/flow/activate", a.limited(a.serve(operation{scheme: schemeFlow, turn: true, body: bodyRequired, do: a.activate}), false))
+	r.POST("/v1/flow/back", a.limited(a.serve(operation{scheme: schemeFlow, turn: true, body: bodyEmpty, do: a.back}), false))
+	r.POST("/v1/flow/restart", a.limited(a.serve(operation{scheme: schemeFlow, turn: true, body: bodyEmpty, status: http.StatusCreated, do: a.restart}), false))
+	r.DELETE("/v1/session", a.limited(a.serve(operation{scheme: schemeSession, answer: a.signOut}), false))
 
 	r.GET("/healthz", a.health)
 	r.GET("/readyz", a.ready)

@@ -14,6 +14,7 @@ type Config struct {
 	Keys        Keys                `yaml:"keys" doc:"The secrets that everything else rests on."`
 	Tokens      Tokens              `yaml:"tokens" doc:"Tokens for target applications."`
 	Runs        Runs                `yaml:"runs" doc:"Runs of flows, and the sessions that they leave."`
+	Limits      Limits              `yaml:"limits" doc:"What one address may do without a handle that is right."`
 	Hashing     Hashing             `yaml:"hashing" doc:"Costs of argon2id for new passwords and PINs."`
 	Log         Log                 `yaml:"log" doc:"What the process tells its operator."`
 	Audit       Audit               `yaml:"audit" doc:"Where audit events go."`
@@ -38,6 +39,12 @@ type Keys struct {
 type Tokens struct {
 	TTL    time.Duration `yaml:"ttl" default:"5m" doc:"Lifetime of tokens whose target names none."`
 	MaxTTL time.Duration `yaml:"max_ttl" default:"1h" doc:"Longest lifetime that a target may name."`
+}
+
+// Limits bounds what one address may do without a handle that is right.
+type Limits struct {
+	PerSecond int `yaml:"per_second" default:"100" min:"1" max:"1000000" doc:"Starts, and refused requests, a second and address that are answered in the long run."`
+	Burst     int `yaml:"burst" default:"1000" min:"0" max:"1000000" doc:"How many of them at once. 0: no limit; so behind a proxy, where all come from one address."`
 }
 
 // Runs bounds the lifetime of runs and sessions.

@@ -186,6 +186,7 @@ func (n *Node) api(keys *propagation.KeySet) (http.Handler, error) {
 		Engine: n.engine, DPoP: proofs, BaseURL: n.url,
 		Logger: n.opts.Logger.Named("http"), Now: n.opts.Now, Metrics: metrics, WellKnown: documents,
 		Closing: n.closing, Definitions: n.active,
+		Limit: httpapi.Limit{PerSecond: float64(n.cfg.Limits.PerSecond), Burst: n.cfg.Limits.Burst},
 		Ready: map[string]httpapi.Check{"node": n.notStopping, "store": n.Base.Ping},
 	})
 }
