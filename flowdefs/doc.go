@@ -1,7 +1,7 @@
 // Package flowdefs is the language in which flows are declared.
 //
 // Definitions are YAML files in one directory; any file may hold any of the
-// sections flows, targets, providers and clients:
+// sections flows, subflows, targets, providers and clients:
 //
 //	flows:
 //	  mobile-banking:
@@ -17,6 +17,10 @@
 //	          - { id: code, type: totp, if: account.has("totp"), attempts: { max: 5 } }
 //	        otherwise: { id: letter, type: password }
 //	      - require: acr >= level.aal2     # a guard: false or an error fails the run
+//	      - { id: read, type: message, with: { text: terms }, timeout: 5m, on: { timeout: late } }
+//	      - { goto: second-factor, max: 1, if: acr < level.aal2 }
+//	    handlers:                          # where exits lead; at its end a handler fails the run
+//	      late: [{ fail: too_late }]
 //	targets:
 //	  payments:
 //	    flow: mobile-banking
@@ -38,9 +42,15 @@
 // would take for something else is quoted. A client is dpop: required unless it
 // says optional.
 //
+// Further nodes are any, fail, abort, tag, oblige, decide, assign and delay, and
+// use, which stands for the steps of a subflow; see [Node] and docs/language.md.
+//
+// What sub-flows and composed flows come to is bounded, so that a small file
+// cannot become a large definition.
+//
 // # Expressions
 //
-// if, require and claims are expressions in CEL, checked when they are loaded
+// if, require, decide, and the values of assign and claims are expressions in CEL, checked when they are loaded
 // and bounded in cost. They may name
 //
 //	account.has("totp"), account.attributes.NAME   the account has such an authenticator; an attribute
@@ -49,7 +59,7 @@
 //	evidence          list of what was proved: step, type, method, authenticator, device, at, expires,
 //	                  categories, binding, cap, phishing_resistant, replay_resistant, hardware_bound, ...
 //	acr, level.aal1, level.aal2, level.aal3        ordered, comparable with one another only
-//	tags, target, run.flow, run.started, now
+//	tags, assigned.NAME, target, run.flow, run.started, now
 //	request.NAME      what the client says of itself: in the if of an option alone
 //
 // What is absent is an error when it is read, and false for has(). What an error
