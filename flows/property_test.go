@@ -255,6 +255,7 @@ type modelRun struct {
 	handles []flows.Secret
 	done    bool
 	begun   time.Time
+	passed  map[string]int // step to how often it was passed
 
 	enrolled bool
 }
@@ -300,7 +301,7 @@ func (w *model) start(rt *rapid.T) {
 		return
 	}
 	q := flows.StartRequest{ClientID: "app", LoginHint: rapid.SampledFrom([]string{"", "jane", "jane", "bob", "bare", "gone", "nobody"}).Draw(rt, "hint")}
-	r := &modelRun{begun: w.k.clock.now(), def: w.live().def, target: rapid.IntRange(0, 3).Draw(rt, "target") > 0}
+	r := &modelRun{passed: map[string]int{}, begun: w.k.clock.now(), def: w.live().def, target: rapid.IntRange(0, 3).Draw(rt, "target") > 0}
 	if rapid.Bool().Draw(rt, "keyed") {
 		q.ClientID, r.key = "bound", rapid.SampledFrom([]string{"key-1", "key-2"}).Draw(rt, "key")
 	}
@@ -346,8 +347,11 @@ func (w *model) after(r *modelRun, err error, step, answer string) {
 		r.handles = append(r.handles, h)
 		w.secrets = append(w.secrets, string(h))
 	}
+	passed := w.passed(v.Flow.ID, step)
+	looked := passed > r.passed[step] // an answer that comes too late is not looked at
+	r.passed[step] = passed
 	switch typ := r.def.types[step]; {
-	case err != nil:
+	case err != nil || r.proves(step) && !looked:
 	case r.proves(step) && answer == "ok":
 		r.proofs = append(r.proofs, proof{typ, w.k.clock.now(), w.binding(r, typ)})
 	case r.proves(step) && answer == "own": // a key that another run enrolled
@@ -359,6 +363,17 @@ func (w *model) after(r *modelRun, err error, step, answer string) {
 		w.completed(r, v)
 	}
 	r.talk.view.Result = nil
+}
+
+// passed is how often the audit trail says that a step was passed.
+func (w *model) passed(run, step string) int {
+	n := 0
+	for _, e := range w.k.events.all() {
+		if e.Run == run && e.Step == step && e.Type == flows.EventStepPassed {
+			n++
+		}
+	}
+	return n
 }
 
 // binding is the level at which the authenticator that the fake step finds was bound.
@@ -413,7 +428,7 @@ func (w *model) answer(rt *rapid.T) {
 	}
 	before := r.talk.view.Flow.Turn
 	err := r.talk.answer(step, turn, body)
-	if accepted := err == nil && r.proves(step); accepted && (a == "more" || a == "down" && !r.def.routed[step] || a == "own" && r.enrolled) {
+	if accepted := err == nil && r.proves(step); accepted && (!r.def.routed[step] && (a == "more" || a == "down") || a == "own" && r.enrolled) {
 		w.rt.Fatalf("answer %q was accepted at %s", a, step)
 	}
 	var p *flows.Problem

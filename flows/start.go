@@ -247,7 +247,7 @@ func (e *Engine) session(ctx context.Context, r *run, s Secret) (*presented, err
 		return nil, nil
 	}
 	r.State.Tags = found.Tags
-	return &presented{ID: found.ID, Secret: alias, Subject: found.Subject, Created: found.Created, Evidence: found.Evidence}, nil
+	return &presented{ID: found.ID, Secret: alias, Subject: found.Subject, Created: found.Created, Evidence: found.Evidence, Tags: found.Tags}, nil
 }
 
 // claim notes who a client says that the person is. Nobody learns whether that account exists.

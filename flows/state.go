@@ -58,6 +58,7 @@ type presented struct {
 	Subject  string               `json:"subject"`
 	Created  time.Time            `json:"created"`
 	Evidence []assurance.Evidence `json:"evidence"`
+	Tags     []Tag                `json:"tags,omitempty"`
 }
 
 // levelOf is what a presented session amounts to now.

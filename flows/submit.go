@@ -139,7 +139,7 @@ func (x *exchange) release(ctx context.Context, counter string) error {
 	if counter == "" {
 		return nil
 	}
-	return x.e.cfg.Throttle.Change(context.WithoutCancel(ctx), counter, giveBack)
+	return x.e.cfg.Throttle.Change(context.WithoutCancel(ctx), counter, giveBack(x.w.now))
 }
 
 // restart ends this run and begins another on the definition that is live now.
@@ -155,7 +155,7 @@ func (x *exchange) restart(ctx context.Context) error {
 	}
 	next := x.e.newRun(x.a, Caller{Key: r.Key}, q, p)
 	if ps := r.State.Session; ps != nil && !x.w.over {
-		next.State.Session, next.State.Claimed = ps, ps.Subject
+		next.State.Session, next.State.Claimed, next.State.Tags = ps, ps.Subject, ps.Tags
 	}
 	v, err := x.e.launch(ctx, Caller{Key: r.Key, RequestID: x.c.RequestID}, x.a, next, p, x.client)
 	if err != nil {

@@ -66,13 +66,15 @@ func limitOf(limit int) int {
 	return min(limit, hardAtMost)
 }
 
-// giveBack undoes one attempt that checked nothing, with the delay that it brought.
-func giveBack(c Counter) (Counter, error) {
-	if c.Failures <= 1 {
-		return Counter{}, nil
+// giveBack undoes one attempt that checked nothing, with the delay or the lock that it brought.
+func giveBack(now time.Time) func(Counter) (Counter, error) {
+	return func(c Counter) (Counter, error) {
+		if c.Failures <= 1 {
+			return Counter{}, nil
+		}
+		c.Failures, c.Until, c.Expires = c.Failures-1, time.Time{}, now.Add(forget)
+		return c, nil
 	}
-	c.Failures, c.Until = c.Failures-1, time.Time{}
-	return c, nil
 }
 
 // clearCounter is what a success does to the counter.

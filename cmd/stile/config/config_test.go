@@ -26,6 +26,7 @@ func TestDefaults(t *testing.T) {
 		Keys:     config.Keys{Signing: "stile-data/signing.pem"},
 		Tokens:   config.Tokens{TTL: 5 * time.Minute, MaxTTL: time.Hour},
 		Runs:     config.Runs{TTL: 10 * time.Minute, SessionTTL: 12 * time.Hour},
+		Limits:   config.Limits{PerSecond: 100, Burst: 1000},
 		Hashing:  config.Hashing{Memory: 19456, Time: 2, Threads: 1, Concurrent: 4},
 		Log:      config.Log{Level: "info", Format: "json"},
 		Audit:    config.Audit{To: "store", Path: "stile-data/audit.jsonl"},
