@@ -428,7 +428,7 @@ func (w *model) answer(rt *rapid.T) {
 	}
 	before := r.talk.view.Flow.Turn
 	err := r.talk.answer(step, turn, body)
-	if accepted := err == nil && r.proves(step); accepted && (!r.def.routed[step] && (a == "more" || a == "down") || a == "own" && r.enrolled) {
+	if accepted := err == nil && r.proves(step) && !r.def.routed[step]; accepted && (a == "more" || a == "down" || a == "own" && r.enrolled) {
 		w.rt.Fatalf("answer %q was accepted at %s", a, step)
 	}
 	var p *flows.Problem
