@@ -76,10 +76,25 @@ func (r *Registry) Describe(name string) (flowdefs.StepInfo, bool) {
 		return flowdefs.StepInfo{}, false
 	}
 	return flowdefs.StepInfo{
-		Name: t.Name, Doc: t.Doc, Config: t.Config, Exits: slices.Clone(t.Exits),
+		Name: t.Name, Doc: t.Doc, Config: t.Config, Exits: slices.Clone(t.Exits), Never: never(t),
 		Check: func(cfg flowdefs.Config) error {
 			_, err := t.New(cfg)
 			return err
 		},
 	}, true
+}
+
+// never lists the exits of the engine that steps of a type cannot be left by.
+func never(t StepType) []string {
+	var out []string
+	if !t.Guessable {
+		out = append(out, exitLocked)
+	}
+	if !t.Enrols {
+		out = append(out, exitInsufficient)
+	}
+	if t.Code == "" {
+		out = append(out, exitTimeout)
+	}
+	return out
 }
