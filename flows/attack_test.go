@@ -250,3 +250,14 @@ func TestSessionStandsForTheSameStepOnly(t *testing.T) { // lesson 17
 	tk = k.must(flows.StartRequest{Target: "t", Session: tk.view.Result.Session})
 	tk.at("code") // another id, the same type and configuration: done; a code is something else
 }
+
+// The look that an unknown name costs finds nobody, whatever accounts there are.
+func TestUnknownNameIsNobody(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, definitions(secretThenCode, "{}"))
+	nobody := person("x", flows.AccountActive, "secret", "code")
+	nobody.Subject = "nobody"
+	k.people.accounts["nobody"] = nobody
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "somebody unknown"})
+	wants(t, tk.say("ok", ""), flows.KindRejected, flows.CodeWrongAnswer)
+}
