@@ -511,3 +511,16 @@ func TestUseSwapsAllOrNothing(t *testing.T) {
 	}
 	k.must(flows.StartRequest{Target: "t", LoginHint: "jane"}).at("note")
 }
+
+// A circle of exits ends: the machine does not go round for ever.
+func TestCircleOfExitsEnds(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, flowOf(`    steps:
+      - { id: secret, type: secret }
+      - { id: way, decide: '"round"', on: { round: h } }
+    handlers:
+      h: [ { id: again, decide: '"round"', on: { round: h } } ]
+`))
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	wants(t, tk.say("ok", ""), flows.KindFailed, flows.CodeLoop)
+}
