@@ -25,6 +25,22 @@ func (e *Engine) Show(ctx context.Context, h Secret, c Caller) (View, error) {
 	return e.view(x.a, x.r, x.p), nil
 }
 
+// Standing returns the view of a run for an adapter that refuses a request on
+// its own; nil if the handle or the key is not right. It changes and records nothing.
+func (e *Engine) Standing(ctx context.Context, h Secret, c Caller) *View {
+	c.IdempotencyKey = ""
+	x, err := e.open(ctx, h, c)
+	var pr *Problem
+	switch {
+	case errors.As(err, &pr):
+		return pr.View
+	case err != nil:
+		return nil
+	}
+	v := e.view(x.a, x.r, x.p)
+	return &v
+}
+
 // Answer answers the current step: stepID and turn as the href had them.
 func (e *Engine) Answer(ctx context.Context, h Secret, c Caller, stepID string, turn int, in Input) (View, error) {
 	return e.change(ctx, h, c, func(ctx context.Context, x *exchange) error { return x.answer(ctx, stepID, turn, in) })

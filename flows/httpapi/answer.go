@@ -79,15 +79,7 @@ func (a *api) standing(c *gin.Context, op operation, q *request) *flows.View {
 	if a.readProof(c, op, q) != nil {
 		return nil
 	}
-	v, err := a.cfg.Engine.Show(c.Request.Context(), q.handle, q.caller)
-	var p *flows.Problem
-	switch {
-	case err == nil:
-		return &v
-	case errors.As(err, &p):
-		return p.View
-	}
-	return nil
+	return a.cfg.Engine.Standing(c.Request.Context(), q.handle, q.caller)
 }
 
 // write encodes first and answers then: a value that cannot be encoded becomes

@@ -36,6 +36,7 @@ type engine interface {
 	mover
 	SignOut(ctx context.Context, session flows.Secret, c flows.Caller) error
 	Refuse(ctx context.Context, c flows.Caller, code string) error
+	Standing(ctx context.Context, h flows.Secret, c flows.Caller) *flows.View
 	Origins() []string
 }
 

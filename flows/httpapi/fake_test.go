@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -67,6 +68,18 @@ func (e *fakeEngine) take(c call) (flows.View, error) {
 
 func (e *fakeEngine) Start(_ context.Context, c flows.Caller, r flows.StartRequest) (flows.View, error) {
 	return e.take(call{Name: "start", Caller: c, Start: r})
+}
+
+func (e *fakeEngine) Standing(_ context.Context, h flows.Secret, c flows.Caller) *flows.View {
+	v, err := e.take(call{Name: "standing", Handle: string(h), Caller: c})
+	var p *flows.Problem
+	switch {
+	case errors.As(err, &p):
+		return p.View
+	case err != nil:
+		return nil
+	}
+	return &v
 }
 
 func (e *fakeEngine) Show(_ context.Context, h flows.Secret, c flows.Caller) (flows.View, error) {

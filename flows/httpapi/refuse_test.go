@@ -127,7 +127,7 @@ func TestBadRequestsAreRefusedBeforeTheEngine(t *testing.T) {
 			}
 			var want []string // whose handle is right is told where the run stands, and nothing else is done
 			if strings.HasPrefix(tt.target, "/v1/flow/") || tt.target == "/v1/flow" || strings.HasPrefix(tt.target, "/v1/flow?") {
-				want = []string{"show"}
+				want = []string{"standing"}
 			}
 			var calls []string
 			for _, c := range w.engine.calls {
