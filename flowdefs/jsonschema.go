@@ -1,0 +1,244 @@
+package flowdefs
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stile-auth/stile/flows/assurance"
+)
+
+// FileSchema returns the JSON Schema (draft-07) of one definition file, for
+// editors: keys, kinds of nodes, the step types of cat with their configuration
+// and their exits. What takes more than one place of a file to judge (names that
+// must be declared elsewhere, expressions, lengths of time) it does not say:
+// [Load] does. It fails if the configuration of a step type is not a JSON Schema
+// that can stand inside another one.
+func FileSchema(cat Catalogue) (json.RawMessage, error) {
+	w := &schemaWriter{cat: cat, definitions: object7{}}
+	root := w.file()
+	for _, inside := range []bool{false, true} {
+		w.inside = inside
+		if err := w.nodes(); err != nil {
+			return nil, err
+		}
+	}
+	root["$schema"] = "http://json-schema.org/draft-07/schema#"
+	root["title"] = "Definitions of Stile"
+	root["definitions"] = w.definitions
+	text, err := json.Marshal(root)
+	if err != nil {
+		return nil, fmt.Errorf("flowdefs: schema: %w", err)
+	}
+	return text, nil
+}
+
+// object7 is a schema, or a part of one, in its JSON form.
+type object7 = map[string]any
+
+// schemaWriter makes the schema of a file.
+type schemaWriter struct {
+	cat         Catalogue
+	definitions object7
+	inside      bool // a sub-flow, where {param: p} may stand for a value
+}
+
+// ref refers to a definition as it is where we are.
+func (w *schemaWriter) ref(name string) object7 {
+	return object7{"$ref": "#/definitions/" + w.name(name)}
+}
+
+func (w *schemaWriter) name(name string) string {
+	if w.inside {
+		return "subflow-" + name
+	}
+	return name
+}
+
+// value is a schema where, inside a sub-flow, a parameter may stand as well.
+func (w *schemaWriter) value(s object7) object7 {
+	if !w.inside {
+		return s
+	}
+	return object7{"anyOf": []any{s, object7{"$ref": "#/definitions/param"}}}
+}
+
+// closed is an object that has these keys and no others.
+func closed(properties object7, required ...string) object7 {
+	s := object7{"type": "object", "properties": properties, "additionalProperties": false}
+	if len(required) > 0 {
+		s["required"] = required
+	}
+	return s
+}
+
+// named is a mapping of names to values.
+func named(value object7) object7 {
+	return object7{"type": "object", "propertyNames": object7{"pattern": nameForm.String()}, "additionalProperties": value}
+}
+
+func list7(items object7) object7 { return object7{"type": "array", "items": items} }
+
+func some(s object7) object7 { s["minItems"] = 1; return s }
+
+func set7(items object7) object7 { s := list7(items); s["uniqueItems"] = true; return s }
+
+func formed(pattern string) object7 { return object7{"type": "string", "pattern": pattern} }
+
+func documented(s object7, doc string) object7 { s["description"] = doc; return s }
+
+func between(least, most int) object7 {
+	return object7{"type": "integer", "minimum": least, "maximum": most}
+}
+
+func text7() object7 { return object7{"type": "string"} }
+
+func filled() object7 { return formed(`\S`) }
+
+func boolean7() object7 { return object7{"type": "boolean"} }
+
+// length is a duration that is longer than nothing.
+func length() object7 {
+	s := formed(durationForm.String())
+	s["allOf"] = []any{object7{"pattern": "[1-9]"}}
+	return documented(s, "A length of time such as 90s, 5m or 1h30m.")
+}
+
+func words7(words ...string) object7 { return object7{"type": "string", "enum": words} }
+
+// expression7 is an expression in CEL. Its own language is not a matter of the schema.
+func expression7(doc string) object7 {
+	return object7{"type": "string", "pattern": `\S`, "maxLength": maxExpression, "description": doc + " An expression in CEL."}
+}
+
+func (w *schemaWriter) file() object7 {
+	flow := w.flow()
+	w.inside = true
+	sub := closed(object7{
+		"parameters": named(words7(slices.Sorted(maps.Keys(parameterKinds()))...)),
+		"steps":      w.ref("steps"),
+	}, "steps")
+	w.inside = false
+	w.definitions["param"] = documented(closed(object7{"param": text7()}, "param"), "The value of a parameter of the subflow.")
+	sections := object7{
+		"flows":     documented(named(flow), "What runs go through, step by step."),
+		"subflows":  documented(named(sub), "Lists of steps that flows use."),
+		"targets":   documented(named(target7()), "Applications that an identity is propagated to."),
+		"providers": documented(named(provider7()), "Remote OpenID providers."),
+		"clients":   documented(named(client7()), "Apps that may start flows."),
+	}
+	return closed(sections)
+}
+
+func (w *schemaWriter) flow() object7 {
+	kinds := words7(string(SignIn), string(Authorization), string(Registration), string(Recovery), string(SelfService), string(Transaction))
+	s := closed(object7{
+		"description": text7(),
+		"timeout":     documented(length(), "Life of a run; at most 24h."),
+		"steps":       w.ref("steps"),
+		"kind":        documented(kinds, "What the flow is for; sign_in if absent."),
+		"handlers":    documented(named(w.ref("steps")), "Where exits lead; at its end a handler fails the run."),
+		"requires":    documented(requirement7(), "What the session must have reached; only of the kind self_service."),
+		"back":        documented(boolean7(), "Whether clients may go back; true if absent."),
+		"restart":     documented(boolean7(), "Whether clients may restart; true if absent."),
+	}, "steps")
+	s["if"] = object7{"required": []string{"requires"}}
+	s["then"] = object7{"required": []string{"kind"}, "properties": object7{"kind": object7{"const": string(SelfService)}}}
+	return s
+}
+
+func level7() object7 { return words7(assurance.Levels()...) }
+
+func requirement7() object7 { return closed(object7{"acr": level7(), "max_age": length()}) }
+
+func target7() object7 {
+	claims := object7{
+		"type": "object", "maxProperties": maxConditions, "additionalProperties": expression7("The value of the claim."),
+		"propertyNames": object7{"minLength": 1, "not": object7{"enum": reservedClaims()}},
+	}
+	return closed(object7{
+		"flow":      text7(),
+		"authorize": documented(set7(text7()), "Flows of the kind authorization that run behind the flow, in order."),
+		"requires":  requirement7(),
+		"propagate": closed(object7{
+			"type": words7("bearer_jwt"), "audience": filled(), "ttl": length(), "claims": claims,
+		}, "type", "audience"),
+	}, "flow", "propagate")
+}
+
+// issuerForm is what a pattern can say of an issuer; see issuerURL.
+const issuerForm = `^(https://[^/\s?#@*]+|http://(localhost|127(\.[0-9]+){3}|\[::1\])(:[0-9]+)?)(/[^\s?#]*)?$`
+
+func provider7() object7 {
+	scopes := set7(formed(scopeForm.String()))
+	scopes["contains"] = object7{"const": "openid"}
+	categories := words7(string(assurance.Knowledge), string(assurance.Possession), string(assurance.Inherence))
+	return closed(object7{
+		"issuer":    documented(formed(issuerForm), "Its issuer identifier; https, or http on this machine."),
+		"client_id": filled(),
+		"client_secret": object7{"oneOf": []any{
+			closed(object7{"env": formed(envForm.String())}, "env"), closed(object7{"file": filled()}, "file"),
+		}, "description": "Where the secret is kept; absent for a public client."},
+		"scopes":    scopes,
+		"provision": words7(string(ProvisionNever), string(ProvisionLinkOnly), string(ProvisionCreate)),
+		"assurance": closed(object7{"categories": some(set7(categories)), "cap": level7()}),
+	}, "issuer", "client_id")
+}
+
+func client7() object7 {
+	s := closed(object7{
+		"flows": set7(text7()), "targets": set7(text7()),
+		"redirect_uris": set7(formed(`^[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+$`)),
+		"origins":       set7(formed(`^https?://[^\s/?#@*]+$`)),
+		"dpop":          documented(words7("required", "optional"), "Whether runs are bound to the app's key; required if absent."),
+	})
+	s["anyOf"] = []any{
+		object7{"required": []string{"flows"}, "properties": object7{"flows": object7{"minItems": 1}}},
+		object7{"required": []string{"targets"}, "properties": object7{"targets": object7{"minItems": 1}}},
+	}
+	return s
+}
+
+// embedded is the schema of a step's configuration, as it stands in a larger one.
+func (w *schemaWriter) embedded(info StepInfo) (object7, error) {
+	var s object7
+	if err := json.Unmarshal(info.Config, &s); err != nil {
+		return nil, fmt.Errorf("flowdefs: step type %s: configuration: %w", info.Name, err)
+	}
+	if bytes.Contains(info.Config, []byte(`"$ref"`)) {
+		return nil, fmt.Errorf("flowdefs: step type %s: configuration: a schema with $ref cannot be embedded", info.Name)
+	}
+	delete(s, "$schema")
+	delete(s, "$id")
+	if w.inside {
+		w.open(s)
+	}
+	return s, nil
+}
+
+// open lets a parameter stand for every value inside a configuration.
+func (w *schemaWriter) open(s object7) {
+	if properties, ok := s["properties"].(object7); ok {
+		for name, p := range properties {
+			if p, ok := p.(object7); ok {
+				w.open(p)
+				properties[name] = w.value(p)
+			}
+		}
+	}
+	for _, key := range []string{"items", "additionalProperties"} {
+		if p, ok := s[key].(object7); ok && p["not"] == nil {
+			w.open(p)
+			s[key] = w.value(p)
+		}
+	}
+}
+
+// title is the first line of a step type's manual.
+func title(doc string) string {
+	first, _, _ := strings.Cut(doc, "\n")
+	return first
+}
