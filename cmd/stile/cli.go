@@ -31,6 +31,8 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Serve flows. Without configuration: the built-in examples, with SQLite in ./stile-data."`
 	Check   checkCmd   `cmd:"" help:"Load definitions and report every mistake with its place."`
 	Test    testCmd    `cmd:"" help:"Play the scenarios beside definitions, on the engine and over HTTP."`
+	Schema  schemaCmd  `cmd:"" help:"Print the JSON Schema of definition files, for editors."`
+	Steps   stepsCmd   `cmd:"" help:"The step types: what they ask, take and prove."`
 	Keys    keysCmd    `cmd:"" help:"Keys that sign tokens. A running server reads them at its start."`
 	Users   usersCmd   `cmd:"" help:"Accounts."`
 	Version versionCmd `cmd:"" help:"Say which version this is."`

@@ -20,7 +20,7 @@ import (
 
 // Catalogue returns the step types as definitions are checked against them. It
 // has throw-away keys and neither store nor providers behind it: nothing can be run with it.
-func Catalogue() (flowdefs.Catalogue, error) {
+func Catalogue() (*flows.Registry, error) {
 	secret := make([]byte, seal.KeySize)
 	_, _ = rand.Read(secret) // never fails
 	keys, err := derive(secret)
