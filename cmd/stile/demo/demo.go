@@ -22,6 +22,8 @@ type Options struct {
 	Factor string        // of the third run: "pin" (default), "code" or "biometric"
 	Logger *zap.Logger   // of the server; default: nothing is logged
 	Now    func() time.Time
+	// Provider is where Jane signs on. Default: one that the story starts.
+	Provider *Provider
 	// Cut is asked before each exchange (Status is 0) and when its answer has
 	// arrived; an error breaks it there. For tests. Optional.
 	Cut func(app.Exchange) error
@@ -41,6 +43,11 @@ func Play(ctx context.Context, opts Options) (err error) {
 	}
 	if opts.Pace < 0 || opts.Pace > MaxPace {
 		return fmt.Errorf("demo: the pace must be between 0 and %s", MaxPace)
+	}
+	if opts.Provider != nil {
+		if err := opts.Provider.check(); err != nil {
+			return err
+		}
 	}
 	t := &teller{out: opts.Out, json: opts.JSON}
 	defer t.pace(ctx, opts.Pace)()
@@ -93,7 +100,7 @@ func (p *parts) play(ctx context.Context, d *director, t *teller, factor string)
 		choice string
 		act    func(context.Context, *memory) error
 	}{
-		{seventeen(), "", p.visit("/accounts", "/accounts", "accounts", false)},
+		{seventeen(p.provider.OfflineOnly), "", p.visit("/accounts", "/accounts", "accounts", false)},
 		{stepUp(), "", p.visit("/accounts/payments", "/payments", "payments", true)},
 		{everyday(factor), factor, p.visit("/balance", "/balance", "balance", false)},
 		{again(), "biometric", p.visit("/payments", "/payments", "payments", false)},

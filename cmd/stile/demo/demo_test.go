@@ -35,6 +35,12 @@ func TestSeventeenSteps(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	t.Log(out)
+	checkTitles(t, out, "access, refresh and ID token")
+}
+
+// checkTitles looks for the seventeen steps, the tokens of the fourteenth, and the happy end.
+func checkTitles(t *testing.T, out, tokens string) {
+	t.Helper()
 	first, _, _ := strings.Cut(out, "Run 2.")
 	var titles []string
 	for _, m := range regexp.MustCompile(`(?m)^ *(\d+)\. (.*)$`).FindAllStringSubmatch(first, -1) {
@@ -47,7 +53,7 @@ func TestSeventeenSteps(t *testing.T) {
 		"7 the app opens the system browser there", "8 the user logs in at the remote server and consents",
 		"9 the server answers the browser with the authorization code", "10 the browser hands the response to the app",
 		"11 the app forwards it to the SSO step", "12 the step forwards it to the client",
-		"13 the client trades the code for tokens, with PKCE", "14 the remote server returns access, refresh and ID token",
+		"13 the client trades the code for tokens, with PKCE", "14 the remote server returns " + tokens,
 		"15 the client reports success", "16 the flow is completed",
 		"17 the app receives the propagated identity and calls the API again, with success",
 	}
@@ -91,33 +97,47 @@ func TestTranscript(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			claims := map[int]map[string]any{}
-			for _, l := range lines(t, out) {
-				if l.Claims != nil {
-					claims[l.Run] = l.Claims
-				}
-			}
-			for run, want := range map[int]struct{ acr, aud string }{
-				1: {"aal1", "accounts"}, 2: {"aal2", "payments"}, 3: {acr, "balance"}, 4: {"aal2", "payments"},
-			} {
-				got := claims[run]
-				if got["acr"] != want.acr || fmt.Sprint(got["aud"]) != "https://"+want.aud+".bank.example" && fmt.Sprint(got["aud"]) != "[https://"+want.aud+".bank.example]" {
-					t.Errorf("run %d: acr %v aud %v", run, got["acr"], got["aud"])
-				}
-			}
-			if claims[2]["branch"] != "Zurich" || claims[1]["branch"] != nil {
-				t.Errorf("branch: %v, %v", claims[1]["branch"], claims[2]["branch"])
-			}
-			if claims[1]["sid"] != claims[2]["sid"] || claims[2]["sid"] == claims[3]["sid"] {
-				t.Error("the second run goes on with the session of the first, the third has its own")
-			}
+			checkClaims(t, out, acr)
 		})
+	}
+}
+
+// checkClaims looks what the tokens of the four runs say, the third with that acr.
+func checkClaims(t *testing.T, out, acr string) {
+	t.Helper()
+	claims := map[int]map[string]any{}
+	for _, l := range lines(t, out) {
+		if l.Claims != nil {
+			claims[l.Run] = l.Claims
+		}
+	}
+	for run, want := range map[int]struct{ acr, aud string }{
+		1: {"aal1", "accounts"}, 2: {"aal2", "payments"}, 3: {acr, "balance"}, 4: {"aal2", "payments"},
+	} {
+		got := claims[run]
+		if got["acr"] != want.acr || fmt.Sprint(got["aud"]) != "https://"+want.aud+".bank.example" && fmt.Sprint(got["aud"]) != "[https://"+want.aud+".bank.example]" {
+			t.Errorf("run %d: acr %v aud %v", run, got["acr"], got["aud"])
+		}
+	}
+	if claims[2]["branch"] != "Zurich" || claims[1]["branch"] != nil {
+		t.Errorf("branch: %v, %v", claims[1]["branch"], claims[2]["branch"])
+	}
+	if claims[1]["sid"] != claims[2]["sid"] || claims[2]["sid"] == claims[3]["sid"] {
+		t.Error("the second run goes on with the session of the first, the third has its own")
 	}
 }
 
 // Nothing that was a secret on the wire stands whole in the transcript.
 func TestNoSecretIsPrinted(t *testing.T) {
 	t.Parallel()
+	for _, asJSON := range []bool{false, true} {
+		keepsSecrets(t, demo.Options{JSON: asJSON})
+	}
+}
+
+// keepsSecrets plays the story, looks for secrets in the transcript, and returns that.
+func keepsSecrets(t *testing.T, opts demo.Options) string {
+	t.Helper()
 	var mu sync.Mutex
 	secrets := map[string]string{}
 	note := func(name, value string) {
@@ -161,23 +181,23 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		}
 		return nil
 	}
-	for _, asJSON := range []bool{false, true} {
-		out, err := play(t, demo.Options{Cut: watch, JSON: asJSON})
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
+	opts.Cut = watch
+	out, err := play(t, opts)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if len(secrets) < 20 {
+		t.Errorf("only %d secrets passed by", len(secrets))
+	}
+	for secret, name := range secrets {
+		if len(secret) < 8 { // six digits may well be part of a number
+			secret = "=" + secret
 		}
-		if len(secrets) < 20 {
-			t.Errorf("only %d secrets passed by", len(secrets))
-		}
-		for secret, name := range secrets {
-			if len(secret) < 8 { // six digits may well be part of a number
-				secret = "=" + secret
-			}
-			if strings.Contains(out, secret) {
-				t.Errorf("%s is printed whole", name)
-			}
+		if strings.Contains(out, secret) {
+			t.Errorf("%s is printed whole", name)
 		}
 	}
+	return out
 }
 
 // hop is one exchange of the story.

@@ -8,5 +8,6 @@
 // parts, as they happen. Every step is also a check: a scene is a list of
 // steps, each waits for the exchange that is it and looks whether that says
 // what it should. [Play] ends with a [StepError] at the first that does not,
-// or never comes.
+// or never comes. The provider is one that the story starts, or any other: see
+// [Provider].
 package demo

@@ -6,9 +6,9 @@ import "github.com/stile-auth/stile/cmd/stile/demo/app"
 type Script struct{ d *director }
 
 // Seventeen begins the first scene.
-func Seventeen() *Script {
+func Seventeen(offlineOnly bool) *Script {
 	d := &director{memory: &memory{}, show: func(scene, int, step, []string) error { return nil }}
-	d.begin(seventeen())
+	d.begin(seventeen(offlineOnly))
 	return &Script{d}
 }
 

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/base32"
 	"errors"
 	"fmt"
@@ -29,20 +28,19 @@ const (
 	password         = "three quiet green hills"
 	pin              = "27182846"
 	providerPassword = "a stile in the fence"
-	redirectURI      = "com.bank.app:/oauth2"
 	clientID         = "bank-app"
 )
 
 // parts is everything that takes part, running.
 type parts struct {
 	folder   string
-	provider *oidctest.Provider
+	provider Provider           // where Jane signs on
+	own      *oidctest.Provider // nil: that one is somebody else's
 	node     *node.Node
 	bank     *bank.Bank
 	app      *app.App
 	seed     []byte // of Jane's one-time codes
 	idle     []*http.Transport
-	subject  string // Jane, as the provider calls her
 	choice   string // what Jane picks when she may
 }
 
@@ -52,7 +50,7 @@ type wire func(who string, next http.RoundTripper) http.RoundTripper
 func start(ctx context.Context, opts Options, wrap wire) (*parts, error) {
 	p := &parts{}
 	for _, part := range []func() error{
-		func() error { return p.startProvider(opts) },
+		func() error { return p.findProvider(opts) },
 		func() error { return p.startNode(ctx, opts, wrap) },
 		func() error { return p.addJane(ctx, opts) },
 		func() error { return p.startBank(opts, wrap) },
@@ -72,29 +70,6 @@ func (p *parts) transport() *http.Transport {
 	return t
 }
 
-func (p *parts) startProvider(opts Options) (err error) {
-	if p.folder, err = os.MkdirTemp("", "stile-demo-"); err != nil {
-		return err
-	}
-	p.subject = "jane-upstream-" + rand.Text()[:8]
-	secret := rand.Text()
-	if err := os.WriteFile(p.path("provider-secret"), []byte(secret), 0o600); err != nil {
-		return err
-	}
-	p.provider, err = oidctest.Start(oidctest.Config{
-		Now: opts.Now,
-		Clients: []oidctest.Client{{
-			ID: "stile", Name: "The bank's sign-in", Secret: secret, RedirectURIs: []string{redirectURI},
-			AllowedScopes: []string{"openid", "email"},
-		}},
-		Users: []oidctest.User{{
-			Username: login, Password: providerPassword, Subject: p.subject,
-			Name: "Jane Example", Email: "jane@bank.example", EmailVerified: true,
-		}},
-	})
-	return err
-}
-
 func (p *parts) path(name string) string { return filepath.Join(p.folder, name) }
 
 // startNode starts Stile as "stile serve" would with this configuration file.
@@ -105,7 +80,7 @@ providers:
   corporate:
     issuer: %q
     client_secret: { file: provider-secret }
-`, p.provider.Issuer())
+`, p.provider.Issuer)
 	if err := os.WriteFile(p.path("stile.yaml"), []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -129,7 +104,7 @@ func (p *parts) addJane(ctx context.Context, opts Options) error {
 	}
 	added, err := registrar.Add(ctx, users.Person{
 		Login: login, Password: password, PIN: pin, TOTP: true, Binding: assurance.AAL2,
-		Links:      []users.Link{{Issuer: p.provider.Issuer(), Subject: p.subject}},
+		Links:      []users.Link{{Issuer: p.provider.Issuer, Subject: p.provider.Subject}},
 		Attributes: map[string]string{"branch": "Zurich"},
 	})
 	p.seed = added.Seed
@@ -160,13 +135,13 @@ func (p *parts) makeApp(opts Options, wrap wire) error {
 		return err
 	}
 	browser, err := app.NewBrowser(app.BrowserConfig{
-		Transport: wrap(whoBrowser, p.transport()), Person: app.Person{Username: login, Password: providerPassword},
+		Transport: wrap(whoBrowser, p.transport()), Person: app.Person{Username: p.provider.Username, Password: p.provider.Password},
 	})
 	if err != nil {
 		return err
 	}
 	p.app, err = app.New(app.Config{
-		StileURL: p.node.URL(), ClientID: clientID, RedirectURI: redirectURI, Device: device, Browser: browser, Now: opts.Now,
+		StileURL: p.node.URL(), ClientID: clientID, RedirectURI: RedirectURI, Device: device, Browser: browser, Now: opts.Now,
 		HTTPClient: &http.Client{Transport: wrap(whoApp, p.transport())},
 		User:       app.User{Username: login, Password: password, PIN: pin, TOTP: p.code},
 		Choose:     func([]app.Option) string { return p.choice },
@@ -192,8 +167,8 @@ func (p *parts) close() error {
 	if p.node != nil {
 		errs = append(errs, p.node.Shutdown(context.Background())) // also when the story was cut short
 	}
-	if p.provider != nil {
-		errs = append(errs, p.provider.Close())
+	if p.own != nil {
+		errs = append(errs, p.own.Close())
 	}
 	for _, t := range p.idle {
 		t.CloseIdleConnections()

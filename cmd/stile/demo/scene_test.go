@@ -76,18 +76,58 @@ func TestEveryStepChecks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			script := demo.Seventeen()
-			err := error(nil)
-			for _, x := range story {
-				x.RequestHeader, x.ResponseHeader = x.RequestHeader.Clone(), x.ResponseHeader.Clone()
-				c.change(&x)
-				if err = script.See(x); err != nil {
-					break
-				}
-			}
-			err = errors.Join(err, script.End())
+			err := retold(story, demo.Seventeen(false), c.change)
 			var failed *demo.StepError
 			if !errors.As(err, &failed) || failed.Step != c.step {
+				t.Errorf("want step %d, got %v", c.step, err)
+			}
+		})
+	}
+}
+
+// retold plays what was recorded once more, changed.
+func retold(story []app.Exchange, script *demo.Script, change func(*app.Exchange)) error {
+	err := error(nil)
+	for _, x := range story {
+		x.RequestHeader, x.ResponseHeader = x.RequestHeader.Clone(), x.ResponseHeader.Clone()
+		change(&x)
+		if err = script.See(x); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, script.End())
+}
+
+// Where refresh tokens are for offline_access only, there must be none, and everything else.
+func TestOfflineOnlyChecks(t *testing.T) {
+	t.Parallel()
+	var story []app.Exchange
+	for _, x := range recorded(t) {
+		x.ResponseBody = bytes.ReplaceAll(x.ResponseBody, []byte(`"refresh_token"`), []byte(`"other_token"`))
+		story = append(story, x)
+		if strings.HasSuffix(x.URL, "/accounts") && x.Status == 200 {
+			break // the end of the first run
+		}
+	}
+	for name, c := range map[string]struct {
+		step     int // 0: all is well
+		old, new string
+	}{
+		"as it should be": {},
+		"a refresh token": {14, `"other_token"`, `"refresh_token"`},
+		"offline access":  {14, `"scope":"openid email"`, `"scope":"openid offline_access"`},
+		"no access token": {14, `"access_token"`, `"accessed_token"`},
+		"no ID token":     {14, `"id_token"`, `"idea_token"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := retold(story, demo.Seventeen(true), func(x *app.Exchange) {
+				if c.old != "" {
+					x.ResponseBody = bytes.ReplaceAll(x.ResponseBody, []byte(c.old), []byte(c.new))
+				}
+			})
+			var failed *demo.StepError
+			if errors.As(err, &failed) != (c.step > 0) || failed != nil && failed.Step != c.step {
 				t.Errorf("want step %d, got %v", c.step, err)
 			}
 		})

@@ -6,14 +6,20 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
 const stepSSO = "/v1/flow/steps/sso"
 
 // seventeen is the first run: a sign-on at a remote provider, nothing more.
-func seventeen() scene {
+// offlineOnly is that of the [Provider].
+func seventeen(offlineOnly bool) scene {
 	flows := "/v1/flows"
+	returned := step{"the remote server returns access, refresh and ID token", toEndpoint("token_endpoint", true), returnsTokens}
+	if offlineOnly {
+		returned = step{"the remote server returns access and ID token", toEndpoint("token_endpoint", true), returnsNoRefreshToken}
+	}
 	return scene{run: 1, title: "accounts: sign on at a remote provider", steps: []step{
 		callsAPI("the app calls the protected API", "/accounts"),
 		refused("/accounts", ""),
@@ -32,7 +38,7 @@ func seventeen() scene {
 		submits("the app forwards it to the SSO step", stepSSO),
 		{"the step forwards it to the client", toEndpoint("token_endpoint", false), forwards},
 		{"the client trades the code for tokens, with PKCE", toEndpoint("token_endpoint", false), trades},
-		{"the remote server returns access, refresh and ID token", toEndpoint("token_endpoint", true), returnsTokens},
+		returned,
 		{"the client reports success", answered(whoApp, http.MethodPost, stepSSO), reports},
 		completes(stepSSO),
 		opens("the app receives the propagated identity and calls the API again, with success", "/accounts", "aal1"),
@@ -128,11 +134,31 @@ func trades(m *memory, x moment) ([]string, error) {
 }
 
 func returnsTokens(m *memory, x moment) ([]string, error) {
+	return hasTokens(m, x, "access_token", "refresh_token", "id_token")
+}
+
+// returnsNoRefreshToken checks a provider that gives one for the scope
+// offline_access only, which nobody has asked for here.
+func returnsNoRefreshToken(m *memory, x moment) ([]string, error) {
+	lines, err := hasTokens(m, x, "access_token", "id_token")
+	if err != nil {
+		return nil, err
+	}
+	if scope, _ := m.request["scope"].(string); slices.Contains(strings.Fields(scope), "offline_access") {
+		return nil, errors.New("offline_access was asked for, which this story does not do")
+	}
+	if m.tokens["refresh_token"] != nil {
+		return nil, errors.New("there is a refresh_token, and offline_access was not asked for")
+	}
+	return append(lines, "no refresh token: the scope offline_access was not asked for"), nil
+}
+
+func hasTokens(m *memory, x moment, names ...string) ([]string, error) {
 	if x.Status != http.StatusOK {
 		return nil, fmt.Errorf("the token endpoint answered %d %v", x.Status, object(x.ResponseBody)["error"])
 	}
 	m.tokens = object(x.ResponseBody)
-	for _, name := range []string{"access_token", "refresh_token", "id_token"} {
+	for _, name := range names {
 		if text, _ := m.tokens[name].(string); text == "" {
 			return nil, fmt.Errorf("there is no %s", name)
 		}

@@ -59,8 +59,8 @@ func (t *teller) print(text string, object map[string]any) error {
 }
 
 func (t *teller) parts(p *parts) {
-	_ = t.print(fmt.Sprintf("Stile     %s\nprovider  %s\nAPI       %s\n", p.node.URL(), p.provider.Issuer(), p.bank.URL()),
-		map[string]any{"stile": p.node.URL(), "provider": p.provider.Issuer(), "api": p.bank.URL()})
+	_ = t.print(fmt.Sprintf("Stile     %s\nprovider  %s\nAPI       %s\n", p.node.URL(), p.provider.Issuer, p.bank.URL()),
+		map[string]any{"stile": p.node.URL(), "provider": p.provider.Issuer, "api": p.bank.URL()})
 }
 
 func (t *teller) scene(s scene) {
@@ -115,7 +115,7 @@ func (t *teller) kept(p *parts) {
 Everything goes on running until you press Ctrl-C.
 
   Stile      %[1]s   (JWKS: %[1]s/.well-known/jwks.json, metrics: %[1]s/metrics)
-  provider   %[2]s   (user %[3]s, password %[4]q)
+  provider   %[2]s   (user %[10]s, password %[4]q)
   API        %[5]s   (/accounts, /payments, /balance)
   data       %[6]s
   at Stile   login %[3]s, password %[7]q, PIN %[8]s, TOTP seed %[9]s
@@ -129,10 +129,10 @@ Drive a flow by hand:
   HANDLE=...
   curl -s "%[1]s/v1/flow/steps/code?turn=2" -H "Authorization: Flow $HANDLE" -H 'Content-Type: application/json' -d '{"code":"..."}'
 
-`, url, p.provider.Issuer(), login, providerPassword, p.bank.URL(), p.folder, password, pin, p.secret()),
+`, url, p.provider.Issuer, login, p.provider.Password, p.bank.URL(), p.folder, password, pin, p.secret(), p.provider.Username),
 		map[string]any{
-			"kept": true, "stile": url, "provider": p.provider.Issuer(), "api": p.bank.URL(), "data": p.folder,
-			"users": map[string]any{"provider": []string{login, providerPassword}, "stile": []string{login, password, pin, p.secret()}},
+			"kept": true, "stile": url, "provider": p.provider.Issuer, "api": p.bank.URL(), "data": p.folder,
+			"users": map[string]any{"provider": []string{p.provider.Username, p.provider.Password}, "stile": []string{login, password, pin, p.secret()}},
 		})
 }
 
