@@ -132,6 +132,7 @@ func (w *writer) short(indent int, n *Node) {
 		w.line(indent, "decide: "+quoted(n.Value.Source))
 	case Delay:
 		w.line(indent, "delay: "+durationText(n.Wait))
+	default: // the others are written by those who call this
 	}
 }
 
@@ -218,8 +219,9 @@ func jsonText(n *node) string {
 		}
 		slices.Sort(parts)
 		return "{" + strings.Join(parts, ", ") + "}"
+	default:
+		return n.text
 	}
-	return n.text
 }
 
 // quoted writes a string so that JSON and YAML both read it as the same string.

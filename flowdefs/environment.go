@@ -164,6 +164,7 @@ func opaqueOf(name string, value any) ref.Val { return opaque{types.NewObjectTyp
 func (o opaque) ConvertToNative(t reflect.Type) (any, error) {
 	return nil, fmt.Errorf("%s is not %s", o.typ, t)
 }
+
 func (o opaque) ConvertToType(t ref.Type) ref.Val {
 	return types.NewErr("%s is not %s", o.typ, t.TypeName())
 }
@@ -189,12 +190,15 @@ func (l levelValue) Compare(other ref.Val) ref.Val {
 	}
 	return types.IntZero
 }
+
 func (l levelValue) ConvertToNative(t reflect.Type) (any, error) {
 	return nil, fmt.Errorf("a level is not %s", t)
 }
+
 func (l levelValue) ConvertToType(t ref.Type) ref.Val {
 	return types.NewErr("a level is not %s", t.TypeName())
 }
+
 func (l levelValue) Equal(other ref.Val) ref.Val {
 	o, ok := other.(levelValue)
 	return types.Bool(ok && l == o)

@@ -64,6 +64,7 @@ func (r *flowReader) exitsOf(nodes []Node) (exits []string, all bool) {
 			own, all = inner, all || any
 		case Decide:
 			all = true
+		default: // the others have no exits
 		}
 		for _, exit := range own {
 			if _, handled := n.On[exit]; !handled || exit == "exhausted" || exit == "locked" {

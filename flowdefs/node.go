@@ -56,8 +56,9 @@ func (n *node) describe() string {
 		return "a list"
 	case mappingKind:
 		return "a mapping"
+	default:
+		return n.text
 	}
-	return n.text
 }
 
 // quoteHint tells how a plain scalar that YAML takes for something else becomes a string.
@@ -65,8 +66,9 @@ func (n *node) quoteHint() string {
 	switch n.kind {
 	case boolKind, intKind, otherKind:
 		return fmt.Sprintf("; quote it to make it a string: %q", n.text)
+	default:
+		return ""
 	}
-	return ""
 }
 
 // get returns the value of a key, nil if it is absent.
@@ -119,6 +121,7 @@ func (n *node) at(line, column int) Pos {
 			p.Column += offset
 			return p
 		}
+	default: // a block does not say where in its lines the text stands
 	}
 	return n.pos
 }

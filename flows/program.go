@@ -110,6 +110,7 @@ func (c *compiler) add(d *flowdefs.Node, next, parent int) int {
 	case flowdefs.Group:
 		first := c.sequence(d.Steps, next, at)
 		c.p.nodes[at].first = first
+	default: // the others contain nothing
 	}
 	return at
 }

@@ -31,6 +31,7 @@ func TestInvariants(t *testing.T) {
 }
 
 func play(t *testing.T, rt *rapid.T, open func(testing.TB) ports) {
+	t.Helper()
 	first, next := generate(rt), generate(rt)
 	w := &model{rt: rt, k: newKitOn(t, first.text, open(t)), runs: map[string]*modelRun{}}
 	w.nodes = []node{{w.k.engine, first}}

@@ -49,7 +49,7 @@ func (a accounts) Account(ctx context.Context, subject string) (flows.Account, e
 func (a accounts) Resolve(ctx context.Context, identifier string) (subject, canonical string, err error) {
 	login, err := account.Canonical(identifier)
 	if err != nil {
-		return "", "", nil
+		return "", "", nil //nolint:nilerr // see above
 	}
 	found, err := a.repository.AccountByLogin(ctx, login)
 	if errors.Is(err, account.ErrNotFound) {

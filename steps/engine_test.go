@@ -45,6 +45,7 @@ type directory interface {
 }
 
 func onEachStore(t *testing.T, test func(t *testing.T, w whole)) {
+	t.Helper()
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()
 		s := memory.New()

@@ -26,7 +26,7 @@ import (
 
 // TestProcess starts stile as a process of its own, built once as it is
 // released: without cgo, and never with the race detector.
-func TestProcess(t *testing.T) {
+func TestProcess(t *testing.T) { //nolint:tparallel // how fast a start is shows while nothing else runs
 	if testing.Short() {
 		t.Skip("builds a binary")
 	}

@@ -92,7 +92,7 @@ func (c serveCmd) announce(w *world, cfg config.Config, used string, n *node.Nod
 	line := func(name, text string) { fmt.Fprintf(w.out, "  %-12s %s\n", name, text) }
 	fmt.Fprintf(w.out, "stile serves %s (on %s)\n", s.URL, s.Address)
 	line("configured", cmp.Or(s.Config, "by defaults (no stile.yaml here, no --config)"))
-	line("definitions", cmp.Or(s.Definitions, "the built-in examples")+": "+s.counts.String())
+	line("definitions", cmp.Or(s.Definitions, "the built-in examples")+": "+s.counts.String()) //nolint:staticcheck // says whose String it is
 	line("store", s.Store)
 	if len(s.Made) > 0 {
 		line("made", strings.Join(s.Made, ", "))

@@ -132,7 +132,7 @@ func (h *Hasher) compare(ctx context.Context, stored phc, secret string) error {
 func (h *Hasher) derive(p phc, text string) []byte {
 	mac := hmac.New(sha256.New, h.pepper)
 	mac.Write([]byte(text))
-	return argon2.IDKey(mac.Sum(nil), p.salt, p.params.Time, p.params.Memory, p.params.Threads, uint32(len(p.tag)))
+	return argon2.IDKey(mac.Sum(nil), p.salt, p.params.Time, p.params.Memory, p.params.Threads, uint32(len(p.tag))) //nolint:gosec // maxTag at most
 }
 
 // begin returns the form of the secret that is hashed and takes a turn, which the caller gives back.

@@ -67,8 +67,15 @@ func TestEveryAnswerHasTheHeaders(t *testing.T) {
 	w := newWorld(t)
 	ids := map[string]bool{}
 	for _, c := range [][3]string{
-		{"GET", "/v1/flow", ""}, {"POST", start, `{"clientId":"c","flow":"f"}`}, {"POST", answer, "x"}, {"GET", "/nowhere", ""},
-		{"PUT", "/v1/flow", ""}, {"GET", "/healthz", ""}, {"GET", "/readyz", ""}, {"GET", "/metrics", ""}, {"OPTIONS", "/v1/flow", ""},
+		{"GET", "/v1/flow", ""},
+		{"POST", start, `{"clientId":"c","flow":"f"}`},
+		{"POST", answer, "x"},
+		{"GET", "/nowhere", ""},
+		{"PUT", "/v1/flow", ""},
+		{"GET", "/healthz", ""},
+		{"GET", "/readyz", ""},
+		{"GET", "/metrics", ""},
+		{"OPTIONS", "/v1/flow", ""},
 	} {
 		r := w.send(t, c[0], c[1], c[2], "X-Request-Id", "chosen-by-the-client")
 		id := r.Header.Get("X-Request-Id")

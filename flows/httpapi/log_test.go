@@ -33,9 +33,16 @@ func TestSecretsStayOutOfLogAndMetrics(t *testing.T) {
 	body := `{"clientId":"` + canary + `","flow":"` + canary + `","session":"` + canary + `"}`
 	round := func() {
 		for _, c := range [][3]string{
-			{"POST", start, body}, {"POST", start, canary}, {"GET", "/v1/flow", ""}, {"GET", "/v1/flow?" + canary, ""},
-			{"POST", "/v1/flow/steps/" + canary + "?turn=1", body}, {"POST", "/v1/flow/steps/" + canary + "?" + canary, body},
-			{"GET", "/" + canary, ""}, {canary, "/v1/flow", ""}, {"DELETE", "/v1/flow", ""}, {"POST", "/v1/flow/restart?turn=1", body},
+			{"POST", start, body},
+			{"POST", start, canary},
+			{"GET", "/v1/flow", ""},
+			{"GET", "/v1/flow?" + canary, ""},
+			{"POST", "/v1/flow/steps/" + canary + "?turn=1", body},
+			{"POST", "/v1/flow/steps/" + canary + "?" + canary, body},
+			{"GET", "/" + canary, ""},
+			{canary, "/v1/flow", ""},
+			{"DELETE", "/v1/flow", ""},
+			{"POST", "/v1/flow/restart?turn=1", body},
 		} {
 			w.send(t, c[0], c[1], c[2], header...)
 		}

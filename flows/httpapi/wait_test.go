@@ -209,19 +209,23 @@ func TestEvents(t *testing.T) {
 		want  []string
 	}{
 		"ends with the run": {
-			[]moved{{after: 2 * s, turn: 3}, {after: 3 * s, turn: 3, status: flows.Completed}}, 3 * s,
+			[]moved{{after: 2 * s, turn: 3}, {after: 3 * s, turn: 3, status: flows.Completed}},
+			3 * s,
 			[]string{"view in_progress", "view in_progress", "view completed"},
 		},
 		"ends with a finished run": {
-			[]moved{{after: 16 * s, err: &flows.Problem{Kind: flows.KindFinished, Code: flows.CodeFinished, View: &cancelled}}}, 16 * s,
+			[]moved{{after: 16 * s, err: &flows.Problem{Kind: flows.KindFinished, Code: flows.CodeFinished, View: &cancelled}}},
+			16 * s,
 			[]string{"view in_progress", ":", "view cancelled"},
 		},
 		"ends with the handle": {
-			[]moved{{after: s, err: &flows.Problem{Kind: flows.KindNotFound, Code: "expired", View: &cancelled}}}, s,
+			[]moved{{after: s, err: &flows.Problem{Kind: flows.KindNotFound, Code: "expired", View: &cancelled}}},
+			s,
 			[]string{"view in_progress", "problem flow_not_found"},
 		},
 		"ends with the store": {
-			[]moved{{after: s, err: errors.Join(flows.ErrUnavailable, errors.New("canary"))}}, s,
+			[]moved{{after: s, err: errors.Join(flows.ErrUnavailable, errors.New("canary"))}},
+			s,
 			[]string{"view in_progress", "problem dependency_unavailable"},
 		},
 		"ends by and by": {nil, 5 * time.Minute, append([]string{"view in_progress"}, beats(20)...)},

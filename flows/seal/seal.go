@@ -88,7 +88,7 @@ func (s *Sealer) add(k Key) error {
 func (s *Sealer) Seal(plaintext, aad []byte) ([]byte, error) {
 	aead := s.keys[s.active]
 	header := make([]byte, 0, headerSize+len(s.active)+len(plaintext)+aead.Overhead())
-	header = append(header, version, byte(len(s.active)))
+	header = append(header, version, byte(len(s.active))) //nolint:gosec // maxID at most
 	header = append(header, s.active...)
 	return aead.Seal(header, nil, plaintext, bind(header, aad)), nil
 }

@@ -13,7 +13,7 @@ import (
 //go:embed pages/*.html
 var pageFiles embed.FS
 
-var pageTemplates = template.Must(template.ParseFS(pageFiles, "pages/*.html"))
+var pageTemplates = template.Must(template.ParseFS(pageFiles, "pages/*.html")) //nolint:gochecknoglobals // as constant as the files
 
 // pageData is what the pages show.
 type pageData struct {

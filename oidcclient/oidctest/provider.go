@@ -64,7 +64,7 @@ func Start(cfg Config) (*Provider, error) {
 	if err := p.RotateKeys(); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", cfg.Addr)
+	listener, err := net.Listen("tcp", cfg.Addr) //nolint:noctx // nothing to wait for
 	if err != nil {
 		return nil, fmt.Errorf("oidctest: %w", err)
 	}

@@ -35,11 +35,11 @@ func NewKey(public *ecdsa.PublicKey) (Key, error) {
 	if _, err := public.ECDH(); err != nil { // not on the curve
 		return Key{}, WrongKey
 	}
-	print, err := (&jose.JSONWebKey{Key: public}).Thumbprint(crypto.SHA256)
+	thumbprint, err := (&jose.JSONWebKey{Key: public}).Thumbprint(crypto.SHA256)
 	if err != nil {
 		return Key{}, WrongKey
 	}
-	return Key{public, base64.RawURLEncoding.EncodeToString(print)}, nil
+	return Key{public, base64.RawURLEncoding.EncodeToString(thumbprint)}, nil
 }
 
 // ParseKey reads a JWK as [Key.MarshalJSON] writes it.

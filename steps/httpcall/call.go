@@ -58,7 +58,7 @@ func (s *step) ask(ctx context.Context, v *flows.Visit) (string, error) {
 	if err != nil {
 		return "", withoutURL(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // read only
+	defer resp.Body.Close()
 	return read(resp)
 }
 

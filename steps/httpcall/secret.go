@@ -48,7 +48,7 @@ func (p place) raw(env func(string) string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("secret: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
 	if err != nil || len(text) > maxSecret {
 		return nil, fmt.Errorf("the secret cannot be read or is over %d bytes", maxSecret)

@@ -164,7 +164,7 @@ func spawn(ctx context.Context, command string, s setting) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.CommandContext(ctx, self, command)} //nolint:gosec // this very binary
+	p := &process{cmd: exec.CommandContext(ctx, self, command)} // this very binary
 	p.cmd.Stderr = os.Stderr
 	in, err := p.cmd.StdinPipe()
 	if err != nil {

@@ -25,8 +25,6 @@ func (d *decoder) fail(n *yaml.Node, format string, args ...any) {
 	d.problems = append(d.problems, flowdefs.Problem{Pos: pos, Message: fmt.Sprintf(format, args...)})
 }
 
-var durationType = reflect.TypeFor[time.Duration]()
-
 // value stores what n says in v. key is how messages call it.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, tag reflect.StructTag, key string) {
 	switch {
@@ -105,7 +103,7 @@ func join(key, name string) string {
 // setScalar sets a string, an integer or a duration within the bounds of its tag.
 func setScalar(v reflect.Value, text string, tag reflect.StructTag) error {
 	switch {
-	case v.Type() == durationType:
+	case v.Type() == reflect.TypeFor[time.Duration]():
 		length, err := time.ParseDuration(text)
 		if err != nil || length < 0 || length > 366*24*time.Hour {
 			return fmt.Errorf("must be a length of time such as 90s, 5m or 12h, not %q", text)

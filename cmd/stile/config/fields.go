@@ -1,6 +1,9 @@
 package config
 
-import "reflect"
+import (
+	"reflect"
+	"time"
+)
 
 // Field describes one key of the configuration file.
 type Field struct {
@@ -36,7 +39,7 @@ func fieldsOf(t reflect.Type, prefix string) []Field {
 
 func typeName(t reflect.Type) string {
 	switch {
-	case t == durationType:
+	case t == reflect.TypeFor[time.Duration]():
 		return "duration"
 	case t.Kind() == reflect.Int:
 		return "number"

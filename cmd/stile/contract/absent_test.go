@@ -103,7 +103,6 @@ func (p *phone) omitSomething() (down bool) {
 	drop := func(_, _ map[string]any) {}
 	from := func(names ...string) string { name = rapid.SampledFrom(names).Draw(rt, "name"); return name }
 	omit := func(m map[string]any) { from(slices.Sorted(maps.Keys(m))...); delete(m, name) }
-	r := reply{}
 	switch kind {
 	case "proof":
 		drop = func(_, claims map[string]any) { omit(claims) }
@@ -145,6 +144,7 @@ func (p *phone) omitSomething() (down bool) {
 		p.proofSpoilt = drop
 	}
 	send := text(rt, body)
+	var r reply
 	if kind == "headers" {
 		from("Authorization", "Dpop", "Content-Type")
 		r = p.send(http.MethodPost, asked.forward(), send, func(q *http.Request) { delete(q.Header, name) })

@@ -139,7 +139,7 @@ func prompts() map[string]struct {
 }
 
 // Every kind of body that is not the promised one, at every prompt.
-func TestBadBodies(t *testing.T) {
+func TestBadBodies(t *testing.T) { //nolint:tparallel // the subtests share a world: its Jane and its clock
 	t.Parallel()
 	for _, store := range stores() {
 		w := newWorld(t, t, setup{definitions: corners, store: store})

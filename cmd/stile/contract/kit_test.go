@@ -162,7 +162,7 @@ func newWorld(outer *testing.T, t tb, s setup) *world {
 
 func (w *world) configure(outer *testing.T, t tb, s setup) {
 	t.Helper()
-	dir, err := os.MkdirTemp(outer.TempDir(), "")
+	dir, err := os.MkdirTemp(outer.TempDir(), "") //nolint:usetesting // rapid plays many worlds in one test
 	must(t, err)
 	if s.store == "" {
 		s.store = "memory"

@@ -75,7 +75,7 @@ func (b *Base) open(ctx context.Context, cfg config.Config, stdout io.Writer) er
 	b.Sealer, b.decoy = keys.sealer, keys.decoy
 	b.Hasher, err = account.NewHasher(account.HasherConfig{
 		Params: account.Params{
-			Memory: uint32(cfg.Hashing.Memory), Time: uint32(cfg.Hashing.Time), Threads: uint8(cfg.Hashing.Threads),
+			Memory: uint32(cfg.Hashing.Memory), Time: uint32(cfg.Hashing.Time), Threads: uint8(cfg.Hashing.Threads), //nolint:gosec // the limits of config.Hashing
 		},
 		Pepper: keys.pepper, MaxConcurrent: cfg.Hashing.Concurrent,
 	})

@@ -168,7 +168,7 @@ func listOf(err error) []string {
 		}
 		return out
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // this level is what is asked for
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // this level is what is asked for
 		for _, one := range joined.Unwrap() {
 			out = append(out, listOf(one)...)
 		}

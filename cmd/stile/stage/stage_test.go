@@ -189,6 +189,7 @@ steps:
 `
 
 func thousand(t testing.TB) (*flowdefs.Set, []*scenario.Scenario) {
+	t.Helper()
 	var b strings.Builder
 	for i := range 1000 {
 		fmt.Fprintf(&b, "---"+benchmarked, i)

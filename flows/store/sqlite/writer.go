@@ -29,7 +29,7 @@ type writer struct {
 
 // write is one caller's change.
 type write struct {
-	ctx      context.Context // of the caller, looked at before the change begins
+	ctx      context.Context //nolint:containedctx // of the caller, looked at by the one who leads, before the change begins
 	change   func(ctx context.Context, w *writer) error
 	err      error
 	panicked any
