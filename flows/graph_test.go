@@ -54,6 +54,7 @@ func TestGraphHasEveryWay(t *testing.T) {
 }
 
 func walk(t *testing.T, rt *rapid.T, f *flowdefs.Flow, reg *flows.Registry, g flows.Graph) {
+	t.Helper()
 	trial, err := flows.NewTrial(f, reg, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 	if err != nil {
 		t.Fatal(err)

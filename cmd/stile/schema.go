@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-
 	"github.com/stile-auth/stile/cmd/stile/node"
 	"github.com/stile-auth/stile/flowdefs"
 )
@@ -19,5 +17,5 @@ func (schemaCmd) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	return w.printJSON(json.RawMessage(text))
+	return w.printJSON(text)
 }

@@ -53,8 +53,13 @@ func ceilingOf(c assurance.Ceiling) ceiling {
 		is   bool
 		name string
 	}{
-		{c.PhishingResistant, "phishing_resistant"}, {c.ReplayResistant, "replay_resistant"}, {c.HardwareBound, "hardware_bound"},
-		{c.SoftwareBound, "software_bound"}, {c.Attested, "attested"}, {c.UserPresent, "user_present"}, {c.UserVerified, "user_verified"},
+		{c.PhishingResistant, "phishing_resistant"},
+		{c.ReplayResistant, "replay_resistant"},
+		{c.HardwareBound, "hardware_bound"},
+		{c.SoftwareBound, "software_bound"},
+		{c.Attested, "attested"},
+		{c.UserPresent, "user_present"},
+		{c.UserVerified, "user_verified"},
 	} {
 		if p.is {
 			out.Properties = append(out.Properties, p.name)
