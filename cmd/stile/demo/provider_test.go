@@ -14,7 +14,7 @@ import (
 // login name exists there, with every password, and is the sub.
 func jane(p *certified.Provider) demo.Provider {
 	return demo.Provider{
-		Issuer: p.Issuer, ClientSecret: p.ClientSecret, OfflineOnly: true,
+		Issuer: p.Issuer, ClientSecret: p.ClientSecret,
 		Username: "jane-upstream", Password: "whatever opens the gate", Subject: "jane-upstream",
 	}
 }
@@ -31,7 +31,7 @@ func TestStoryAtACertifiedProvider(t *testing.T) {
 
 	out := keepsSecrets(t, demo.Options{Provider: &who})
 	t.Log(out)
-	checkTitles(t, out, "access and ID token")
+	checkTitles(t, out, "access, refresh and ID token")
 	for _, want := range []string{"provider  " + idp.Issuer + "\n", "iss=" + idp.Issuer, "login=", "prompt="} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing", want)
@@ -51,10 +51,10 @@ func TestStoryAtACertifiedProviderFails(t *testing.T) {
 		step   int
 		change func(*demo.Provider)
 	}{
-		"somebody else is linked": {15, func(p *demo.Provider) { p.Subject = "joan-upstream" }},
-		"somebody else signs on":  {15, func(p *demo.Provider) { p.Username = "joan-upstream" }},
-		"another client secret":   {14, func(p *demo.Provider) { p.ClientSecret = strings.Repeat("x", 43) }},
-		"a refresh token is owed": {14, func(p *demo.Provider) { p.OfflineOnly = false }},
+		"somebody else is linked":  {15, func(p *demo.Provider) { p.Subject = "joan-upstream" }},
+		"somebody else signs on":   {15, func(p *demo.Provider) { p.Username = "joan-upstream" }},
+		"another client secret":    {14, func(p *demo.Provider) { p.ClientSecret = strings.Repeat("x", 43) }},
+		"no refresh token was due": {14, func(p *demo.Provider) { p.OfflineOnly = true }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -40,6 +40,7 @@ function configuration() {
     cookies: { keys: [randomBytes(32).toString('base64url')] },
     pkce: { required: () => true },
     claims: { openid: ['sub'], email: ['email', 'email_verified'] },
+    issueRefreshToken: async (ctx, client) => client.grantTypeAllowed('refresh_token'),
     features: { devInteractions: { enabled: true } },
     findAccount: async (ctx, id) => ({
       accountId: id,
