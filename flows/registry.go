@@ -69,6 +69,15 @@ func (r *Registry) Lookup(name string) (StepType, bool) {
 // Names returns all names, sorted.
 func (r *Registry) Names() []string { return slices.Clone(r.names) }
 
+// Types returns all step types, sorted by name.
+func (r *Registry) Types() []StepType {
+	out := make([]StepType, len(r.names))
+	for i, name := range r.names {
+		out[i] = r.types[name]
+	}
+	return out
+}
+
 // Describe returns the loader's view of a step type.
 func (r *Registry) Describe(name string) (flowdefs.StepInfo, bool) {
 	t, ok := r.types[name]

@@ -34,6 +34,7 @@ type cli struct {
 	Schema  schemaCmd  `cmd:"" help:"Print the JSON Schema of definition files, for editors."`
 	Steps   stepsCmd   `cmd:"" help:"The step types: what they ask, take and prove."`
 	Graph   graphCmd   `cmd:"" help:"Draw a flow from the program that the machine runs."`
+	OpenAPI openAPICmd `cmd:"" name:"openapi" help:"Print the OpenAPI description of the API, or of what one flow asks."`
 	Keys    keysCmd    `cmd:"" help:"Keys that sign tokens. A running server reads them at its start."`
 	Users   usersCmd   `cmd:"" help:"Accounts."`
 	Version versionCmd `cmd:"" help:"Say which version this is."`

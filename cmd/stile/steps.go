@@ -90,8 +90,8 @@ func (c stepsCmd) Run(w *world) error {
 		return fmt.Errorf("no step type %q; there are %s", c.Name, strings.Join(registry.Names(), ", "))
 	}
 	all := []stepType{}
-	for _, name := range registry.Names() {
-		if t, ok := registry.Lookup(name); ok && (c.Name == "" || c.Name == name) {
+	for _, t := range registry.Types() {
+		if c.Name == "" || c.Name == t.Name {
 			all = append(all, stepTypeOf(t))
 		}
 	}

@@ -75,6 +75,11 @@ func (a *api) routes() (http.Handler, error) {
 	r.GET("/healthz", a.health)
 	r.GET("/readyz", a.ready)
 	r.GET("/metrics", gin.WrapH(a.metrics.handler))
+	description, err := a.describe()
+	if err != nil {
+		return nil, err
+	}
+	r.GET("/openapi.json", description)
 	for path, h := range a.cfg.WellKnown {
 		r.GET(path, gin.WrapH(h))
 	}

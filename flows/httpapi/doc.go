@@ -13,6 +13,7 @@
 //	DELETE /v1/flow                      cancel
 //	DELETE /v1/session                   end a session: 204
 //	GET    /healthz /readyz /metrics     for operators
+//	GET    /openapi.json                 this, for machines: see [Document]
 //
 // The handle travels in "Authorization: Flow <handle>" and nowhere else, the
 // secret of a session in "Authorization: Session <secret>". A

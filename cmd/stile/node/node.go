@@ -140,7 +140,7 @@ func (n *Node) handler(l *loaded) (http.Handler, error) {
 	l.since = n.opts.Now().UTC()
 	n.loaded.Store(l)
 	n.logActive(l)
-	return n.api(keys)
+	return n.api(keys, registry)
 }
 
 func (n *Node) signingKeys() (*propagation.KeySet, error) {
@@ -162,7 +162,7 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flo
 	})
 }
 
-func (n *Node) api(keys *propagation.KeySet) (http.Handler, error) {
+func (n *Node) api(keys *propagation.KeySet, registry *flows.Registry) (http.Handler, error) {
 	algorithms := []string{"ES256", "EdDSA", "PS256"}
 	proofs, err := dpop.New(dpop.Config{Algorithms: algorithms, Now: n.opts.Now, Taken: n.takeProof})
 	if err != nil {
@@ -184,7 +184,7 @@ func (n *Node) api(keys *propagation.KeySet) (http.Handler, error) {
 	}
 	return httpapi.New(httpapi.Config{
 		Engine: n.engine, DPoP: proofs, BaseURL: n.url,
-		Logger: n.opts.Logger.Named("http"), Now: n.opts.Now, Metrics: metrics, WellKnown: documents,
+		Logger: n.opts.Logger.Named("http"), Now: n.opts.Now, Metrics: metrics, WellKnown: documents, Steps: registry.Types(),
 		Closing: n.closing, Definitions: n.active,
 		Limit: httpapi.Limit{PerSecond: float64(n.cfg.Limits.PerSecond), Burst: n.cfg.Limits.Burst},
 		Ready: map[string]httpapi.Check{"node": n.notStopping, "store": n.Base.Ping},

@@ -94,6 +94,7 @@ func TestServes(t *testing.T) {
 	for path, want := range map[string]string{
 		"/healthz": "ok", "/readyz": "ready", "/metrics": "go_goroutines",
 		"/.well-known/jwks.json": `"ES256"`, "/.well-known/openid-configuration": n.URL(),
+		"/openapi.json": `"PASSWORD_REQUIRED"`,
 	} {
 		if status, body := get(t, n.URL()+path); status != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %s", path, status, body)
