@@ -33,6 +33,7 @@ type cli struct {
 	Test    testCmd    `cmd:"" help:"Play the scenarios beside definitions, on the engine and over HTTP."`
 	Schema  schemaCmd  `cmd:"" help:"Print the JSON Schema of definition files, for editors."`
 	Steps   stepsCmd   `cmd:"" help:"The step types: what they ask, take and prove."`
+	Diff    diffCmd    `cmd:"" help:"Say what a change of definitions allows more and less."`
 	Graph   graphCmd   `cmd:"" help:"Draw a flow from the program that the machine runs."`
 	OpenAPI openAPICmd `cmd:"" name:"openapi" help:"Print the OpenAPI description of the API, or of what one flow asks."`
 	Keys    keysCmd    `cmd:"" help:"Keys that sign tokens. A running server reads them at its start."`

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/stile-auth/stile/cmd/stile/node"
+	"github.com/stile-auth/stile/flowdefs"
+)
+
+type diffCmd struct {
+	format
+	Old string `arg:"" help:"Folder of the definitions as they were."`
+	New string `arg:"" help:"Folder of the definitions as they shall be."`
+}
+
+// change is one difference. Mark says what it means: + allows more, - allows
+// less, ~ is for people to judge.
+type change struct {
+	Mark  string `json:"mark"`
+	Where string `json:"where"`
+	What  string `json:"what"`
+}
+
+const (
+	more    = "+"
+	less    = "-"
+	changed = "~"
+)
+
+// Run compares two folders. That more is allowed than before is a failure, so
+// that a pipeline stops and somebody looks.
+func (c diffCmd) Run(w *world) error {
+	cat, err := node.Catalogue()
+	if err != nil {
+		return err
+	}
+	var sets [2]*flowdefs.Set
+	for i, dir := range []string{c.Old, c.New} {
+		if sets[i], err = node.LoadDefinitions(dir, cat); err != nil {
+			return err
+		}
+	}
+	changes := compare(sets[0], sets[1])
+	grew := slices.ContainsFunc(changes, func(c change) bool { return c.Mark == more })
+	if c.json() {
+		err = w.printJSON(struct {
+			AllowsMore bool     `json:"allowsMore"`
+			Changes    []change `json:"changes"`
+		}{grew, changes})
+	} else {
+		for _, c := range changes {
+			fmt.Fprintf(w.out, "%s %s: %s\n", c.Mark, c.Where, c.What)
+		}
+	}
+	if err == nil && grew {
+		err = errReported
+	}
+	return err
+}
+
+// differ collects differences of what stands at where.
+type differ struct {
+	where string
+	out   []change
+}
+
+// compare lists the differences between two sets, sorted by section and name.
+func compare(before, after *flowdefs.Set) []change {
+	d := &differ{out: []change{}}
+	each(d, "flow", before.Flows, after.Flows, changed, d.flow)
+	each(d, "target", before.Targets, after.Targets, more, d.target)
+	each(d, "provider", before.Providers, after.Providers, more, d.provider)
+	each(d, "client", before.Clients, after.Clients, more, d.client)
+	return d.out
+}
+
+// each compares what both have, and notes what only one has.
+func each[T any](d *differ, kind string, before, after map[string]*T, added string, both func(a, b *T)) {
+	names := slices.Sorted(maps.Keys(before))
+	names = slices.AppendSeq(names, maps.Keys(after))
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		d.where = kind + " " + name
+		a, b := before[name], after[name]
+		switch {
+		case a == nil:
+			d.note(added, "added")
+		case b == nil:
+			d.note(less, "removed")
+		default:
+			both(a, b)
+		}
+	}
+}
+
+func (d *differ) note(mark, format string, args ...any) {
+	d.out = append(d.out, change{mark, d.where, fmt.Sprintf(format, args...)})
+}
+
+// judge notes a difference that people have to judge.
+func (d *differ) judge(what string, a, b any) {
+	if a != b {
+		d.note(changed, "%s changed from %q to %q", what, fmt.Sprint(a), fmt.Sprint(b))
+	}
+}
+
+// amount notes an amount that grew or shrank; ifMore is the mark of growth.
+func (d *differ) amount(what, ifMore string, a, b int) {
+	switch {
+	case b > a:
+		d.note(ifMore, "%s raised from %d to %d", what, a, b)
+	case b < a:
+		d.note(opposite(ifMore), "%s lowered from %d to %d", what, a, b)
+	}
+}
+
+// limit compares limits in time, of which 0 is none.
+func (d *differ) limit(what string, a, b time.Duration) {
+	switch {
+	case a == b:
+	case b == 0:
+		d.note(more, "%s dropped: it was %s", what, a)
+	case a == 0:
+		d.note(less, "%s added: %s", what, b)
+	case b > a:
+		d.note(more, "%s raised from %s to %s", what, a, b)
+	default:
+		d.note(less, "%s lowered from %s to %s", what, a, b)
+	}
+}
+
+// life compares times of which 0 is the default of a place that is not in the definitions.
+func (d *differ) life(what string, a, b time.Duration) {
+	if a == 0 || b == 0 {
+		d.judge(what, a, b)
+		return
+	}
+	d.limit(what, a, b)
+}
+
+// list compares sets of words; ifMore is the mark of a new one.
+func (d *differ) list(what, ifMore string, before, after []string) {
+	for _, s := range after {
+		if !slices.Contains(before, s) {
+			d.note(ifMore, "%s %q added", what, s)
+		}
+	}
+	for _, s := range before {
+		if !slices.Contains(after, s) {
+			d.note(opposite(ifMore), "%s %q removed", what, s)
+		}
+	}
+}
+
+func opposite(mark string) string {
+	if mark == more {
+		return less
+	}
+	return more
+}
+
+func (d *differ) requirement(a, b flowdefs.Requirement) {
+	switch {
+	case b.ACR > a.ACR:
+		d.note(less, "level raised from %s to %s", a.ACR, b.ACR)
+	case b.ACR < a.ACR:
+		d.note(more, "level lowered from %s to %s", a.ACR, b.ACR)
+	}
+	d.limit("max_age", a.MaxAge, b.MaxAge)
+}
+
+func (d *differ) target(a, b *flowdefs.Target) {
+	d.judge("flow", a.Flow, b.Flow)
+	d.list("authorize flow", less, a.Authorize, b.Authorize)
+	d.requirement(a.Requires, b.Requires)
+	p, q := a.Propagate, b.Propagate
+	d.judge("type of token", p.Type, q.Type)
+	if p.Audience != q.Audience {
+		d.note(more, "audience changed from %q to %q", p.Audience, q.Audience)
+	}
+	d.life("ttl", p.TTL, q.TTL)
+	d.list("claim", more, slices.Sorted(maps.Keys(p.Claims)), slices.Sorted(maps.Keys(q.Claims)))
+	for _, name := range slices.Sorted(maps.Keys(p.Claims)) {
+		if c := q.Claims[name]; c != nil {
+			d.judge("claim "+name, p.Claims[name].Source, c.Source)
+		}
+	}
+}
+
+func (d *differ) provider(a, b *flowdefs.Provider) {
+	if a.Issuer != b.Issuer {
+		d.note(more, "issuer changed from %q to %q", a.Issuer, b.Issuer)
+	}
+	d.judge("client_id", a.ClientID, b.ClientID)
+	d.judge("client_secret", secretPlace(a.ClientSecret), secretPlace(b.ClientSecret))
+	d.judge("scopes", fmt.Sprint(a.Scopes), fmt.Sprint(b.Scopes))
+	if a.Cap != b.Cap {
+		mark, word := more, "raised"
+		if b.Cap < a.Cap {
+			mark, word = less, "lowered"
+		}
+		d.note(mark, "cap %s from %s to %s", word, a.Cap, b.Cap)
+	}
+	var before, after []string
+	for _, c := range a.Categories {
+		before = append(before, fmt.Sprint(c))
+	}
+	for _, c := range b.Categories {
+		after = append(after, fmt.Sprint(c))
+	}
+	d.list("category", more, before, after)
+	order := []flowdefs.Provision{flowdefs.ProvisionNever, flowdefs.ProvisionLinkOnly, flowdefs.ProvisionCreate}
+	if i, j := slices.Index(order, a.Provision), slices.Index(order, b.Provision); i != j {
+		mark := more
+		if j < i {
+			mark = less
+		}
+		d.note(mark, "provision changed from %s to %s", a.Provision, b.Provision)
+	}
+}
+
+func secretPlace(r *flowdefs.SecretRef) string {
+	switch {
+	case r == nil:
+		return "none"
+	case r.Env != "":
+		return "env " + r.Env
+	}
+	return "file " + r.File
+}
+
+func (d *differ) client(a, b *flowdefs.Client) {
+	d.list("flow", more, a.Flows, b.Flows)
+	d.list("target", more, a.Targets, b.Targets)
+	d.list("redirect URI", more, a.RedirectURIs, b.RedirectURIs)
+	d.list("origin", more, a.Origins, b.Origins)
+	switch {
+	case a.DPoPRequired && !b.DPoPRequired:
+		d.note(more, "dpop is optional: it was required")
+	case !a.DPoPRequired && b.DPoPRequired:
+		d.note(less, "dpop is required: it was optional")
+	}
+}
