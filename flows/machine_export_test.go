@@ -31,6 +31,14 @@ func (t *Trial) Bind(bound bool) { t.w.bound = bound }
 // Pass lets time pass.
 func (t *Trial) Pass(d time.Duration) { t.w.now = t.w.now.Add(d) }
 
+// Type is the type of the step that waits or was entered.
+func (t *Trial) Type() string {
+	if n := t.p.current(&t.State); n != nil {
+		return n.def.Type
+	}
+	return ""
+}
+
 // Signals are the signals by name.
 var Signals = map[string]signalKind{
 	"begin": sigBegin, "outcome": sigOutcome, "pick": sigPick, "reopen": sigReopen, "back": sigBack, "cancel": sigCancel,
