@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -45,7 +44,7 @@ func (c openAPICmd) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	return w.printJSON(json.RawMessage(text))
+	return w.printJSON(text)
 }
 
 // prompts are those of the flow in these definitions, or of all their flows.
