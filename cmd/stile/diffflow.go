@@ -216,14 +216,14 @@ func reverse(mark string) string {
 
 // leads says whether a handler of the flow leads back into it: then an exit that is handled is no failure.
 func leads(f *flowdefs.Flow) bool {
-	for _, h := range f.Handlers {
-		for i := range h.Steps {
-			if h.Steps[i].Kind == flowdefs.Goto {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(f.Handlers, func(h flowdefs.Handler) bool { return jumps(h.Steps) })
+}
+
+// jumps says whether a goto is among nodes or inside them.
+func jumps(nodes []flowdefs.Node) bool {
+	return slices.ContainsFunc(nodes, func(n flowdefs.Node) bool {
+		return n.Kind == flowdefs.Goto || jumps(n.Options) || jumps(n.Steps)
+	})
 }
 
 // node compares a node with what it was.
