@@ -80,6 +80,10 @@ const (
 	Delay               // lets time pass, without holding a request
 )
 
+// DefaultAttempts is how many wrong answers a step takes in one run if its
+// definition does not say.
+const DefaultAttempts = 5
+
 // Node is one entry of a flow's step list.
 type Node struct {
 	Kind       Kind
@@ -88,7 +92,7 @@ type Node struct {
 	Type       string            // Step: name of the step type
 	With       Config            // Step: its configuration, already validated; never nil for Step
 	ConfigHash string            // Step: hex SHA-256 of the canonical form of Type and With
-	Attempts   int               // Step: wrong answers after which the step is exhausted in this run; 0: engine default
+	Attempts   int               // Step: wrong answers after which the step is exhausted in this run; 0: DefaultAttempts
 	Timeout    time.Duration     // Step: how long a prompt is good for; 0: as long as the run
 	Activate   bool              // Step: runs only if the client asked for it
 	Settles    []string          // Step: obligations that its completion settles

@@ -433,5 +433,5 @@ func (n *node) attempts() int {
 	if n.def.Attempts > 0 {
 		return n.def.Attempts
 	}
-	return 5
+	return flowdefs.DefaultAttempts
 }

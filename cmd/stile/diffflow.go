@@ -9,9 +9,6 @@ import (
 	"github.com/stile-auth/stile/flowdefs"
 )
 
-// defaultAttempts is what the engine allows where a definition says nothing.
-const defaultAttempts = 5
-
 // spot says how a node stands in its flow, which decides what its coming and going means.
 type spot string
 
@@ -243,7 +240,7 @@ func (d *differ) node(old, now standing, back bool) {
 		d.note(changed, "with changed")
 	}
 	if a.Kind == flowdefs.Step {
-		d.amount("attempts", more, cmp.Or(a.Attempts, defaultAttempts), cmp.Or(b.Attempts, defaultAttempts))
+		d.amount("attempts", more, cmp.Or(a.Attempts, flowdefs.DefaultAttempts), cmp.Or(b.Attempts, flowdefs.DefaultAttempts))
 	}
 	d.limit("timeout", a.Timeout, b.Timeout)
 	switch {
