@@ -15,6 +15,7 @@ type Config struct {
 	Tokens      Tokens              `yaml:"tokens" doc:"Tokens for target applications."`
 	Runs        Runs                `yaml:"runs" doc:"Runs of flows, and the sessions that they leave."`
 	Limits      Limits              `yaml:"limits" doc:"What one address may do without a handle that is right."`
+	Calls       Calls               `yaml:"calls" doc:"What steps may call over the network."`
 	Hashing     Hashing             `yaml:"hashing" doc:"Costs of argon2id for new passwords and PINs."`
 	Log         Log                 `yaml:"log" doc:"What the process tells its operator."`
 	Audit       Audit               `yaml:"audit" doc:"Where audit events go."`
@@ -51,6 +52,11 @@ type Limits struct {
 type Runs struct {
 	TTL        time.Duration `yaml:"ttl" default:"10m" doc:"How long a run may take."`
 	SessionTTL time.Duration `yaml:"session_ttl" default:"12h" doc:"How long a session lasts."`
+}
+
+// Calls bounds what the step type http_call reaches.
+type Calls struct {
+	PrivateHosts []string `yaml:"private_hosts" form:"host" doc:"Names of hosts that may be at private, shared or loopback addresses. All others have to be at public ones."`
 }
 
 // Hashing is the costs of argon2id (RFC 9106).

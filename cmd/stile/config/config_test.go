@@ -89,6 +89,8 @@ runs: { ttl: -5m }
 audit: &a { to: store }
 shutdown: ~
 providers: { x: { secret: hunter2 } }
+calls: { private_hosts: [risk.bank.example, Risk.bank.example, "10.0.0.1", "risk.bank.example:443", ~, [a], ""] }
+calls.private_hosts: none
 `))
 	var problems flowdefs.Problems
 	if !errors.As(err, &problems) {
@@ -109,6 +111,13 @@ providers: { x: { secret: hunter2 } }
 		`s.yaml:12:8: audit: anchors, aliases and tags are not allowed`,
 		`s.yaml:13:11: shutdown must be a mapping`,
 		`s.yaml:14:19: unknown key "providers.x.secret"`,
+		`s.yaml:15:45: calls.private_hosts must name a host`,
+		`s.yaml:15:64: calls.private_hosts must name a host`,
+		`s.yaml:15:76: calls.private_hosts must name a host`,
+		`s.yaml:15:101: calls.private_hosts must be a single value`,
+		`s.yaml:15:104: calls.private_hosts must be a single value`,
+		`s.yaml:15:109: calls.private_hosts must name a host`,
+		`s.yaml:16:1: unknown key "calls.private_hosts"`,
 	}
 	if len(problems) != len(want) {
 		t.Errorf("got %d problems, want %d:\n%v", len(problems), len(want), problems)
@@ -130,6 +139,7 @@ func TestBadFiles(t *testing.T) {
 		"open, no address": {"listen: 0.0.0.0:80\n", "base_url is required"},
 		"path in base URL": {"base_url: https://id.bank.example/\n", "base_url must be an origin"},
 		"upper case":       {"base_url: https://ID.bank.example\n", "base_url must be an origin"},
+		"no list":          {"calls: { private_hosts: localhost }\n", "calls.private_hosts must be a list"},
 		"no TTL":           {"runs: { ttl: 0s }\n", "must be above 0"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +35,8 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, tag reflect.StructTag, ke
 		d.structure(n, v, key)
 	case v.Kind() == reflect.Map:
 		d.table(n, v, key)
+	case v.Kind() == reflect.Slice:
+		d.list(n, v, tag, key)
 	case n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null":
 		d.fail(n, "%s must be a single value", key)
 	default:
@@ -93,12 +96,27 @@ func (d *decoder) table(n *yaml.Node, v reflect.Value, key string) {
 	}
 }
 
+// list holds every element to the tag of the list.
+func (d *decoder) list(n *yaml.Node, v reflect.Value, tag reflect.StructTag, key string) {
+	if n.Kind != yaml.SequenceNode {
+		d.fail(n, "%s must be a list", key)
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
+	for i, element := range n.Content {
+		d.value(element, v.Index(i), tag, key)
+	}
+}
+
 func join(key, name string) string {
 	if key == top {
 		return name
 	}
 	return key + "." + name
 }
+
+// hostname matches DNS names (RFC 1123 §2.1). Addresses are none: their last label begins with a digit.
+var hostname = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // setScalar sets a string, an integer or a duration within the bounds of its tag.
 func setScalar(v reflect.Value, text string, tag reflect.StructTag) error {
@@ -120,6 +138,9 @@ func setScalar(v reflect.Value, text string, tag reflect.StructTag) error {
 	case v.Kind() == reflect.String:
 		if words := tag.Get("enum"); words != "" && !slices.Contains(strings.Split(words, ","), text) {
 			return fmt.Errorf("must be one of %s, not %q", strings.ReplaceAll(words, ",", ", "), text)
+		}
+		if tag.Get("form") == "host" && !hostname.MatchString(text) {
+			return fmt.Errorf("must name a host such as risk.bank.example, in lower case and without a port, not %q", text)
 		}
 		v.SetString(text)
 	default:

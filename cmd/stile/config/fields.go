@@ -45,6 +45,8 @@ func typeName(t reflect.Type) string {
 		return "number"
 	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map:
 		return "mapping"
+	case t.Kind() == reflect.Slice:
+		return "list"
 	}
 	return "text"
 }

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -418,6 +420,60 @@ func TestProofIsGoodForOneRequest(t *testing.T) {
 		resp.Body.Close()
 		if resp.StatusCode != want {
 			t.Errorf("request %d: %d, want %d", i+1, resp.StatusCode, want)
+		}
+	}
+}
+
+// A service inside the house is called only if its host is listed. The call ends at its
+// certificate, which this machine does not trust; that it was dialled is what counts.
+func TestPrivateHosts(t *testing.T) {
+	t.Setenv("STILE_TEST_SECRET", strings.Repeat("s", 32))
+	dialled := make(chan struct{}, 1)
+	service := httptest.NewUnstartedServer(nil)
+	service.Config.ErrorLog = log.New(io.Discard, "", 0)
+	service.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			dialled <- struct{}{}
+		}
+	}
+	service.StartTLS()
+	defer service.Close()
+	_, port, err := net.SplitHostPort(service.Listener.Addr().String())
+	check(t, err)
+
+	for _, c := range []struct {
+		calls string
+		want  int
+	}{
+		{"", 0},
+		{"calls: { private_hosts: [inner.bank.example] }\n", 0},
+		{"calls: { private_hosts: [localhost] }\n", 1},
+	} {
+		cfg := folder(t, c.calls)
+		write(t, filepath.Join(cfg.Definitions, "all.yaml"), `
+flows:
+  judged:
+    description: A service of the house is asked first.
+    steps:
+      - { id: judge, type: http_call, with: { url: "https://localhost:`+port+`/", secret: { env: STILE_TEST_SECRET } } }
+      - { id: password, type: password }
+targets:
+  ledger:
+    flow: judged
+    propagate: { type: bearer_jwt, audience: "https://ledger.bank.example" }
+clients:
+  bench: { flows: [judged], targets: [ledger], dpop: optional }
+`)
+		n := start(t, cfg, node.Options{})
+		resp, err := http.Post(n.URL()+"/v1/flows", "application/json", strings.NewReader(`{"clientId":"bench","target":"ledger"}`))
+		check(t, err)
+		body, err := io.ReadAll(resp.Body)
+		check(t, errors.Join(err, resp.Body.Close()))
+		if !bytes.Contains(body, []byte("unavailable")) {
+			t.Errorf("%q: nothing was trusted, but: %s", c.calls, body)
+		}
+		if got := len(dialled); got != c.want {
+			t.Errorf("%q: the service was dialled %d times, want %d", c.calls, got, c.want)
 		}
 	}
 }

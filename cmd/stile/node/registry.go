@@ -35,7 +35,8 @@ func (n *Node) registry(l *loaded) (*flows.Registry, error) {
 	}
 	return flows.NewRegistry(steps.Builtin(steps.Deps{
 		Authenticators: n.Base.Accounts, Hasher: n.Base.Hasher, Seeds: n.Base.Sealer, Issuer: n.url,
-		Providers: providers, Links: n.Base.Accounts, Accounts: n.Base.Accounts, Calls: httpcall.Config{Env: os.Getenv},
+		Providers: providers, Links: n.Base.Accounts, Accounts: n.Base.Accounts,
+		Calls: httpcall.Config{Private: n.cfg.Calls.PrivateHosts, Env: os.Getenv},
 	})...)
 }
 
