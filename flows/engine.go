@@ -113,7 +113,7 @@ func (e *Engine) Use(set *flowdefs.Set, registry *Registry) error {
 	a := &active{set: set, registry: registry, flows: map[string]*program{}, targets: map[string]*program{}}
 	var errs []error
 	made := func(f *flowdefs.Flow) *program {
-		p, err := compile(f, registry)
+		p, err := compile(f, registry, set.Providers)
 		if err != nil {
 			errs = append(errs, err)
 		}
@@ -166,7 +166,7 @@ func (e *Engine) program(ctx context.Context, a *active, hash string) (*program,
 	if f.Hash != hash {
 		return nil, fmt.Errorf("flows: definition %s in the store is another: %s", hash, f.Hash)
 	}
-	p, err := compile(f, a.registry)
+	p, err := compile(f, a.registry, a.set.Providers)
 	if err != nil {
 		return nil, err
 	}

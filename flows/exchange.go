@@ -208,7 +208,7 @@ func (x *exchange) signal(ctx context.Context, n *node, out Outcome) (signal, er
 // vouch checks a proof against what the step type may prove at most, and looks
 // up whom it is about.
 func (x *exchange) vouch(ctx context.Context, n *node, proof *Proof) error {
-	if err := assurance.CheckCeilings(n.typ.Evidence, proof.Evidence); err != nil {
+	if err := assurance.CheckCeilings(n.ceilings, proof.Evidence); err != nil {
 		return err
 	}
 	return x.lookUp(ctx, cmp.Or(proof.Subject, x.r.State.Subject, x.r.State.Claimed))

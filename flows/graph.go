@@ -50,7 +50,7 @@ func graphFailed(code string) string { return "(failed " + code + ")" }
 // Draw returns the graph of a flow; f has to be one that r's types can run. The
 // same definition gives the same graph.
 func Draw(f *flowdefs.Flow, r *Registry) (Graph, error) {
-	p, err := compile(f, r)
+	p, err := compile(f, r, nil)
 	if err != nil {
 		return Graph{}, err
 	}

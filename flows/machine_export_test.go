@@ -18,7 +18,7 @@ type Trial struct {
 
 // NewTrial makes a run of f that has not begun.
 func NewTrial(f *flowdefs.Flow, r *Registry, now time.Time) (*Trial, error) {
-	p, err := compile(f, r)
+	p, err := compile(f, r, nil)
 	return &Trial{p: p, State: State{Status: InProgress}, w: &world{now: now, started: now, flow: f.Name, kind: f.Kind, keyed: true, key: "key"}}, err
 }
 

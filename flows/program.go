@@ -33,8 +33,9 @@ type program struct {
 
 type node struct {
 	def       *flowdefs.Node
-	typ       StepType // of a step
-	step      Step     // of a step
+	typ       StepType            // of a step
+	ceilings  []assurance.Ceiling // of a step: the most that it can prove as it is configured
+	step      Step                // of a step
 	next      int
 	parent    int  // enclosing choose or group; end if none
 	main      bool // stands in the flow's own sequence, not inside anything
@@ -48,17 +49,19 @@ type node struct {
 type compiler struct {
 	p    *program
 	reg  *Registry
+	with map[string]*flowdefs.Provider
 	errs []error
 }
 
-func compile(f *flowdefs.Flow, r *Registry) (*program, error) {
+// compile makes a flow ready to run; a provider that is not declared (any more) can prove what its step type can.
+func compile(f *flowdefs.Flow, r *Registry, providers map[string]*flowdefs.Provider) (*program, error) {
 	p := &program{flow: f, byID: map[string]int{}, handlers: map[string]int{}, reach: map[string][]assurance.Ceiling{}}
 	for _, t := range r.types {
 		if t.Authenticator != "" {
 			p.reach[t.Authenticator] = append(p.reach[t.Authenticator], t.Evidence...)
 		}
 	}
-	c := &compiler{p: p, reg: r}
+	c := &compiler{p: p, reg: r, with: providers}
 	p.first = c.sequence(f.Steps, end, end)
 	for i := range p.nodes {
 		p.nodes[i].main = p.nodes[i].parent == end
@@ -125,7 +128,10 @@ func (c *compiler) bind(at int) error {
 	if err != nil {
 		return fmt.Errorf("step %q: %w", n.def.ID, err)
 	}
-	n.typ, n.step = typ, step
+	n.typ, n.step, n.ceilings = typ, step, typ.Evidence
+	if typ.Ceilings != nil {
+		n.ceilings = typ.Ceilings(n.def.With, c.with)
+	}
 	return nil
 }
 

@@ -39,8 +39,11 @@ type StepType struct {
 	Input  json.RawMessage // JSON Schema of the answer
 
 	Evidence []assurance.Ceiling // the most that it can prove; empty: it proves nothing
-	Exits    []string            // named exits besides the default
-	Raises   []string            // obligations that its outcomes may raise
+	// Ceilings narrows Evidence to what one configured step can prove at most,
+	// given the providers that definitions declare. May be nil.
+	Ceilings func(cfg flowdefs.Config, providers map[string]*flowdefs.Provider) []assurance.Ceiling
+	Exits    []string // named exits besides the default
+	Raises   []string // obligations that its outcomes may raise
 
 	// Authenticator is the type of the account's authenticator that the step
 	// checks ("password", "totp", ...), "" if it checks none. Attempts are

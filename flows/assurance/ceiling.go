@@ -21,6 +21,7 @@ type Ceiling struct {
 	Attested          bool
 	UserPresent       bool
 	UserVerified      bool
+	Cap               Level // most that the verifier is trusted for; None: no limit of its own
 }
 
 // Allows returns nil if the evidence is of the ceiling's method and nowhere
@@ -35,7 +36,7 @@ func (c Ceiling) Allows(e Evidence) error {
 			return fmt.Errorf("%w: category %q", ErrAboveCeiling, category)
 		}
 	}
-	if e.Binding > AAL3 || e.Cap > AAL3 {
+	if e.Binding > AAL3 || e.Cap > c.limit() {
 		return fmt.Errorf("%w: level off the scale", ErrAboveCeiling)
 	}
 	for _, axis := range c.axes(e) {
@@ -44,6 +45,13 @@ func (c Ceiling) Allows(e Evidence) error {
 		}
 	}
 	return nil
+}
+
+func (c Ceiling) limit() Level {
+	if c.Cap == None {
+		return AAL3
+	}
+	return min(c.Cap, AAL3)
 }
 
 // axis is one property that strengthens evidence: whether it is claimed, and
@@ -100,6 +108,6 @@ func Highest(c Ceiling, binding, limit Level, at time.Time) Evidence {
 		UserPresent:       c.UserPresent,
 		UserVerified:      c.UserVerified,
 		Binding:           binding,
-		Cap:               limit,
+		Cap:               min(limit, c.limit()),
 	}
 }

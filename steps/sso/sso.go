@@ -53,17 +53,14 @@ const (
 // entered; definitions that name one do not load.
 func Type(providers Providers, accounts Accounts) flows.StepType {
 	return flows.StepType{
-		Name:   "sso",
-		Doc:    doc,
-		Code:   "OAUTH2_CLIENT_AUTHORIZATION_REQUIRED",
-		Config: flowdefs.SchemaFor[config](),
-		Input:  flowdefs.SchemaFor[answer](),
-		Evidence: []assurance.Ceiling{{
-			Method:          assurance.Federated,
-			Categories:      []assurance.Category{assurance.Knowledge, assurance.Possession, assurance.Inherence},
-			ReplayResistant: true,
-		}},
-		Exits: []string{exitDenied},
+		Name:     "sso",
+		Doc:      doc,
+		Code:     "OAUTH2_CLIENT_AUTHORIZATION_REQUIRED",
+		Config:   flowdefs.SchemaFor[config](),
+		Input:    flowdefs.SchemaFor[answer](),
+		Evidence: []assurance.Ceiling{ceiling()},
+		Ceilings: ceilings,
+		Exits:    []string{exitDenied},
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			var c config
 			if err := cfg.Decode(&c); err != nil {
