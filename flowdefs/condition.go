@@ -33,6 +33,7 @@ type Env struct {
 	Run      RunEnv
 	Now      time.Time
 	Request  map[string]string // untrusted: what the client says of itself (locale, ...)
+	Unknown  Unknowns          // settles what is not known; nil: everything is
 }
 
 // AccountEnv is "account": the subject's account or, before the first proof, the claimed one.
@@ -40,6 +41,8 @@ type Env struct {
 type AccountEnv struct {
 	Attributes map[string]string
 	Types      []string // types of its active authenticators; account.has("totp")
+
+	unknown Unknowns
 }
 
 // DeviceEnv is "device".
@@ -54,6 +57,8 @@ type ClientEnv struct{ ID string }
 type RunEnv struct {
 	Flow    string
 	Started time.Time
+
+	unknown bool // when it started
 }
 
 // Condition is one compiled expression. It is immutable and safe for concurrent use.
@@ -63,6 +68,7 @@ type Condition struct {
 
 	program  cel.Program
 	possible cel.Program // nil: the account does not matter
+	reads    reads
 }
 
 // Bool evaluates a condition; every failure is an [ErrCondition]: an error of
@@ -73,11 +79,7 @@ func (c *Condition) Bool(ctx context.Context, env *Env) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	b, ok := value.(types.Bool)
-	if !ok {
-		return false, fmt.Errorf("%w: %s: the value is neither true nor false", ErrCondition, c.Pos)
-	}
-	return bool(b), nil
+	return c.settled(env, value, nil)
 }
 
 // Value evaluates an expression of any type to plain Go data that
@@ -87,6 +89,9 @@ func (c *Condition) Value(ctx context.Context, env *Env) (any, error) {
 	value, err := c.eval(ctx, env)
 	if err != nil {
 		return nil, err
+	}
+	if text, unknown, err := c.text(ctx, env, value); unknown {
+		return text, err
 	}
 	data, err := plainData(value)
 	if err != nil {
@@ -102,8 +107,8 @@ func (c *Condition) eval(ctx context.Context, env *Env) (ref.Val, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrCondition, c.Pos, err)
 	}
-	value, _, err := c.program.ContextEval(ctx, activation{env})
-	if err != nil {
+	value, _, err := c.program.ContextEval(ctx, activation{c.unknowing(env)})
+	if err != nil && !types.IsUnknown(value) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrCondition, c.Pos, err)
 	}
 	return value, nil
@@ -117,6 +122,11 @@ func (a activation) Parent() cel.Activation { return nil }
 
 // ResolveName implements [cel.Activation].
 func (a activation) ResolveName(name string) (any, bool) {
+	if a.env.Unknown != nil {
+		if value, ok := a.env.resolveUnknown(name); ok {
+			return value, true
+		}
+	}
 	switch name {
 	case "account":
 		return &a.env.Account, true

@@ -489,5 +489,5 @@ func (l *loader) condition(n *node, p place) *Condition {
 	if len(complaints) > 0 {
 		return nil
 	}
-	return &Condition{Source: n.text, Pos: n.pos, program: compiled.program, possible: compiled.possible}
+	return &Condition{Source: n.text, Pos: n.pos, program: compiled.program, possible: compiled.possible, reads: compiled.reads}
 }
