@@ -41,6 +41,7 @@ type Env struct {
 type AccountEnv struct {
 	Attributes map[string]string
 	Types      []string // types of its active authenticators; account.has("totp")
+	Empty      bool     // it looks empty whatever it is: nothing of it is unknown
 
 	unknown Unknowns
 }

@@ -36,6 +36,7 @@ type Flow struct {
 	NoBack      bool          // clients may not go back
 	NoRestart   bool          // clients may not restart
 	Timeout     time.Duration // life of a run; 0: the engine's default
+	Guarantees  []Guarantee   // in the order of the definition
 	Source      []byte        // canonical text; [Parse] of it gives an equal Flow
 	Hash        string        // lower-case hex SHA-256 of Source: the identity that a run pins
 	Pos         Pos

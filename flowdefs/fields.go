@@ -28,7 +28,7 @@ func fieldsOf() map[string]map[string]*types.FieldType {
 		deviceName: {"bound": always(cel.BoolType, func(d *DeviceEnv) any { return d.Bound })},
 		clientName: {"id": present(cel.StringType, func(c *ClientEnv) (any, bool) { return c.ID, c.ID != "" })},
 		runName: {
-			"flow":    always(cel.StringType, func(r *RunEnv) any { return r.Flow }),
+			"flow": always(cel.StringType, func(r *RunEnv) any { return r.Flow }),
 			"started": always(cel.TimestampType, func(r *RunEnv) any {
 				if r.unknown {
 					return unknownOf("run")

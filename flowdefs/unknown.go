@@ -63,7 +63,9 @@ func (c *Condition) unknowing(env *Env) *Env {
 		return env
 	}
 	e := *env
-	e.Account.unknown = env.Unknown
+	if !e.Account.Empty {
+		e.Account.unknown = env.Unknown
+	}
 	e.Run.unknown = !c.Reads("evidence")
 	return &e
 }

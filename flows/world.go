@@ -26,6 +26,7 @@ type world struct {
 	request  map[string]string
 	drawable []string // step codes that the client can draw; empty: all
 	goal     goal
+	unknown  Unknown // of a model: settles what was not looked up
 }
 
 // goal is what a run has to reach.
@@ -38,6 +39,9 @@ type goal struct {
 }
 
 func (w *world) draws(code string) bool {
+	if w.unknown != nil {
+		return code == "" || w.unknown.Draws(code, false)
+	}
 	return len(w.drawable) == 0 || code == "" || slices.Contains(w.drawable, code)
 }
 
@@ -88,7 +92,7 @@ func (w *world) reach(p *program, evidence []assurance.Evidence) assurance.Level
 			all = append(all, e)
 		}
 	}
-	return assurance.Assess(all, w.now, assurance.Policy{}).Level
+	return w.settledReach(p, all)
 }
 
 // freshLevel is what was proved recently enough to bind an authenticator.
@@ -110,7 +114,7 @@ func (m *machine) reuse(n *node) bool {
 	if m.s.Subject != "" && m.s.Subject != ps.Subject || m.w.keyed && m.w.key == "" {
 		return false
 	}
-	for _, e := range assurance.Fresh(ps.Evidence, m.w.now, m.w.policy()) {
+	for _, e := range assurance.Fresh(m.w.recall(n, ps), m.w.now, m.w.policy()) {
 		if e.StepType != n.def.Type || e.Config != n.def.ConfigHash || !m.stillBound(e) {
 			continue
 		}
@@ -146,7 +150,7 @@ func (m *machine) env() *flowdefs.Env {
 	for _, a := range w.account.Authenticators {
 		types = append(types, a.Type)
 	}
-	return &flowdefs.Env{
+	env := &flowdefs.Env{
 		Account:  flowdefs.AccountEnv{Attributes: w.account.Attributes, Types: types},
 		Device:   flowdefs.DeviceEnv{Bound: w.bound},
 		Evidence: s.Evidence,
@@ -158,4 +162,8 @@ func (m *machine) env() *flowdefs.Env {
 		Now:      w.now,
 		Request:  w.request,
 	}
+	if w.unknown != nil {
+		env.Unknown = w.unknown
+	}
+	return env
 }

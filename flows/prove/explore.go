@@ -1,0 +1,282 @@
+package prove
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/assurance"
+)
+
+// now is when everything happens. Only what is older or younger matters.
+var now = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+
+const (
+	somebody = "somebody" // whose run it is
+	runKey   = "key"      // what a bound device signs with
+	enrolled = "enrolled " // begins the ids of authenticators that were bound in the run
+)
+
+// explorer walks through all that can happen in the runs of one flow for one target.
+type explorer struct {
+	ctx    context.Context
+	m      *flows.Model
+	flow   *flowdefs.Flow
+	target *flowdefs.Target // nil: none
+	most   int              // states
+
+	conditions []*flowdefs.Condition
+	mixed      map[string]bool // sources whose errors mean one thing here and another there
+	claims     map[*flowdefs.Condition]bool
+	tags       []string // that a session can have and that something reads
+	deviceType string
+	enrols     bool
+	top        assurance.Level
+	axes       []func(*assurance.Evidence)
+	shaped     map[*flowdefs.Node][]assurance.Evidence
+	alive      map[string]*live
+	guesses    map[string]guessed
+
+	points []point
+	seen   map[string][]int // key to the points that have it
+	watch  *watcher
+}
+
+// point is one state of a run on one path to it: it waits for something, or is over.
+type point struct {
+	state     flows.State
+	situation situation
+	marks     marks
+	end       string // how it ended; "" if it waits
+	from      int    // the point before, -1 of starts
+	acts      []act  // what led here from there
+	settled   situation
+	next      []int // points that follow
+	counters  map[string]int
+}
+
+// marks is what a path is remembered for, beside the state of the run.
+type marks struct {
+	withdrawn string // choose that was left without an option because of what the client says
+	seen      string // of the guarantees "A before B": which have seen A, and which B without it
+}
+
+// limitError is a bound that the exploration has hit.
+type limitError struct {
+	what  string
+	limit int
+}
+
+func (e *limitError) Error() string { return fmt.Sprintf("more than %d %s", e.limit, e.what) }
+
+// explore visits every state, the nearest first.
+func (e *explorer) explore() error {
+	for _, s := range e.starts() {
+		if err := e.transit(-1, point{state: s.state, situation: s.situation}, action{acts: []act{s.act}, first: e.m.Began()}); err != nil {
+			return err
+		}
+	}
+	for i := 0; i < len(e.points); i++ {
+		if e.points[i].end != "" {
+			continue
+		}
+		p := e.points[i]
+		e.watch.waits(i, &p)
+		for _, a := range e.actions(&p) {
+			if err := e.transit(i, p, a); err != nil {
+				return err
+			}
+		}
+		e.points[i].state = flows.State{At: p.state.At} // its successors are known
+		if err := e.ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type start struct {
+	state     flows.State
+	situation situation
+	act       act
+}
+
+// maxTags bounds how many tags of sessions are told apart.
+const maxTags = 4
+
+// starts are the ways that a run can begin: nobody is named, somebody is, or a
+// session is presented; each on a bound device and on another.
+func (e *explorer) starts() []start {
+	devices := []int{no}
+	if e.usesDevice() {
+		devices = append(devices, yes)
+	}
+	var out []start
+	for _, d := range devices {
+		s := situation{{fact{bound, ""}, d}}
+		if e.flow.Kind != flowdefs.SelfService {
+			out = append(out, start{e.m.Begin("", false, nil), s, act{do: begins}}, start{e.m.Begin(somebody, false, nil), s, act{do: begins, word: "hint"}})
+		}
+	}
+	for _, d := range devices {
+		for set := range 1 << len(e.tags) {
+			var tags []string
+			for i, t := range e.tags {
+				if set>>i&1 == 1 {
+					tags = append(tags, t)
+				}
+			}
+			out = append(out, start{e.m.Begin(somebody, true, tags), situation{{fact{bound, ""}, d}}, act{do: begins, word: "session", with: tags}})
+		}
+	}
+	return out
+}
+
+func (e *explorer) usesDevice() bool {
+	uses := slices.ContainsFunc(e.conditions, func(c *flowdefs.Condition) bool {
+		return c.Reads("device") || c.Reads("account") && slices.Contains(c.Words(), e.deviceType)
+	})
+	return uses || e.enrols || slices.ContainsFunc(e.steps(), func(n *flowdefs.Node) bool {
+		_, info := e.m.Node(n.ID)
+		return info.Type.NeedsDevice || info.Type.Authenticator == e.deviceType
+	})
+}
+
+// action is one thing that can happen at a point.
+type action struct {
+	acts  []act
+	first flows.Signal
+	again flows.Signal // repeated as long as the run waits at the same step
+	more  bool         // there is an again
+	pass  *flowdefs.Node
+	who   bool // it proves who is there
+	enrol string
+}
+
+// transit takes one action in every way that it can turn out.
+func (e *explorer) transit(from int, p point, a action) error {
+	var way script
+	for {
+		t := &turn{e: e, script: &way, situation: p.situation, acts: slices.Clone(a.acts), marks: p.marks}
+		next, ok := t.take(p.state, a)
+		if ok {
+			if err := e.arrive(from, next, t); err != nil {
+				return err
+			}
+		}
+		if !way.next() {
+			return nil
+		}
+	}
+}
+
+// arrive adds a point, unless nothing can happen from it that has not happened already.
+func (e *explorer) arrive(from int, s flows.State, t *turn) error {
+	p := point{state: s, situation: t.situation, marks: t.marks, from: from, acts: t.acts, settled: t.situation}
+	key := ""
+	if p.end = e.endOf(&s); p.end != "" {
+		key = p.end
+		e.watch.ends(&p, t)
+	} else {
+		l := e.liveAt(&s)
+		p.situation = l.situation(t.situation)
+		p.counters = l.counters(&s)
+		key = e.key(&p, l)
+	}
+	for _, i := range e.seen[key] {
+		if e.points[i].covers(&p) {
+			e.link(from, i)
+			return nil
+		}
+	}
+	if len(e.points) >= e.most {
+		return &limitError{"states", e.most}
+	}
+	e.seen[key] = append(e.seen[key], len(e.points))
+	e.link(from, len(e.points))
+	e.points = append(e.points, p)
+	return nil
+}
+
+func (e *explorer) link(from, to int) {
+	if from >= 0 && !slices.Contains(e.points[from].next, to) {
+		e.points[from].next = append(e.points[from].next, to)
+	}
+}
+
+// covers reports whether whatever can happen at q can happen at p as well: they
+// differ in counters only, and p has counted no further. The one thing that q
+// can do earlier, hitting a bound, p does later.
+func (p *point) covers(q *point) bool {
+	for k, n := range p.counters {
+		if n > q.counters[k] {
+			return false
+		}
+	}
+	return true
+}
+
+// endOf names how a run ended.
+func (e *explorer) endOf(s *flows.State) string {
+	switch s.Status {
+	case flows.Completed:
+		r := e.m.Assess(*s, e.facts(s, nil, false))
+		return "completed " + r.Level.String() + " " + strings.Join(r.AMR, " ")
+	case flows.Failed:
+		return "failed " + s.Failure
+	case flows.Cancelled:
+		return "cancelled"
+	default:
+		return ""
+	}
+}
+
+// facts is what is so at this moment.
+func (e *explorer) facts(s *flows.State, t *turn, somebodyProved bool) *flows.Facts {
+	f := &flows.Facts{Now: now, Started: now, Key: runKey, Target: e.target}
+	if t != nil {
+		f.Unknown = t
+	}
+	if s.Subject == "" && s.Claimed == "" && !somebodyProved {
+		return f
+	}
+	f.Account = flows.Account{Subject: somebody, Status: flows.AccountActive}
+	if t == nil {
+		return f
+	}
+	for _, set := range t.situation {
+		if set.fact.kind == has && set.value == yes {
+			f.Account.Authenticators = append(f.Account.Authenticators, e.authenticator(set.fact.name, t.situation))
+		}
+	}
+	if t.situation.is(fact{bound, ""}) && !t.situation.is(fact{has, e.deviceType}) {
+		f.Account.Authenticators = append(f.Account.Authenticators, e.authenticator(e.deviceType, t.situation))
+	}
+	for _, id := range s.Enrolled {
+		f.Account.Authenticators = append(f.Account.Authenticators, e.newAuthenticator(id))
+	}
+	return f
+}
+
+// authenticator is one of the account's. How strong one is that has proved nothing yet is left to reach.
+func (e *explorer) authenticator(typ string, s situation) flows.Authenticator {
+	a := flows.Authenticator{ID: typ, Type: typ, Binding: assurance.AAL1}
+	if typ == e.deviceType && s.is(fact{bound, ""}) {
+		a.Key = runKey
+	}
+	return a
+}
+
+// newAuthenticator is one that the run has bound.
+func (e *explorer) newAuthenticator(id string) flows.Authenticator {
+	typ := strings.TrimPrefix(id, enrolled)
+	a := flows.Authenticator{ID: id, Type: typ, Pending: true}
+	if typ == e.deviceType {
+		a.Key = runKey
+	}
+	return a
+}

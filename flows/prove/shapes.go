@@ -1,0 +1,142 @@
+package prove
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/assurance"
+)
+
+// shapes are the forms that the evidence of one configured step can have, as far
+// as levels, amr and the conditions of the flow can tell them apart; the
+// strongest first. A ceiling is only the most that a step can prove.
+func (e *explorer) shapes(n *flowdefs.Node) []assurance.Evidence {
+	if s, ok := e.shaped[n]; ok {
+		return s
+	}
+	_, info := e.m.Node(n.ID)
+	var out []assurance.Evidence
+	for _, c := range info.Ceilings {
+		if info.Type.Authenticator == "" { // bound elsewhere: the verifier's cap says it all
+			out = append(out, e.forms(assurance.Highest(c, assurance.AAL3, assurance.AAL3, now))...)
+			continue
+		}
+		for level := e.top; level >= assurance.AAL1; level-- {
+			out = append(out, e.forms(assurance.Highest(c, level, assurance.AAL3, now))...)
+		}
+	}
+	out = distinct(out)
+	e.shaped[n] = out
+	return out
+}
+
+// forms are the weaker forms of one evidence.
+func (e *explorer) forms(strong assurance.Evidence) []assurance.Evidence {
+	out := []assurance.Evidence{strong}
+	add := func(change func(*assurance.Evidence)) {
+		weak := strong
+		change(&weak)
+		out = append(out, weak)
+	}
+	if strong.HardwareBound && strong.SoftwareBound || strong.HardwareBound {
+		add(func(v *assurance.Evidence) { v.HardwareBound, v.SoftwareBound, v.Attested = false, false, false })
+	}
+	if strong.Method == assurance.PIN {
+		add(func(v *assurance.Evidence) { v.LowEntropy = true })
+	}
+	if strong.ReplayResistant || strong.PhishingResistant || len(strong.Categories) > 1 {
+		add(bare)
+	}
+	for _, off := range e.axes {
+		for _, v := range slices.Clone(out) {
+			off(&v)
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// bare takes from evidence whatever a ceiling need not be exhausted with.
+func bare(v *assurance.Evidence) {
+	v.PhishingResistant, v.ReplayResistant, v.HardwareBound, v.SoftwareBound = false, false, false, false
+	v.Attested, v.UserPresent, v.UserVerified = false, false, false
+	if slices.Contains(v.Categories, assurance.Possession) {
+		v.Categories = []assurance.Category{assurance.Possession}
+	}
+}
+
+// axesRead are the properties of evidence that some expression reads: each may be absent by itself.
+func axesRead(conditions []*flowdefs.Condition) []func(*assurance.Evidence) {
+	var out []func(*assurance.Evidence)
+	for _, axis := range []struct {
+		name string
+		off  func(*assurance.Evidence)
+	}{
+		{"phishing_resistant", func(v *assurance.Evidence) { v.PhishingResistant = false }},
+		{"replay_resistant", func(v *assurance.Evidence) { v.ReplayResistant = false }},
+		{"hardware_bound", func(v *assurance.Evidence) { v.HardwareBound = false }},
+		{"software_bound", func(v *assurance.Evidence) { v.SoftwareBound = false }},
+		{"attested", func(v *assurance.Evidence) { v.Attested = false }},
+		{"user_present", func(v *assurance.Evidence) { v.UserPresent = false }},
+		{"user_verified", func(v *assurance.Evidence) { v.UserVerified = false }},
+		{"exportable", func(v *assurance.Evidence) { v.Exportable = true }},
+		{"restricted", func(v *assurance.Evidence) { v.Restricted = true }},
+	} {
+		if slices.ContainsFunc(conditions, func(c *flowdefs.Condition) bool { return c.ReadsField(axis.name) }) {
+			out = append(out, axis.off)
+		}
+	}
+	return out
+}
+
+// distinct drops what stands twice, and keeps the order.
+func distinct(in []assurance.Evidence) []assurance.Evidence {
+	var out []assurance.Evidence
+	seen := map[string]bool{}
+	for _, v := range in {
+		if k := traits(v); !seen[k] {
+			seen[k] = true
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// traits renders what tells evidence apart beside who proved it, where and when.
+func traits(v assurance.Evidence) string {
+	flags := [...]bool{
+		v.PhishingResistant, v.ReplayResistant, v.HardwareBound, v.SoftwareBound, v.Exportable, v.Attested,
+		v.UserPresent, v.UserVerified, v.Restricted, v.LowEntropy,
+	}
+	bits := 0
+	for i, f := range flags {
+		if f {
+			bits |= 1 << i
+		}
+	}
+	return fmt.Sprintf("%s %d %d %x %v", v.Method, v.Binding, v.Cap, bits, v.Categories)
+}
+
+// topLevel is the most that the steps of the flow can reach together.
+func topLevel(m *flows.Model, steps []*flowdefs.Node) assurance.Level {
+	var all []assurance.Evidence
+	for _, n := range steps {
+		_, info := m.Node(n.ID)
+		for _, c := range info.Ceilings {
+			v := assurance.Highest(c, assurance.AAL3, assurance.AAL3, now)
+			v.Authenticator = n.Type + n.ConfigHash
+			all = append(all, v)
+		}
+	}
+	return max(assurance.Assess(all, now, assurance.Policy{}).Level, assurance.AAL1)
+}
+
+// authenticator names what a step checks: two steps of one type check the same.
+func authenticator(n *flowdefs.Node, info flows.StepInfo) string {
+	if info.Type.Authenticator != "" {
+		return info.Type.Authenticator
+	}
+	return n.Type + " " + n.ConfigHash
+}
