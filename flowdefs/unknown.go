@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 )
@@ -21,9 +24,9 @@ type Unknowns interface {
 	// Holds settles a condition; known renders what the condition reads of what
 	// is known, so that the same condition on the same facts comes out the same.
 	// Its errors mean what errors of the condition mean.
-	Holds(c *Condition, known string) (bool, error)
+	Holds(c *Condition, env *Env, known string) (bool, error)
 	// Text settles an expression of type string.
-	Text(c *Condition, known string) (string, error)
+	Text(c *Condition, env *Env, known string) (string, error)
 }
 
 // UnknownValue begins an assigned value that is not known: what reads it is settled by [Unknowns].
@@ -34,6 +37,7 @@ type reads struct {
 	names  map[string]bool // variables
 	fields map[string]bool // of evidence and other objects
 	words  []string        // its string constants
+	ends   []string        // what it can come to, if it only picks among constants
 }
 
 // Reads reports whether the expression names a variable of [Env], such as "tags".
@@ -42,12 +46,50 @@ func (c *Condition) Reads(variable string) bool { return c != nil && c.reads.nam
 // ReadsField reports whether the expression reads a field of that name, such as "phishing_resistant".
 func (c *Condition) ReadsField(name string) bool { return c != nil && c.reads.fields[name] }
 
+// Fields returns the names of the fields that the expression reads, of whatever object, sorted.
+func (c *Condition) Fields() []string {
+	if c == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(c.reads.fields))
+}
+
 // Words returns the string constants of the expression.
 func (c *Condition) Words() []string {
 	if c == nil {
 		return nil
 	}
 	return c.reads.words
+}
+
+// Ends returns what an expression of type string can come to if it only picks
+// among constants, as in a ? "x" : "y"; nil if it can be something else.
+func (c *Condition) Ends() []string {
+	if c == nil {
+		return nil
+	}
+	return c.reads.ends
+}
+
+// endsOf lists the constants that an expression picks among; nil if it is more than that.
+func endsOf(e ast.Expr) []string {
+	switch e.Kind() {
+	case ast.LiteralKind:
+		if word, ok := e.AsLiteral().(types.String); ok {
+			return []string{string(word)}
+		}
+	case ast.CallKind:
+		call := e.AsCall()
+		if call.FunctionName() != operators.Conditional {
+			return nil
+		}
+		a, b := endsOf(call.Args()[1]), endsOf(call.Args()[2])
+		if a != nil && b != nil {
+			return append(a, b...)
+		}
+	default: // it is computed
+	}
+	return nil
 }
 
 // unknownOf is a value that nobody knows, with the variable that it is of.
@@ -91,7 +133,7 @@ func (e *Env) resolveUnknown(name string) (any, bool) {
 // settled is what a condition comes to whose value may be unknown.
 func (c *Condition) settled(env *Env, value ref.Val, err error) (bool, error) {
 	if types.IsUnknown(value) && env.Unknown != nil {
-		return env.Unknown.Holds(c, c.known(env))
+		return env.Unknown.Holds(c, env, c.known(env))
 	}
 	if err != nil {
 		return false, fmt.Errorf("%w: %s: %w", ErrCondition, c.Pos, err)
@@ -144,6 +186,6 @@ func (c *Condition) text(_ context.Context, env *Env, value ref.Val) (any, bool,
 	if env.Unknown == nil || !types.IsUnknown(value) {
 		return nil, false, nil
 	}
-	s, err := env.Unknown.Text(c, c.known(env))
+	s, err := env.Unknown.Text(c, env, c.known(env))
 	return s, true, err
 }

@@ -23,12 +23,12 @@ type asked struct {
 
 func (a *asked) Has(typ string) bool { return slices.Contains(a.has, typ) }
 
-func (a *asked) Holds(c *flowdefs.Condition, known string) (bool, error) {
+func (a *asked) Holds(c *flowdefs.Condition, _ *flowdefs.Env, known string) (bool, error) {
 	a.asked, a.second = append(a.asked, c.Source), known
 	return a.holds, a.err
 }
 
-func (a *asked) Text(c *flowdefs.Condition, known string) (string, error) {
+func (a *asked) Text(c *flowdefs.Condition, _ *flowdefs.Env, known string) (string, error) {
 	a.asked, a.second = append(a.asked, c.Source), known
 	return a.text, a.err
 }
@@ -71,6 +71,22 @@ func TestUnknowns(t *testing.T) {
 				t.Errorf("an error of what is settled: %v", err)
 			}
 		})
+	}
+}
+
+// What a decision can come to is known if it only picks.
+func TestEnds(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string][]string{
+		`"x"`: {"x"},
+		`device.bound ? "x" : target == "t" ? "y" : "z"`: {"x", "y", "z"},
+		`target + "x"`:                nil,
+		`device.bound ? "x" : target`: nil,
+	} {
+		set := mustLoad(t, "flows: {f: {steps: [{id: a, type: totp}, {assign: {v: '"+source+"'}}]}}")
+		if diff := cmp.Diff(want, set.Flows["f"].Steps[1].Values[0].Value.Ends()); diff != "" {
+			t.Errorf("%s: %s", source, diff)
+		}
 	}
 }
 

@@ -57,6 +57,9 @@ type StepType struct {
 	HardLimit int
 	// NeedsDevice is true if the step is offered only on a run whose key belongs to a bound device.
 	NeedsDevice bool
+	// NeedsSubject is true if the step acts on who was proved to be there: a flow
+	// in which a run can come to it before the first proof does not load.
+	NeedsSubject bool
 	// Enrols is true if the step binds an authenticator: it then needs the
 	// highest level that the account's active authenticators can reach.
 	Enrols bool

@@ -16,8 +16,8 @@ import (
 var now = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
 const (
-	somebody = "somebody" // whose run it is
-	runKey   = "key"      // what a bound device signs with
+	somebody = "somebody"  // whose run it is
+	runKey   = "key"       // what a bound device signs with
 	enrolled = "enrolled " // begins the ids of authenticators that were bound in the run
 )
 
@@ -32,7 +32,10 @@ type explorer struct {
 	conditions []*flowdefs.Condition
 	mixed      map[string]bool // sources whose errors mean one thing here and another there
 	claims     map[*flowdefs.Condition]bool
-	tags       []string // that a session can have and that something reads
+	exits      map[*flowdefs.Condition][]string // that decisions can name
+	options    map[string]bool                  // ids of options of chooses
+	all        []*flowdefs.Node                 // steps
+	tags       []string                         // that a session can have and that something reads
 	deviceType string
 	enrols     bool
 	top        assurance.Level
@@ -161,7 +164,7 @@ type action struct {
 func (e *explorer) transit(from int, p point, a action) error {
 	var way script
 	for {
-		t := &turn{e: e, script: &way, situation: p.situation, acts: slices.Clone(a.acts), marks: p.marks}
+		t := &turn{e: e, script: &way, from: from, situation: p.situation, acts: slices.Clone(a.acts), marks: p.marks}
 		next, ok := t.take(p.state, a)
 		if ok {
 			if err := e.arrive(from, next, t); err != nil {

@@ -15,6 +15,7 @@ import (
 type turn struct {
 	e         *explorer
 	script    *script
+	from      int
 	situation situation
 	acts      []act
 	marks     marks
@@ -48,9 +49,11 @@ func (t *turn) drive(s flows.State, sig flows.Signal, proves bool) (flows.State,
 		next, mv := t.e.m.Step(t.e.ctx, s, sig, t.e.facts(&s, t, proves))
 		t.notes = append(t.notes, mv.Notes...)
 		t.marks = t.e.watch.notes(t.marks, &next, mv.Notes)
+		t.unproved(mv.Notes, &next)
 		s = next
 		switch mv.Kind {
 		case flows.MoveEnter:
+			t.e.watch.entered(mv.Enter, &s, t.from, t)
 			sig, proves = t.entered(mv.Enter, &s)
 		case flows.MoveComplete:
 			before := s
@@ -59,6 +62,15 @@ func (t *turn) drive(s flows.State, sig flows.Signal, proves bool) (flows.State,
 			return s, false
 		default:
 			return s, true
+		}
+	}
+}
+
+// unproved: an enrolment was left because nobody had proved anything.
+func (t *turn) unproved(notes []flows.Event, s *flows.State) {
+	for _, note := range notes {
+		if n, info := t.e.m.Node(note.Step); note.Type == flows.EventStepExit && note.Reason == "insufficient" && s.Subject == "" && n != nil && info.Type.Enrols {
+			t.e.watch.unproved(n, t.from, t)
 		}
 	}
 }
@@ -200,14 +212,14 @@ func (t *turn) Passes(n *flowdefs.Node) { t.e.watch.passes(n) }
 // guessed is a condition, and what it saw when it was guessed.
 type guessed struct {
 	condition *flowdefs.Condition
-	known     string
+	env       flowdefs.Env
 	values    []string
 }
 
 // Holds implements [flowdefs.Unknowns].
-func (t *turn) Holds(c *flowdefs.Condition, known string) (bool, error) {
+func (t *turn) Holds(c *flowdefs.Condition, env *flowdefs.Env, known string) (bool, error) {
 	f := fact{guess, c.Source + "\n" + known}
-	t.e.guesses[f.name] = guessed{condition: c, known: known}
+	t.e.guesses[f.name] = guessed{condition: c, env: *env}
 	n := 2
 	if t.e.mixed[c.Source] {
 		n = 3
@@ -223,13 +235,13 @@ func (t *turn) Holds(c *flowdefs.Condition, known string) (bool, error) {
 }
 
 // Text implements [flowdefs.Unknowns]. A value that can be anything stays unknown.
-func (t *turn) Text(c *flowdefs.Condition, known string) (string, error) {
+func (t *turn) Text(c *flowdefs.Condition, env *flowdefs.Env, known string) (string, error) {
 	if t.e.claims[c] {
 		return "", nil
 	}
 	values := t.e.values(c)
 	f := fact{text, c.Source + "\n" + known}
-	t.e.guesses[f.name] = guessed{condition: c, known: known, values: values}
+	t.e.guesses[f.name] = guessed{condition: c, env: *env, values: values}
 	return values[t.settle(f, len(values))], nil
 }
 
