@@ -140,6 +140,7 @@ func (m *Model) Assess(s State, f *Facts) assurance.Result {
 type StepInfo struct {
 	Type     StepType
 	Ceilings []assurance.Ceiling // what it can prove at most, as it is configured
+	Exits    []string            // of its type, as it is configured
 	Names    bool                // its answer says who one is
 	Choose   *flowdefs.Node      // whose option it is or begins; nil if none
 	Inside   []*flowdefs.Node    // the chooses that it stands in, innermost first
@@ -153,7 +154,10 @@ func (m *Model) Node(id string) (*flowdefs.Node, StepInfo) {
 	}
 	n := &m.p.nodes[at]
 	_, names := n.step.(Claimer)
-	info := StepInfo{Type: n.typ, Ceilings: n.ceilings, Names: names}
+	info := StepInfo{Type: n.typ, Ceilings: n.ceilings, Exits: n.typ.Exits, Names: names}
+	if n.typ.ExitsOf != nil {
+		info.Exits = n.typ.ExitsOf(n.def.With)
+	}
 	if _, choose := m.p.option(n); choose != nil {
 		info.Choose = choose.def
 	}

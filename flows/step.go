@@ -43,7 +43,9 @@ type StepType struct {
 	// given the providers that definitions declare. May be nil.
 	Ceilings func(cfg flowdefs.Config, providers map[string]*flowdefs.Provider) []assurance.Ceiling
 	Exits    []string // named exits besides the default
-	Raises   []string // obligations that its outcomes may raise
+	// ExitsOf are those of Exits that a step with this configuration can be left by; nil: all.
+	ExitsOf func(cfg flowdefs.Config) []string
+	Raises  []string // obligations that its outcomes may raise
 
 	// Authenticator is the type of the account's authenticator that the step
 	// checks ("password", "totp", ...), "" if it checks none. Attempts are

@@ -64,7 +64,7 @@ func (e *explorer) outcomes(n *flowdefs.Node, info flows.StepInfo, s *flows.Stat
 	default:
 		one(act{do: answers, step: n.ID}, flows.Done())
 	}
-	exits := slices.Clone(info.Type.Exits)
+	exits := slices.Clone(info.Exits)
 	for _, exit := range []string{"denied", "unavailable"} {
 		if !slices.Contains(exits, exit) && (e.m.Handles(n.ID, exit) || exit == "denied" && len(info.Ceilings) > 0) {
 			exits = append(exits, exit)

@@ -76,14 +76,26 @@ type limitError struct {
 
 func (e *limitError) Error() string { return fmt.Sprintf("more than %d %s", e.limit, e.what) }
 
-// explore visits every state, the nearest first.
+// explore visits every state, the nearest first; what needs a session comes last.
 func (e *explorer) explore() error {
-	for _, s := range e.starts() {
-		if err := e.transit(-1, point{state: s.state, situation: s.situation}, action{acts: []act{s.act}, first: e.m.Began()}); err != nil {
+	done := 0
+	for _, group := range e.starts() {
+		for _, s := range group {
+			if err := e.transit(-1, point{state: s.state, situation: s.situation}, action{acts: []act{s.act}, first: e.m.Began()}); err != nil {
+				return err
+			}
+		}
+		if err := e.spread(done); err != nil {
 			return err
 		}
+		done = len(e.points)
 	}
-	for i := 0; i < len(e.points); i++ {
+	return nil
+}
+
+// spread visits what follows from the points that have not been visited.
+func (e *explorer) spread(from int) error {
+	for i := from; i < len(e.points); i++ {
 		if e.points[i].end != "" {
 			continue
 		}
@@ -113,16 +125,16 @@ const maxTags = 4
 
 // starts are the ways that a run can begin: nobody is named, somebody is, or a
 // session is presented; each on a bound device and on another.
-func (e *explorer) starts() []start {
+func (e *explorer) starts() [][]start {
 	devices := []int{no}
 	if e.usesDevice() {
 		devices = append(devices, yes)
 	}
-	var out []start
+	var plain, sessions []start
 	for _, d := range devices {
 		s := situation{{fact{bound, ""}, d}}
 		if e.flow.Kind != flowdefs.SelfService {
-			out = append(out, start{e.m.Begin("", false, nil), s, act{do: begins}}, start{e.m.Begin(somebody, false, nil), s, act{do: begins, word: "hint"}})
+			plain = append(plain, start{e.m.Begin("", false, nil), s, act{do: begins}}, start{e.m.Begin(somebody, false, nil), s, act{do: begins, word: "hint"}})
 		}
 	}
 	for _, d := range devices {
@@ -133,10 +145,10 @@ func (e *explorer) starts() []start {
 					tags = append(tags, t)
 				}
 			}
-			out = append(out, start{e.m.Begin(somebody, true, tags), situation{{fact{bound, ""}, d}}, act{do: begins, word: "session", with: tags}})
+			sessions = append(sessions, start{e.m.Begin(somebody, true, tags), situation{{fact{bound, ""}, d}}, act{do: begins, word: "session", with: tags}})
 		}
 	}
-	return out
+	return [][]start{plain, sessions}
 }
 
 func (e *explorer) usesDevice() bool {

@@ -70,7 +70,9 @@ func (l *live) node(n *flowdefs.Node) {
 		_, info := l.e.m.Node(n.ID)
 		l.authn[info.Type.Authenticator] = true
 		l.shapes[authenticator(n, info)] = true
-		l.configs[n.Type+" "+n.ConfigHash] = true
+		if len(info.Ceilings) > 0 {
+			l.configs[n.Type+" "+n.ConfigHash] = true
+		}
 		l.device = l.device || info.Type.NeedsDevice || info.Type.Enrols || info.Type.Authenticator == l.e.deviceType
 		l.enrols = l.enrols || info.Type.Enrols
 		if info.Choose != nil {
@@ -154,8 +156,8 @@ func (l *live) counters(s *flows.State) map[string]int {
 func (e *explorer) key(p *point, l *live) string {
 	s := &p.state
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s|%s|%q|%q|%s|%t|%q|%t%t%t%t|%v|", s.At, s.Other, s.Offers, s.Trail, s.Exit, s.Until.IsZero(),
-		s.Obliged, s.Subject != "", s.Claimed != "", s.Reused, s.Session != nil, p.marks)
+	fmt.Fprintf(&b, "%s|%s|%q|%q|%s|%t|%q|%t%t%t|%v|", s.At, s.Other, s.Offers, s.Trail, s.Exit, s.Until.IsZero(),
+		s.Obliged, s.Subject != "", s.Claimed != "", s.Session != nil && len(l.configs) > 0, p.marks)
 	l.steps(&b, s)
 	for _, id := range sorted(s.Picks) {
 		if l.nodes[id] != nil {

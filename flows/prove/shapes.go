@@ -24,7 +24,11 @@ func (e *explorer) shapes(n *flowdefs.Node) []assurance.Evidence {
 			continue
 		}
 		for level := e.top; level >= assurance.AAL1; level-- {
-			out = append(out, e.forms(assurance.Highest(c, level, assurance.AAL3, now))...)
+			forms := e.forms(assurance.Highest(c, level, assurance.AAL3, now))
+			if level < e.top && len(e.axes) == 0 {
+				forms = forms[:1] // what else it lacks makes no difference any more
+			}
+			out = append(out, forms...)
 		}
 	}
 	out = distinct(out)
@@ -32,7 +36,9 @@ func (e *explorer) shapes(n *flowdefs.Node) []assurance.Evidence {
 	return out
 }
 
-// forms are the weaker forms of one evidence.
+// forms are the weaker forms of one evidence. Levels never rise when evidence
+// is weakened, so a property that no expression reads by itself is covered by a
+// lower level at binding; but for those that change amr, or that decide on aal3.
 func (e *explorer) forms(strong assurance.Evidence) []assurance.Evidence {
 	out := []assurance.Evidence{strong}
 	add := func(change func(*assurance.Evidence)) {
@@ -40,14 +46,16 @@ func (e *explorer) forms(strong assurance.Evidence) []assurance.Evidence {
 		change(&weak)
 		out = append(out, weak)
 	}
-	if strong.HardwareBound && strong.SoftwareBound || strong.HardwareBound {
+	if strong.HardwareBound || strong.SoftwareBound {
 		add(func(v *assurance.Evidence) { v.HardwareBound, v.SoftwareBound, v.Attested = false, false, false })
 	}
 	if strong.Method == assurance.PIN {
 		add(func(v *assurance.Evidence) { v.LowEntropy = true })
 	}
-	if strong.ReplayResistant || strong.PhishingResistant || len(strong.Categories) > 1 {
-		add(bare)
+	if strong.Method != assurance.Federated && len(strong.Categories) > 1 && slices.Contains(strong.Categories, assurance.Possession) {
+		add(func(v *assurance.Evidence) {
+			v.Categories, v.UserVerified = []assurance.Category{assurance.Possession}, false
+		})
 	}
 	for _, off := range e.axes {
 		for _, v := range slices.Clone(out) {
@@ -56,15 +64,6 @@ func (e *explorer) forms(strong assurance.Evidence) []assurance.Evidence {
 		}
 	}
 	return out
-}
-
-// bare takes from evidence whatever a ceiling need not be exhausted with.
-func bare(v *assurance.Evidence) {
-	v.PhishingResistant, v.ReplayResistant, v.HardwareBound, v.SoftwareBound = false, false, false, false
-	v.Attested, v.UserPresent, v.UserVerified = false, false, false
-	if slices.Contains(v.Categories, assurance.Possession) {
-		v.Categories = []assurance.Category{assurance.Possession}
-	}
 }
 
 // axesRead are the properties of evidence that some expression reads: each may be absent by itself.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/assurance"
 )
 
 // watcher looks at what is explored and notes the first, and therefore the
@@ -21,7 +22,6 @@ type watcher struct {
 	order   []string
 	ways    map[string]*Class
 	passed  map[string]bool // nodes that some run got to
-	taken   map[string]bool // "node exit" of what handled some run's exit
 	done    bool            // some run completed
 	shows   string          // what the last answer of a scenario has to show that ends where we look
 }
@@ -35,7 +35,7 @@ type mistake struct {
 }
 
 func newWatcher(o Options) *watcher {
-	return &watcher{options: o, passed: map[string]bool{}, taken: map[string]bool{}}
+	return &watcher{options: o, passed: map[string]bool{}}
 }
 
 // begin turns to the next exploration.
@@ -130,7 +130,7 @@ func (w *watcher) waits(i int, p *point) {
 		if typ != "" && !info.Names && s.Subject == "" && s.Claimed == "" {
 			w.note(SubjectUnknown, place(n), n.Pos, i, nil, "step %q checks an authenticator of somebody, and a run can come to it before anybody is named", n.ID)
 		}
-		if w.fresh(p, typ) && s.Other == "" {
+		if w.fresh(p, typ) && s.Other == "" && w.smooth(s) {
 			w.note(Enrolment, place(n), n.Pos, i, nil,
 				"step %q can be answered only with what was enrolled in the same run, and an enrolment is never a proof", n.ID)
 		}
@@ -149,6 +149,21 @@ func (w *watcher) fresh(p *point, typ string) bool {
 		return !p.situation.is(fact{bound, ""})
 	}
 	return p.situation.not(fact{has, typ})
+}
+
+// smooth reports whether all went well so far: the strongest proofs, and nothing was lost.
+func (w *watcher) smooth(s *flows.State) bool {
+	for _, v := range s.Evidence {
+		if !w.e.strongest(v) {
+			return false
+		}
+	}
+	for _, st := range s.Steps {
+		if st.Lost != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // stuck: some account has nothing of what it is offered, and nothing leads on
@@ -213,28 +228,12 @@ func (w *watcher) can(p *point, id string) (lacks string, can bool) {
 func (w *watcher) notes(m marks, s *flows.State, notes []flows.Event) marks {
 	for _, n := range notes {
 		switch n.Type {
-		case flows.EventStepExit:
-			w.takes(n.Step, n.Reason)
 		case flows.EventStepPassed, flows.EventStepDone, flows.EventStepSkipped:
 			m.seen = w.completes(m.seen, n.Step, s)
 		default:
 		}
 	}
 	return m
-}
-
-// takes notes what handled an exit.
-func (w *watcher) takes(id, exit string) {
-	n, info := w.e.m.Node(id)
-	if n == nil {
-		return
-	}
-	for _, at := range append([]*flowdefs.Node{n}, info.Inside...) {
-		if _, ok := at.On[exit]; ok {
-			w.taken[place(at)+" "+exit] = true
-			return
-		}
-	}
 }
 
 // ends is told of each end of a run, with all that led there.
@@ -285,13 +284,9 @@ func (w *watcher) atGate(p *point, t *turn) {
 		w.note(NothingProved, "", w.job.flow.Pos, p.from, t, "a run can come to its end with nothing proved")
 		return
 	}
-	weak := func(i int) bool { return !w.e.strongest(g.Evidence[i]) }
-	for i := range g.Evidence {
-		if weak(i) {
-			return // a weaker authenticator is the account's matter, not the author's
-		}
-	}
-	if p.state.Failure == flows.CodeUnmet && w.job.target != nil {
+	strong := !slices.ContainsFunc(g.Evidence, func(v assurance.Evidence) bool { return !w.e.strongest(v) })
+	// A weaker authenticator is the account's matter, not the author's.
+	if strong && p.state.Failure == flows.CodeUnmet && w.job.target != nil {
 		t1 := w.job.target
 		w.note(Level, t1.Name, t1.Pos, p.from, t, "requires %s, and a run can come to its end with %s, however strong its proofs are",
 			t1.Requires.ACR, w.e.m.Assess(*g, w.e.facts(g, t, false)).Level)
@@ -311,14 +306,19 @@ func (w *watcher) oblige(names []string) flowdefs.Pos {
 	return pos
 }
 
-// unhandled: a decision names an exit that nothing handles.
+// unhandled: a decision or a step of its own type comes to an exit that nothing handles.
 func (w *watcher) unhandled(p *point, t *turn) {
 	for _, note := range slices.Backward(t.notes) {
 		if note.Type != flows.EventStepExit {
 			continue
 		}
-		if n, _ := w.e.m.Node(note.Step); n != nil && n.Kind == flowdefs.Decide && note.Reason != flowdefs.UnknownValue {
+		n, _ := w.e.m.Node(note.Step)
+		switch {
+		case n == nil || note.Reason == flowdefs.UnknownValue:
+		case n.Kind == flowdefs.Decide:
 			w.note(NowhereExit, place(n)+" "+note.Reason, n.Value.Pos, p.from, t, "decide %q can come to the exit %q, which leads nowhere", n.ID, note.Reason)
+		default:
+			w.note(NowhereExit, place(n)+" "+note.Reason, n.Pos, p.from, t, "step %q can be left by its exit %q, which leads nowhere", n.ID, note.Reason)
 		}
 		return
 	}
@@ -417,11 +417,6 @@ func (w *watcher) never(jobs []job) []Finding {
 				if !w.passed[place(n)] {
 					add(Unreachable, n.Pos, place(n), "%sno run ever gets to %s", flow, called(n))
 					return false
-				}
-				for _, exit := range sorted(n.On) {
-					if !w.taken[place(n)+" "+exit] {
-						add(NowhereExit, n.Pos, place(n)+exit, "%s%s is never left by its exit %q", flow, called(n), exit)
-					}
 				}
 				for o := range n.Options {
 					walk(n.Options[o : o+1])
