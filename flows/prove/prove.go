@@ -26,7 +26,9 @@ const DefaultStates = 200_000
 
 // Options are for [Prove].
 type Options struct {
-	States int // at most this many for one flow and target; default [DefaultStates]
+	States int    // at most this many for one flow and target; default [DefaultStates]
+	Kept   Kept   // what was proved before; nil: nothing
+	Build  string // names the program that proves: verdicts of another one are not taken
 
 	without Check // for tests: is not checked
 }
@@ -67,21 +69,92 @@ type Finding struct {
 func Prove(ctx context.Context, set *flowdefs.Set, r *flows.Registry, o Options) ([]Verdict, error) {
 	var out []Verdict
 	for _, name := range slices.Sorted(maps.Keys(set.Flows)) {
-		jobs := jobsOf(set, set.Flows[name])
-		w := newWatcher(o)
-		first := len(out)
-		for _, j := range jobs {
-			v, err := one(ctx, set, r, o, j, w)
-			if err != nil {
-				return nil, fmt.Errorf("prove: flow %q: %w", name, err)
-			}
-			out = append(out, v)
+		vs, err := flow(ctx, set, r, o, jobsOf(set, set.Flows[name]))
+		if err != nil {
+			return nil, fmt.Errorf("prove: flow %q: %w", name, err)
 		}
-		if len(jobs) > 0 {
-			out[first].Findings = append(out[first].Findings, w.never(jobs)...)
-		}
+		out = append(out, vs...)
 	}
 	return out, nil
+}
+
+// flow explores one flow with all its targets, unless it is known to be right.
+func flow(ctx context.Context, set *flowdefs.Set, r *flows.Registry, o Options, jobs []job) ([]Verdict, error) {
+	key := ""
+	if o.Kept != nil && o.Build != "" {
+		key = keyOf(o.Build, set, jobs)
+		if vs, ok := o.Kept.Verdicts(key); ok {
+			return vs, nil
+		}
+	}
+	var out []Verdict
+	w := newWatcher(o)
+	for _, j := range jobs {
+		v, err := one(ctx, set, r, o, j, w)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	bad := slices.ContainsFunc(out, func(v Verdict) bool { return len(v.Findings) > 0 })
+	if len(jobs) > 0 && !w.bounded {
+		never := w.never(jobs)
+		out[0].Findings = append(out[0].Findings, never...)
+		bad = bad || len(never) > 0
+	}
+	if key != "" && !bad {
+		o.Kept.Keep(key, out)
+	}
+	return out, nil
+}
+
+// Problems are the findings as mistakes of the definitions, each once: what is
+// wrong with a flow is wrong for each of its targets too.
+func Problems(vs []Verdict) flowdefs.Problems {
+	var out flowdefs.Problems
+	for _, f := range Findings(vs) {
+		out = append(out, flowdefs.Problem{Pos: f.Pos, Message: f.String()})
+	}
+	return out
+}
+
+// Findings are all findings, each once, by place.
+func Findings(vs []Verdict) []Finding {
+	var out []Finding
+	seen := map[string]bool{}
+	for _, v := range vs {
+		for _, f := range v.Findings {
+			key := fmt.Sprint(f.Check, f.Pos)
+			if f.Check == Level {
+				key += v.Target
+			}
+			if !seen[key] {
+				seen[key] = true
+				out = append(out, f)
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), a.Pos.Line-b.Pos.Line, a.Pos.Column-b.Pos.Column, cmp.Compare(a.Check, b.Check))
+	})
+	return out
+}
+
+// String is the finding in words: what is wrong, its code, and how it comes about.
+func (f Finding) String() string {
+	var b strings.Builder
+	b.WriteString(f.Message + " [" + string(f.Check) + "]")
+	if f.Assumed {
+		b.WriteString("\n    assumed: no account and no request were found of which this is true")
+	}
+	for i, line := range f.Path {
+		if i == 0 && strings.HasPrefix(line, given) {
+			b.WriteString("\n    " + line)
+			continue
+		}
+		b.WriteString("\n    - " + line)
+	}
+	return b.String()
 }
 
 // job is one thing to explore: a flow, or what the runs for a target run.
@@ -122,6 +195,7 @@ func one(ctx context.Context, set *flowdefs.Set, r *flows.Registry, o Options, j
 	var limit *limitError
 	switch {
 	case errors.As(err, &limit):
+		w.bounded = true
 		v.Findings = []Finding{{Check: Bound, Pos: j.flow.Pos, Message: fmt.Sprintf(
 			"%s: cannot be proved: %v; make it smaller, or take parts of it into flows of their own", w.what(), limit)}}
 		return v, nil

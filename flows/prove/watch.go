@@ -23,6 +23,7 @@ type watcher struct {
 	ways    map[string]*Class
 	passed  map[string]bool // nodes that some run got to
 	done    bool            // some run completed
+	bounded bool            // a bound was hit: what no run got to is not known
 	shows   string          // what the last answer of a scenario has to show that ends where we look
 }
 
@@ -333,7 +334,7 @@ func (w *watcher) completed(p *point, t *turn) {
 	r := w.e.m.Assess(p.state, w.e.facts(&p.state, t, false))
 	key := fmt.Sprint(r.Level, r.AMR)
 	if w.ways[key] == nil {
-		c := &Class{ACR: r.Level, AMR: r.AMR, Path: w.e.words(p.from, t.acts, "")}
+		c := &Class{ACR: r.Level, AMR: r.AMR, Path: w.e.words(p.from, t)}
 		c.Steps = w.e.stepsOf(p.from, t.acts)
 		w.ways[key] = c
 	}

@@ -34,6 +34,8 @@ const (
 	activates
 )
 
+const given = "given: "
+
 // path collects what happened on the way to a point, and what was settled there.
 func (e *explorer) path(from int, acts []act, over situation) ([]act, situation) {
 	var parts [][]act
@@ -63,8 +65,8 @@ func (e *explorer) tell(m *mistake) Finding {
 }
 
 // words tells a path.
-func (e *explorer) words(from int, acts []act, _ string) []string {
-	all, settled := e.path(from, acts, nil)
+func (e *explorer) words(from int, t *turn) []string {
+	all, settled := e.path(from, t.acts, t.situation)
 	return e.inWords(all, settled)
 }
 
@@ -123,7 +125,7 @@ func (e *explorer) account(settled situation) string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return "given: " + strings.Join(parts, "; ")
+	return given + strings.Join(parts, "; ")
 }
 
 // String tells one act.

@@ -54,6 +54,7 @@ type Node struct {
 	loaded    atomic.Pointer[loaded]               // what is active
 	rejected  atomic.Pointer[httpapi.FailedReload] // nil: no reload has failed
 	reloading sync.Mutex
+	proofs    *proofs
 	tried     string // what the last reload found; under reloading
 }
 
@@ -86,6 +87,10 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	if n.Base, err = OpenBase(ctx, n.cfg, n.opts.Stdout); err != nil {
+		return err
+	}
+	n.proofs = openProofs(n.cfg.DataDir, n.Base.Sealer, n.opts.Logger)
+	if err := n.prove(ctx, l); err != nil {
 		return err
 	}
 	handler, err := n.handler(l)
