@@ -50,6 +50,7 @@ func (c diffCmd) Run(w *world) error {
 			return err
 		}
 	}
+	err = nil
 	changes := compare(sets[0], sets[1], proofs[0], proofs[1])
 	grew := slices.ContainsFunc(changes, func(c change) bool { return c.Mark == more })
 	if c.json() {
