@@ -99,7 +99,7 @@ func (c *compiled) inspect(checked *cel.Ast) {
 		start := native.SourceInfo().GetStartLocation(id)
 		return complaint{line: start.Line(), column: start.Column()}
 	}
-	c.reads = reads{names: map[string]bool{}, fields: map[string]bool{}, ends: endsOf(native.Expr())}
+	c.reads = reads{names: map[string]bool{}, fields: map[string]bool{}, ends: endsOf(native.Expr()), exact: exact(native.Expr())}
 	ast.PreOrderVisit(native.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.SelectKind:

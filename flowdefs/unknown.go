@@ -38,6 +38,7 @@ type reads struct {
 	fields map[string]bool // of evidence and other objects
 	words  []string        // its string constants
 	ends   []string        // what it can come to, if it only picks among constants
+	exact  bool            // it only compares what it reads with constants
 }
 
 // Reads reports whether the expression names a variable of [Env], such as "tags".
@@ -69,6 +70,34 @@ func (c *Condition) Ends() []string {
 		return nil
 	}
 	return c.reads.ends
+}
+
+// Exact reports whether the expression only compares what it reads for equality,
+// with constants and with one another: then trying every constant, another value
+// and none at all is trying everything.
+func (c *Condition) Exact() bool { return c != nil && c.reads.exact }
+
+// exact is [Condition.Exact] of a part of an expression.
+func exact(e ast.Expr) bool {
+	switch e.Kind() {
+	case ast.LiteralKind, ast.IdentKind:
+		return true
+	case ast.SelectKind:
+		return exact(e.AsSelect().Operand())
+	case ast.ListKind:
+		return !slices.ContainsFunc(e.AsList().Elements(), func(e ast.Expr) bool { return !exact(e) })
+	case ast.CallKind:
+		call := e.AsCall()
+		switch call.FunctionName() {
+		case operators.Equals, operators.NotEquals, operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.Conditional, operators.In, "has",
+			operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals:
+		default:
+			return false
+		}
+		return (!call.IsMemberFunction() || exact(call.Target())) && !slices.ContainsFunc(call.Args(), func(e ast.Expr) bool { return !exact(e) })
+	default:
+		return false
+	}
 }
 
 // endsOf lists the constants that an expression picks among; nil if it is more than that.

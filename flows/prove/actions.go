@@ -61,6 +61,9 @@ func (e *explorer) outcomes(n *flowdefs.Node, info flows.StepInfo, s *flows.Stat
 			typ = e.deviceType
 		}
 		one(act{do: answers, step: n.ID}, flows.Enrolled(enrolled+typ))
+		for i := range out {
+			out[i].enrols = enrolled + typ
+		}
 	default:
 		one(act{do: answers, step: n.ID}, flows.Done())
 	}

@@ -33,11 +33,7 @@ func (e *explorer) concrete(settled situation) concretion {
 	if len(asked) == 0 {
 		return concretion{found: true}
 	}
-	tries := 0
 	for _, c := range e.candidates(asked) {
-		if tries++; tries > maxTries {
-			break
-		}
 		if !slices.ContainsFunc(asked, func(s setting) bool { return !e.comesOut(s, c, settled) }) {
 			c.found = true
 			return c
@@ -49,7 +45,7 @@ func (e *explorer) concrete(settled situation) concretion {
 // candidates are the accounts and requests that are tried: every attribute that
 // is named has each constant that is named, another value, or is absent.
 func (e *explorer) candidates(asked []setting) []concretion {
-	names, words := map[string]bool{}, map[string]bool{"": true, "another": true}
+	names, words := map[string]bool{}, map[string]bool{"": true}
 	var clock, locale bool
 	for _, s := range asked {
 		c := e.guesses[s.fact.name].condition
@@ -64,6 +60,11 @@ func (e *explorer) candidates(asked []setting) []concretion {
 			}
 		}
 	}
+	other := "another"
+	for words[other] {
+		other += " one"
+	}
+	words[other] = true
 	for _, known := range []string{"attributes", "locale", "bound", "started"} {
 		delete(names, known)
 	}
@@ -73,9 +74,10 @@ func (e *explorer) candidates(asked []setting) []concretion {
 		for _, c := range out {
 			next = append(next, vary(c)...)
 		}
-		if len(next) <= maxTries {
-			out = next
+		if len(next) > maxTries {
+			next = nil // not everything can be tried: nothing is
 		}
+		out = next
 	}
 	for _, name := range sorted(names) {
 		grow(func(c concretion) []concretion {
@@ -140,14 +142,40 @@ func (e *explorer) comesOut(s setting, c concretion, settled situation) bool {
 		return err == nil && (fmt.Sprint(v) == want || want == flowdefs.UnknownValue && !slices.Contains(g.values, fmt.Sprint(v)))
 	}
 	v, err := g.condition.Bool(e.ctx, &env)
-	switch s.value {
-	case 0:
-		return err == nil && v
-	case 1:
-		return err == nil && !v
-	default:
-		return err != nil
+	if err != nil { // it means what it means in its place
+		return s.value == 2 || !e.mixed[g.condition.Source] && e.errorIs[g.condition.Source] == (s.value == 0)
 	}
+	return s.value < 2 && v == (s.value == 0)
+}
+
+// impossible reports whether conditions are supposed to come out in a way in
+// which they never do together. It says so only where trying is trying everything.
+func (e *explorer) impossible(s situation) bool {
+	var key strings.Builder
+	asked := 0
+	for _, set := range s {
+		switch set.fact.kind {
+		case guess, text:
+			c := e.guesses[set.fact.name].condition
+			if !c.Exact() || c.Reads("now") || c.Reads("run") || c.Reads("client") {
+				return false
+			}
+			asked++
+		case has:
+		default:
+			continue
+		}
+		fmt.Fprintf(&key, "%d%s=%d;", set.fact.kind, set.fact.name, set.value)
+	}
+	if asked == 0 {
+		return false
+	}
+	known, ok := e.tried[key.String()]
+	if !ok {
+		known = !e.concrete(s).found
+		e.tried[key.String()] = known
+	}
+	return known
 }
 
 func typesOf(settled situation) []string {

@@ -30,6 +30,8 @@ type explorer struct {
 	most   int              // states
 
 	conditions []*flowdefs.Condition
+	errorIs    map[string]bool // of a source that is not mixed: whether an error means yes
+	tried      map[string]bool // what was found impossible, or not
 	mixed      map[string]bool // sources whose errors mean one thing here and another there
 	claims     map[*flowdefs.Condition]bool
 	exits      map[*flowdefs.Condition][]string // that decisions can name
@@ -78,8 +80,12 @@ func (e *limitError) Error() string { return fmt.Sprintf("more than %d %s", e.li
 
 // explore visits every state, the nearest first; what needs a session comes last.
 func (e *explorer) explore() error {
+	starts, err := e.starts()
+	if err != nil {
+		return err
+	}
 	done := 0
-	for _, group := range e.starts() {
+	for _, group := range starts {
 		for _, s := range group {
 			if err := e.transit(-1, point{state: s.state, situation: s.situation}, action{acts: []act{s.act}, first: e.m.Began()}); err != nil {
 				return err
@@ -120,35 +126,62 @@ type start struct {
 	act       act
 }
 
-// maxTags bounds how many tags of sessions are told apart.
-const maxTags = 4
+// What is tried in all combinations is bounded.
+const (
+	maxTags   = 4 // of sessions that are told apart
+	maxWishes = 4 // steps that a client can activate
+)
 
 // starts are the ways that a run can begin: nobody is named, somebody is, or a
 // session is presented; each on a bound device and on another.
-func (e *explorer) starts() [][]start {
+func (e *explorer) starts() ([][]start, error) {
+	var plain, sessions []start
+	wished := e.m.Activations(flows.State{})
+	if len(wished) > maxWishes {
+		return nil, &limitError{"steps that a client can activate", maxWishes}
+	}
+	if len(e.tags) > maxTags {
+		return nil, &limitError{"tags of sessions that its conditions read", maxTags}
+	}
+	for _, wishes := range subsets(wished) {
+		p, s := e.startsWith(wishes)
+		plain, sessions = append(plain, p...), append(sessions, s...)
+	}
+	return [][]start{plain, sessions}, nil
+}
+
+// startsWith are the starts of a client that activates those steps at once.
+func (e *explorer) startsWith(wishes []string) (plain, sessions []start) {
 	devices := []int{no}
 	if e.usesDevice() {
 		devices = append(devices, yes)
 	}
-	var plain, sessions []start
+	add := func(to *[]start, s flows.State, d int, a act) {
+		s.Activated = wishes
+		a.wishes = wishes
+		*to = append(*to, start{s, situation{{fact{bound, ""}, d}}, a})
+	}
 	for _, d := range devices {
-		s := situation{{fact{bound, ""}, d}}
 		if e.flow.Kind != flowdefs.SelfService {
-			plain = append(plain, start{e.m.Begin("", false, nil), s, act{do: begins}}, start{e.m.Begin(somebody, false, nil), s, act{do: begins, word: "hint"}})
+			add(&plain, e.m.Begin("", false, nil), d, act{do: begins})
+			add(&plain, e.m.Begin(somebody, false, nil), d, act{do: begins, word: "hint"})
+		}
+		for _, tags := range subsets(e.tags) {
+			add(&sessions, e.m.Begin(somebody, true, tags), d, act{do: begins, word: "session", with: tags})
 		}
 	}
-	for _, d := range devices {
-		for set := range 1 << len(e.tags) {
-			var tags []string
-			for i, t := range e.tags {
-				if set>>i&1 == 1 {
-					tags = append(tags, t)
-				}
-			}
-			sessions = append(sessions, start{e.m.Begin(somebody, true, tags), situation{{fact{bound, ""}, d}}, act{do: begins, word: "session", with: tags}})
+	return plain, sessions
+}
+
+// subsets lists all of them, the empty one first.
+func subsets(words []string) [][]string {
+	out := [][]string{nil}
+	for _, w := range words {
+		for _, s := range out[:len(out):len(out)] {
+			out = append(out, append(slices.Clone(s), w))
 		}
 	}
-	return [][]start{plain, sessions}
+	return out
 }
 
 func (e *explorer) usesDevice() bool {
@@ -163,13 +196,13 @@ func (e *explorer) usesDevice() bool {
 
 // action is one thing that can happen at a point.
 type action struct {
-	acts  []act
-	first flows.Signal
-	again flows.Signal // repeated as long as the run waits at the same step
-	more  bool         // there is an again
-	pass  *flowdefs.Node
-	who   bool // it proves who is there
-	enrol string
+	acts   []act
+	first  flows.Signal
+	again  flows.Signal // repeated as long as the run waits at the same step
+	more   bool         // there is an again
+	pass   *flowdefs.Node
+	who    bool   // it proves who is there
+	enrols string // id of the authenticator that it binds
 }
 
 // transit takes one action in every way that it can turn out.
@@ -178,7 +211,7 @@ func (e *explorer) transit(from int, p point, a action) error {
 	for {
 		t := &turn{e: e, script: &way, from: from, situation: p.situation, acts: slices.Clone(a.acts), marks: p.marks}
 		next, ok := t.take(p.state, a)
-		if ok {
+		if ok && !e.impossible(t.situation) {
 			if err := e.arrive(from, next, t); err != nil {
 				return err
 			}
@@ -271,7 +304,7 @@ func (e *explorer) facts(s *flows.State, t *turn, somebodyProved bool) *flows.Fa
 	if t.situation.is(fact{bound, ""}) && !t.situation.is(fact{has, e.deviceType}) {
 		f.Account.Authenticators = append(f.Account.Authenticators, e.authenticator(e.deviceType, t.situation))
 	}
-	for _, id := range s.Enrolled {
+	for _, id := range t.enrolled(s) {
 		f.Account.Authenticators = append(f.Account.Authenticators, e.newAuthenticator(id))
 	}
 	return f
@@ -289,7 +322,7 @@ func (e *explorer) authenticator(typ string, s situation) flows.Authenticator {
 // newAuthenticator is one that the run has bound.
 func (e *explorer) newAuthenticator(id string) flows.Authenticator {
 	typ := strings.TrimPrefix(id, enrolled)
-	a := flows.Authenticator{ID: id, Type: typ, Pending: true}
+	a := flows.Authenticator{ID: id, Type: typ} // of no level: it reaches nothing in this run
 	if typ == e.deviceType {
 		a.Key = runKey
 	}

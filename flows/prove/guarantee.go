@@ -96,11 +96,11 @@ func (w *watcher) guarantees(p *point, t *turn) {
 				w.broken(g, p, t, "a run completes %q without %q before it", g.Then, g.First)
 			}
 		case g.Form == flowdefs.Implies && s.Status == flows.Completed:
-			if holds, err := w.eval(g.Holds, s, t); err != nil || !holds {
+			if holds, err := w.eval(g.Holds, s, t); (err != nil || !holds) && !w.e.impossible(t.situation) {
 				w.broken(g, p, t, "a run completes with %s", w.sum(s, t))
 			}
 		case g.Form == flowdefs.Never:
-			if holds, err := w.eval(g.Holds, s, t); err != nil || holds {
+			if holds, err := w.eval(g.Holds, s, t); (err != nil || holds) && !w.e.impossible(t.situation) {
 				w.broken(g, p, t, "a run ends so: %s", p.end)
 			}
 		}

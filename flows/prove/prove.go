@@ -210,7 +210,7 @@ func one(ctx context.Context, set *flowdefs.Set, r *flows.Registry, o Options, j
 func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, o Options) *explorer {
 	e := &explorer{
 		ctx: ctx, m: m, flow: j.flow, target: j.target, most: cmp.Or(o.States, DefaultStates), deviceType: "device",
-		mixed: map[string]bool{}, claims: map[*flowdefs.Condition]bool{}, exits: map[*flowdefs.Condition][]string{}, options: map[string]bool{},
+		mixed: map[string]bool{}, errorIs: map[string]bool{}, tried: map[string]bool{}, claims: map[*flowdefs.Condition]bool{}, exits: map[*flowdefs.Condition][]string{}, options: map[string]bool{},
 		shaped: map[*flowdefs.Node][]assurance.Evidence{}, alive: map[string]*live{}, guesses: map[string]guessed{}, seen: map[string][]int{},
 	}
 	places := map[string]map[bool]bool{} // source, and whether an error means yes
@@ -221,7 +221,7 @@ func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, 
 		if places[c.Source] == nil {
 			places[c.Source] = map[bool]bool{}
 		}
-		places[c.Source][errorIsYes] = true
+		places[c.Source][errorIsYes], e.errorIs[c.Source] = true, errorIsYes
 		e.mixed[c.Source] = len(places[c.Source]) > 1
 	}
 	eachNode(j.flow, func(n *flowdefs.Node, option bool) {
@@ -246,6 +246,10 @@ func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, 
 		}
 	})
 	e.conditions = append(e.conditions, e.atTheEnd()...)
+	for i := range j.flow.Guarantees {
+		g := &j.flow.Guarantees[i]
+		note(g.Holds, g.Form == flowdefs.Never)
+	}
 	if j.target != nil {
 		for _, c := range j.target.Propagate.Claims {
 			e.claims[c] = true

@@ -31,6 +31,9 @@ func (e *explorer) scenario(f Finding, acts []act, settled situation, c concreti
 	if w.hint {
 		b.WriteString("loginHint: jane\n")
 	}
+	if len(w.wishes) > 0 {
+		fmt.Fprintf(&b, "activate: [%s]\n", list(w.wishes))
+	}
 	if codes := w.drawable(); codes != nil {
 		fmt.Fprintf(&b, "capabilities: [%s]\n", list(codes))
 	}
@@ -52,6 +55,7 @@ type scenarioWriter struct {
 	lines   []string
 	calls   map[string]string
 	hint    bool
+	wishes  []string
 	level   assurance.Level // at which the authenticators are bound; 0: no matter
 }
 
@@ -62,7 +66,7 @@ func (w *scenarioWriter) act(a act) bool {
 	silent := n != nil && n.Kind == flowdefs.Step && info.Type.Code == "" // is never asked
 	switch a.do {
 	case begins:
-		w.hint = a.word == "hint"
+		w.hint, w.wishes = a.word == "hint", a.wishes
 		return a.word != "session"
 	case answers:
 		if a.proof != nil && !w.binds(a.proof) || len(a.with) > 0 {

@@ -20,6 +20,7 @@ type turn struct {
 	acts      []act
 	marks     marks
 	notes     []flows.Event
+	enrolling string       // what the outcome that is being taken binds
 	gate      *flows.State // as it came to the gate; nil if it did not
 }
 
@@ -32,6 +33,7 @@ func (t *turn) take(s flows.State, a action) (flows.State, bool) {
 		a.first = t.prove(a.pass, &s)
 	}
 	at := s.At
+	t.enrolling = a.enrols
 	s, ok := t.drive(s, a.first, a.pass != nil)
 	for ok && a.more && s.Status == flows.InProgress && s.At == at {
 		rejected := s.Steps[at].Rejected
@@ -47,6 +49,7 @@ func (t *turn) take(s flows.State, a action) (flows.State, bool) {
 func (t *turn) drive(s flows.State, sig flows.Signal, proves bool) (flows.State, bool) {
 	for {
 		next, mv := t.e.m.Step(t.e.ctx, s, sig, t.e.facts(&s, t, proves))
+		t.enrolling = ""
 		t.notes = append(t.notes, mv.Notes...)
 		t.marks = t.e.watch.notes(t.marks, &next, mv.Notes)
 		t.unproved(mv.Notes, &next)
@@ -88,7 +91,16 @@ func (t *turn) entered(n *flowdefs.Node, s *flows.State) (flows.Signal, bool) {
 	if a.pass != nil {
 		return t.prove(n, s), true
 	}
+	t.enrolling = a.enrols
 	return a.first, false
+}
+
+// enrolled are the authenticators that the run has bound.
+func (t *turn) enrolled(s *flows.State) []string {
+	if t.enrolling == "" || slices.Contains(s.Enrolled, t.enrolling) {
+		return s.Enrolled
+	}
+	return append(slices.Clone(s.Enrolled), t.enrolling)
 }
 
 // prove makes the proof of a step in one of its shapes.

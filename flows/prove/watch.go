@@ -24,6 +24,7 @@ type watcher struct {
 	passed  map[string]bool // nodes that some run got to
 	done    bool            // some run completed
 	bounded bool            // a bound was hit: what no run got to is not known
+	last    *flowdefs.Node  // that a run got to
 	shows   string          // what the last answer of a scenario has to show that ends where we look
 }
 
@@ -88,7 +89,7 @@ func (w *watcher) note(c Check, about string, pos flowdefs.Pos, from int, t *tur
 }
 
 // passes is told of each node that a run gets to.
-func (w *watcher) passes(n *flowdefs.Node) { w.passed[place(n)] = true }
+func (w *watcher) passes(n *flowdefs.Node) { w.passed[place(n)], w.last = true, n }
 
 // undrawable: an option is shown as what it begins with, and that never asks.
 func (w *watcher) undrawable(o *flowdefs.Node) {
@@ -129,7 +130,7 @@ func (w *watcher) waits(i int, p *point) {
 	case n.Kind == flowdefs.Step:
 		typ := info.Type.Authenticator
 		if typ != "" && !info.Names && s.Subject == "" && s.Claimed == "" {
-			w.note(SubjectUnknown, place(n), n.Pos, i, nil, "step %q checks an authenticator of somebody, and a run can come to it before anybody is named", n.ID)
+			w.nobody(n, i, nil)
 		}
 		if w.fresh(p, typ) && s.Other == "" && w.smooth(s) {
 			w.note(Enrolment, place(n), n.Pos, i, nil,
@@ -139,6 +140,11 @@ func (w *watcher) waits(i int, p *point) {
 			w.stuck(i, p, info.Choose, []string{n.ID})
 		}
 	}
+}
+
+// nobody: a step checks what belongs to somebody, and nobody is named.
+func (w *watcher) nobody(n *flowdefs.Node, from int, t *turn) {
+	w.note(SubjectUnknown, place(n), n.Pos, from, t, "step %q checks an authenticator of somebody, and a run can come to it before anybody is named", n.ID)
 }
 
 // fresh reports whether all that the account has of a type was enrolled in the run.
@@ -254,6 +260,10 @@ func (w *watcher) ends(p *point, t *turn) {
 		w.note(Loop, "", w.job.flow.Pos, p.from, t, "a run goes around without asking anything, more than %d times", maxMoves)
 	case flows.CodeObligation:
 		w.note(Obligation, list(s.Obliged), w.oblige(s.Obliged), p.from, t, "a run can come to its end and still owe %s: no step on its way settles that", list(s.Obliged))
+	case flows.CodeDeviceRequired:
+		if s.Subject == "" && s.Claimed == "" && w.last != nil {
+			w.nobody(w.last, p.from, t)
+		}
 	case flows.CodeUnhandledExit:
 		w.unhandled(p, t)
 	}

@@ -11,12 +11,13 @@ import (
 
 // act is one thing that happened on a path, as a person would tell it.
 type act struct {
-	do    doing
-	step  string
-	word  string
-	with  []string
-	times int
-	proof *assurance.Evidence // of answers that prove something
+	do     doing
+	step   string
+	word   string
+	with   []string
+	wishes []string // steps that the app activates at the start
+	times  int
+	proof  *assurance.Evidence // of answers that prove something
 }
 
 type doing int
@@ -132,16 +133,7 @@ func (e *explorer) account(settled situation) string {
 func (a act) String() string {
 	switch a.do {
 	case begins:
-		switch a.word {
-		case "hint":
-			return "the app starts a run and names the account"
-		case "session":
-			if len(a.with) > 0 {
-				return "the app starts a run with a session that is tagged " + list(a.with)
-			}
-			return "the app starts a run with a session"
-		}
-		return "the app starts a run"
+		return a.start()
 	case answers:
 		text := a.step + " is completed"
 		if v := a.proof; v != nil {
@@ -186,4 +178,20 @@ func weaknesses(v *assurance.Evidence) string {
 		return ""
 	}
 	return " " + strings.Join(parts, ", ")
+}
+
+func (a act) start() string {
+	text := "the app starts a run"
+	switch {
+	case a.word == "hint":
+		text += " and names the account"
+	case len(a.with) > 0:
+		text += " with a session that is tagged " + list(a.with)
+	case a.word == "session":
+		text += " with a session"
+	}
+	if len(a.wishes) > 0 {
+		text += ", and activates " + list(a.wishes)
+	}
+	return text
 }
