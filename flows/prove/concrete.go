@@ -82,7 +82,7 @@ func (e *explorer) candidates(asked []setting) []concretion {
 	for _, name := range sorted(names) {
 		grow(func(c concretion) []concretion {
 			all := []concretion{c}
-			for _, w := range sorted(words) {
+			for _, w := range slices.Backward(sorted(words)) { // nothing at all is the last to be tried
 				with := c
 				with.attributes = map[string]string{name: w}
 				for k, v := range c.attributes {

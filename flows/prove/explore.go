@@ -56,6 +56,7 @@ type point struct {
 	state     flows.State
 	situation situation
 	marks     marks
+	shows     string // what a scenario can see of it
 	end       string // how it ended; "" if it waits
 	from      int    // the point before, -1 of starts
 	acts      []act  // what led here from there
@@ -156,10 +157,18 @@ func (e *explorer) startsWith(wishes []string) (plain, sessions []start) {
 	if e.usesDevice() {
 		devices = append(devices, yes)
 	}
+	var must situation // what every run comes to has to be drawn: who cannot is not let in
+	for i := range e.flow.Steps {
+		if n := &e.flow.Steps[i]; n.Kind == flowdefs.Step && n.If == nil && !n.Activate {
+			if _, info := e.m.Node(n.ID); info.Type.Code != "" {
+				must = must.with(fact{draws, info.Type.Code}, yes)
+			}
+		}
+	}
 	add := func(to *[]start, s flows.State, d int, a act) {
 		s.Activated = wishes
 		a.wishes = wishes
-		*to = append(*to, start{s, situation{{fact{bound, ""}, d}}, a})
+		*to = append(*to, start{s, must.with(fact{bound, ""}, d), a})
 	}
 	for _, d := range devices {
 		if e.flow.Kind != flowdefs.SelfService {
@@ -229,7 +238,9 @@ func (e *explorer) arrive(from int, s flows.State, t *turn) error {
 	if p.end = e.endOf(&s); p.end != "" {
 		key = p.end
 		e.watch.ends(&p, t)
+		p.shows, p.settled = e.watch.shows, t.situation
 	} else {
+		p.shows = "status: in_progress, step: " + s.At
 		l := e.liveAt(&s)
 		p.situation = l.situation(t.situation)
 		p.counters = l.counters(&s)

@@ -28,6 +28,7 @@ const DefaultStates = 200_000
 type Options struct {
 	States int    // at most this many for one flow and target; default [DefaultStates]
 	Kept   Kept   // what was proved before; nil: nothing
+	Runs   bool   // the verdicts have a run to every state
 	Build  string // names the program that proves: verdicts of another one are not taken
 
 	without Check // for tests: is not checked
@@ -41,6 +42,13 @@ type Verdict struct {
 	States   int       `json:"states"`
 	Classes  []Class   `json:"classes"`            // how runs complete, the weakest first
 	Findings []Finding `json:"findings,omitempty"` // none: proved
+	Runs     []Run     `json:"-"`                  // if they were asked for
+}
+
+// Run is one way to one state.
+type Run struct {
+	Path     []string
+	Scenario string // "" if no scenario can show it
 }
 
 // Class is all the ways to complete that are worth the same.
@@ -204,6 +212,9 @@ func one(ctx context.Context, set *flowdefs.Set, r *flows.Registry, o Options, j
 	}
 	v.Findings = w.findings()
 	v.Classes = w.classes()
+	if o.Runs {
+		v.Runs = e.runs()
+	}
 	return v, nil
 }
 

@@ -13,15 +13,21 @@ import (
 
 // scenario writes a path as a scenario file, "" if scenarios cannot show it: a
 // lock needs more runs than one, and a session another flow.
-func (e *explorer) scenario(f Finding, acts []act, settled situation, c concretion) string {
-	w := &scenarioWriter{e: e, settled: settled, c: c}
+func (e *explorer) scenario(title, shows string, acts []act, settled situation, c concretion) string {
+	if shows == "" {
+		return ""
+	}
+	w := &scenarioWriter{e: e, settled: settled, c: c, wrong: map[string]int{}}
 	for _, a := range acts {
 		if !w.act(a) {
 			return ""
 		}
 	}
+	if _, empty := slices.BinarySearch(slices.Sorted(maps.Values(c.attributes)), ""); empty || !w.bound() {
+		return ""
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "scenario: %s\n", yamlText("counterexample: "+f.Message))
+	fmt.Fprintf(&b, "scenario: %s\n", yamlText(title))
 	switch {
 	case e.target != nil:
 		fmt.Fprintf(&b, "target: %s\n", e.target.Name)
@@ -44,7 +50,7 @@ func (e *explorer) scenario(f Finding, acts []act, settled situation, c concreti
 	for _, line := range w.lines {
 		b.WriteString("  - " + line + "\n")
 	}
-	b.WriteString("  - expect: { " + w.expect(f) + " }\n")
+	b.WriteString("  - expect: { " + shows + " }\n")
 	return b.String()
 }
 
@@ -56,7 +62,9 @@ type scenarioWriter struct {
 	calls   map[string]string
 	hint    bool
 	wishes  []string
-	level   assurance.Level // at which the authenticators are bound; 0: no matter
+	wrong   map[string]int // answers, by what they are guesses of
+	proofs  []assurance.Evidence
+	level   assurance.Level // at which the authenticators are bound
 }
 
 // act writes one act; false if it cannot be shown.
@@ -64,6 +72,9 @@ func (w *scenarioWriter) act(a act) bool {
 	add := func(format string, args ...any) { w.lines = append(w.lines, fmt.Sprintf(format, args...)) }
 	n, info := w.e.m.Node(a.step)
 	silent := n != nil && n.Kind == flowdefs.Step && info.Type.Code == "" // is never asked
+	if silent && info.Type.NeedsSubject {
+		return false // what it decides hangs on more of the account than is known
+	}
 	switch a.do {
 	case begins:
 		w.hint, w.wishes = a.word == "hint", a.wishes
@@ -78,6 +89,9 @@ func (w *scenarioWriter) act(a act) bool {
 	case fails:
 		if info.Type.Code == "ACKNOWLEDGEMENT_REQUIRED" {
 			return false // there is no wrong answer to it
+		}
+		if w.wrong[info.Type.Authenticator] += a.times; w.wrong[info.Type.Authenticator] > flowdefs.DefaultAttempts {
+			return false // so many take longer than a run lasts
 		}
 		add("%s", answerLine(a.step, "wrong"))
 		if a.times > 1 {
@@ -133,19 +147,38 @@ func (w *scenarioWriter) call(step, word string) {
 	w.calls[step] = word
 }
 
-// binds takes over at which level an authenticator has to be bound; all of a scenario are at one.
+// binds takes a proof over: what it was made with has to be bound at its level.
 func (w *scenarioWriter) binds(v *assurance.Evidence) bool {
-	if v.Method == assurance.Federated {
-		return true
+	if strings.HasPrefix(v.Authenticator, enrolled) || v.LowEntropy {
+		return false // no scenario has that
 	}
-	n, info := w.e.m.Node(v.Step)
-	_ = n
-	_ = info
-	if w.level == 0 {
-		w.level = v.Binding
+	w.proofs = append(w.proofs, *v)
+	return true
+}
+
+// bound finds one level at which everything can be bound, since a scenario has
+// one level for all; false if that would come to something else.
+func (w *scenarioWriter) bound() bool {
+	w.level = assurance.AAL2
+	var lowered []assurance.Evidence
+	for _, v := range w.proofs {
+		if v.Method != assurance.Federated {
+			w.level = min(w.level, v.Binding)
+		}
 	}
-	w.level = min(w.level, v.Binding)
-	return !v.LowEntropy
+	for _, v := range w.proofs {
+		if v.Method != assurance.Federated {
+			v.Binding = w.level
+		}
+		lowered = append(lowered, v)
+	}
+	made := func(all []assurance.Evidence) assurance.Level {
+		for i := range all {
+			all[i].At = now
+		}
+		return assurance.Assess(all, now, assurance.Policy{}).Level
+	}
+	return made(lowered) == made(w.proofs)
 }
 
 // drawable lists what the client can draw, nil if that is everything.
@@ -182,7 +215,7 @@ func (w *scenarioWriter) given() string {
 	if w.settled.is(fact{bound, ""}) {
 		parts = append(parts, "device: bound")
 	}
-	if w.level != 0 && w.level != assurance.AAL2 {
+	if w.level != assurance.AAL2 {
 		parts = append(parts, "level: "+w.level.String())
 	}
 	if len(w.c.attributes) > 0 {
@@ -207,9 +240,6 @@ func (w *scenarioWriter) given() string {
 	}
 	return "{ " + list(parts) + " }"
 }
-
-// expect is what the last answer has to show.
-func (w *scenarioWriter) expect(f Finding) string { return f.shows }
 
 func answerLine(step, word string) string {
 	if slices.Contains([]string{"answer", "pick", "choose_other", "back", "restart", "cancel", "activate", "after", "provider", "start", "expect"}, step) {

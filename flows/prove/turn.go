@@ -123,7 +123,7 @@ func (t *turn) prove(n *flowdefs.Node, s *flows.State) flows.Signal {
 	}
 	for i := range t.acts {
 		if t.acts[i].do == answers && t.acts[i].step == n.ID {
-			t.acts[i].proof = &ev
+			t.acts[i].proof, t.acts[i].weak = &ev, t.e.weaknesses(&ev, shapes[0])
 		}
 	}
 	return t.e.m.Decided(flows.Pass(flows.Proof{Subject: somebody, Evidence: ev}))
@@ -248,10 +248,10 @@ func (t *turn) Holds(c *flowdefs.Condition, env *flowdefs.Env, known string) (bo
 
 // Text implements [flowdefs.Unknowns]. A value that can be anything stays unknown.
 func (t *turn) Text(c *flowdefs.Condition, env *flowdefs.Env, known string) (string, error) {
-	if t.e.claims[c] {
-		return "", nil
-	}
 	values := t.e.values(c)
+	if t.e.claims[c] {
+		values = []string{flowdefs.UnknownValue} // that it has one is supposed
+	}
 	f := fact{text, c.Source + "\n" + known}
 	t.e.guesses[f.name] = guessed{condition: c, env: *env, values: values}
 	return values[t.settle(f, len(values))], nil

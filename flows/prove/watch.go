@@ -109,19 +109,19 @@ func (w *watcher) undrawable(o *flowdefs.Node) {
 func (w *watcher) entered(n *flowdefs.Node, s *flows.State, from int, t *turn) {
 	_, info := w.e.m.Node(n.ID)
 	if info.Type.NeedsSubject && s.Subject == "" {
-		w.shows = "status: failed"
 		w.unproved(n, from, t)
 	}
 }
 
 func (w *watcher) unproved(n *flowdefs.Node, from int, t *turn) {
+	w.shows = "" // there may be nothing to see
 	w.note(Unproved, place(n), n.Pos, from, t, "step %q relies on who is there, and a run can come to it before anybody has proved that", n.ID)
 }
 
 // waits is told of each point where a run waits.
 func (w *watcher) waits(i int, p *point) {
 	s := &p.state
-	w.shows = "status: in_progress, step: " + s.At
+	w.shows = p.shows
 	n, info := w.e.m.Node(s.At)
 	switch {
 	case n == nil:

@@ -1,6 +1,7 @@
 package prove
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ type act struct {
 	wishes []string // steps that the app activates at the start
 	times  int
 	proof  *assurance.Evidence // of answers that prove something
+	weak   string              // in what it is weaker than it could be
 }
 
 type doing int
@@ -61,7 +63,7 @@ func (e *explorer) tell(m *mistake) Finding {
 	f.Path = e.inWords(acts, settled)
 	c := e.concrete(settled)
 	f.Assumed = !c.found
-	f.Scenario = e.scenario(f, acts, settled, c)
+	f.Scenario = e.scenario("counterexample: "+f.Message, f.shows, acts, settled, c)
 	return f
 }
 
@@ -119,6 +121,10 @@ func (e *explorer) account(settled situation) string {
 		case guess:
 			add("%s is %s%s", name, [...]string{"true", "false", "an error"}[s.value], map[bool]string{true: " where it is asked"}[known != ""])
 		case text:
+			if g := e.guesses[s.fact.name]; e.claims[g.condition] {
+				add("%s has a value", name)
+				continue
+			}
 			add("%s is %q", name, strings.ReplaceAll(e.guesses[s.fact.name].values[s.value], flowdefs.UnknownValue, "anything else"))
 		case shape: // told with the proof
 		}
@@ -137,7 +143,7 @@ func (a act) String() string {
 	case answers:
 		text := a.step + " is completed"
 		if v := a.proof; v != nil {
-			text = a.step + " is proved" + weaknesses(v)
+			text = a.step + " is proved" + a.weak
 		}
 		if len(a.with) > 0 {
 			text += " and raises " + list(a.with)
@@ -162,14 +168,17 @@ func (a act) String() string {
 	}
 }
 
-// weaknesses tells in what a proof is weak.
-func weaknesses(v *assurance.Evidence) string {
+// weaknesses tells in what a proof is weaker than its step can be.
+func (e *explorer) weaknesses(v *assurance.Evidence, strong assurance.Evidence) string {
 	var parts []string
-	if v.Binding < assurance.AAL2 && v.Method != assurance.Federated {
+	if v.Binding < strong.Binding {
 		parts = append(parts, "with an authenticator bound at "+v.Binding.String())
 	}
 	if v.LowEntropy {
 		parts = append(parts, "with a short one")
+	}
+	if strong.HardwareBound && !v.HardwareBound {
+		parts = append(parts, "with a key that may leave its hardware")
 	}
 	if strings.HasPrefix(v.Authenticator, enrolled) {
 		parts = append(parts, "with what this run enrolled")
@@ -194,4 +203,19 @@ func (a act) start() string {
 		text += ", and activates " + list(a.wishes)
 	}
 	return text
+}
+
+// runs are a way to every state, each with its scenario if one can show it.
+func (e *explorer) runs() []Run {
+	var out []Run
+	for i := range e.points {
+		p := &e.points[i]
+		acts, settled := e.path(p.from, p.acts, p.settled)
+		r := Run{Path: e.inWords(acts, settled)}
+		if c := e.concrete(settled); c.found {
+			r.Scenario = e.scenario(fmt.Sprintf("%s %s %d", e.watch.what(), cmp.Or(p.end, p.state.At), i), p.shows, acts, settled, c)
+		}
+		out = append(out, r)
+	}
+	return out
 }
