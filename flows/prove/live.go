@@ -160,7 +160,7 @@ func (e *explorer) key(p *point, l *live) string {
 		s.Obliged, s.Subject != "", s.Claimed != "", s.Session != nil && len(l.configs) > 0, p.marks)
 	l.steps(&b, s)
 	for _, id := range sorted(s.Picks) {
-		if l.nodes[id] != nil {
+		if l.nodes[id] != nil && id != s.At { // a choose that waits forgets what was picked of it
 			fmt.Fprintf(&b, "%s>%s;", id, s.Picks[id])
 		}
 	}
