@@ -31,6 +31,7 @@ type explorer struct {
 
 	conditions []*flowdefs.Condition
 	errorIs    map[string]bool // of a source that is not mixed: whether an error means yes
+	sameLoss   map[string]bool // by id: see alike
 	tried      map[string]bool // what was found impossible, or not
 	mixed      map[string]bool // sources whose errors mean one thing here and another there
 	claims     map[*flowdefs.Condition]bool
