@@ -50,8 +50,8 @@ func canonicalFlow(f *Flow) []byte {
 
 func requirementText(r Requirement) string {
 	var parts []string
-	if r.ACR != 0 {
-		parts = append(parts, "acr: "+r.ACR.String())
+	if r.ACR != "" {
+		parts = append(parts, "acr: "+quoted(r.ACR))
 	}
 	if r.MaxAge != 0 {
 		parts = append(parts, "max_age: "+durationText(r.MaxAge))

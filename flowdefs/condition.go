@@ -27,6 +27,7 @@ type Env struct {
 	Client   ClientEnv
 	Evidence []assurance.Evidence
 	ACR      assurance.Level
+	Reached  func() []string // names of the levels of all scales that the evidence amounts to; nil: none
 	Tags     []string
 	Assigned map[string]string // what Assign nodes set in this run
 	Target   string
@@ -130,6 +131,11 @@ func (a activation) ResolveName(name string) (any, bool) {
 		return levelValue(a.env.ACR), true
 	case "level":
 		return levels{}, true
+	case reachedName:
+		if a.env.Reached == nil {
+			return []string{}, true
+		}
+		return a.env.Reached(), true
 	case "tags":
 		return a.env.Tags, true
 	case "assigned":

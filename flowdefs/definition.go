@@ -14,6 +14,7 @@ type Set struct {
 	Targets   map[string]*Target
 	Providers map[string]*Provider
 	Clients   map[string]*Client
+	Levels    assurance.Scales // the built-in scales, then those that are declared, by name
 }
 
 // Pos is a place in a definition file; Line and Column count from 1.
@@ -136,14 +137,15 @@ type Target struct {
 	Authorize []string // flows of the kind Authorization that run behind Flow, in order
 	Composed  *Flow    // what a run for the target runs: Flow, or Flow with Authorize behind it
 	Requires  Requirement
+	Scale     string // whose levels its tokens speak of
 	Propagate Propagate
 	Pos       Pos
 }
 
 // Requirement is what a target asks of a run.
 type Requirement struct {
-	ACR    assurance.Level // None: nothing asked
-	MaxAge time.Duration   // 0: no limit
+	ACR    string        // name of a level of any scale; "": nothing asked
+	MaxAge time.Duration // 0: no limit
 }
 
 // Propagate says what a completed run for a target turns into.

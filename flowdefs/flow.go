@@ -465,11 +465,12 @@ const (
 	claimPlace               // a claim of a target
 	decidePlace              // decide
 	assignPlace              // a value of assign
+	levelPlace               // what a level of a scale asks
 )
 
 // condition compiles an expression; nil if it has reported a problem.
 func (l *loader) condition(n *node, p place) *Condition {
-	what := [...]string{"if", "if", "require", "claims", "decide", "assign"}[p]
+	what := [...]string{"if", "if", "require", "claims", "decide", "assign", "when"}[p]
 	if n.kind != stringKind {
 		hint := ""
 		if slices.Contains([]kind{boolKind, intKind}, n.kind) {
@@ -481,7 +482,7 @@ func (l *loader) condition(n *node, p place) *Condition {
 	compiled := l.cel.compile(n.text)
 	complaints := compiled.complaints
 	if len(complaints) == 0 {
-		complaints = compiled.unfit(p)
+		complaints = append(compiled.unfit(p), l.unknownLevels(compiled)...)
 	}
 	for _, c := range complaints {
 		l.fail(n.at(c.line, c.column), "%s: %s", what, c.message)

@@ -124,6 +124,7 @@ func (w *schemaWriter) file() object7 {
 	w.inside = false
 	w.definitions["param"] = documented(closed(object7{"param": text7()}, "param"), "The value of a parameter of the subflow.")
 	sections := object7{
+		"levels":    documented(named(scale7()), "Scales of levels by their own names, beside the built-in ones."),
 		"flows":     documented(named(flow), "What runs go through, step by step."),
 		"subflows":  documented(named(sub), "Lists of steps that flows use."),
 		"targets":   documented(named(target7()), "Applications that an identity is propagated to."),
@@ -152,7 +153,21 @@ func (w *schemaWriter) flow() object7 {
 
 func level7() object7 { return words7(assurance.Levels()...) }
 
-func requirement7() object7 { return closed(object7{"acr": level7(), "max_age": length()}) }
+// levelName7 is the name of a level of any scale: which there are is declared elsewhere.
+func levelName7() object7 {
+	return documented(formed(levelForm.String()), "A level: aal1, aal2, aal3, phr, phrh, or one of a scale of \"levels\".")
+}
+
+func requirement7() object7 { return closed(object7{"acr": levelName7(), "max_age": length()}) }
+
+func scale7() object7 {
+	return some(list7(closed(object7{
+		"name":     levelName7(),
+		"requires": documented(level7(), "What the evidence must amount to on the built-in scale; aal1 if absent."),
+		"max_age":  documented(length(), "How old the evidence may be."),
+		"when":     expression7("What is asked of the evidence besides."),
+	}, "name")))
+}
 
 func target7() object7 {
 	claims := object7{
@@ -163,6 +178,7 @@ func target7() object7 {
 		"flow":      text7(),
 		"authorize": documented(set7(text7()), "Flows of the kind authorization that run behind the flow, in order."),
 		"requires":  requirement7(),
+		"scale":     documented(formed(nameForm.String()), "The scale whose levels its tokens speak of; that of requires.acr if absent, else nist."),
 		"propagate": closed(object7{
 			"type": words7("bearer_jwt"), "audience": filled(), "ttl": length(), "claims": claims,
 		}, "type", "audience"),

@@ -1,6 +1,10 @@
 package flowdefs
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/stile-auth/stile/flows/assurance"
+)
 
 // loader collects what the files of one load declare, and what is wrong with it.
 type loader struct {
@@ -36,6 +40,7 @@ func newLoader(cat Catalogue) (*loader, error) {
 		set: &Set{
 			Flows: map[string]*Flow{}, Targets: map[string]*Target{},
 			Providers: map[string]*Provider{}, Clients: map[string]*Client{},
+			Levels: assurance.BuiltIn(),
 		},
 		declared:     map[string]map[string]bool{},
 		places:       map[string]Pos{},
@@ -45,13 +50,15 @@ func newLoader(cat Catalogue) (*loader, error) {
 }
 
 // sections is what a file may hold, in the order in which it is read.
-func sections() []string { return []string{"subflows", "flows", "targets", "providers", "clients"} }
+func sections() []string {
+	return []string{"levels", "subflows", "flows", "targets", "providers", "clients"}
+}
 
 // file reads some sections of one file. They are read in a fixed order, not in the file's.
 func (l *loader) file(root *node, which ...string) {
 	o := object{l, root, "the file"}
 	read := map[string]func(key, n *node){
-		"subflows": l.subflow, "flows": l.flow, "targets": l.target, "providers": l.provider, "clients": l.client,
+		"levels": l.scale, "subflows": l.subflow, "flows": l.flow, "targets": l.target, "providers": l.provider, "clients": l.client,
 	}
 	for _, section := range which {
 		n := o.n.get(section)
@@ -72,6 +79,9 @@ func (l *loader) file(root *node, which ...string) {
 // declare notes a definition's name and reports the second of that name, at both places.
 func (l *loader) declare(section string, key *node) {
 	word := section[:len(section)-1]
+	if section == "levels" {
+		word = "scale"
+	}
 	l.checkName(key, word)
 	id := section + " " + key.text
 	if first, dup := l.places[id]; dup {

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows/assurance"
 )
 
 // EngineConfig is everything that an Engine needs. All fields are required unless a default is named.
@@ -29,10 +30,11 @@ type EngineConfig struct {
 	Propagators map[string]Propagator // by type, e.g. "bearer_jwt"
 	Logger      *zap.Logger
 	Now         func() time.Time
-	DecoyKey    []byte        // 32 bytes; keys the counters, and what unknown accounts are shown
-	PathPrefix  string        // of the hrefs of actions; default "/v1"
-	RunTTL      time.Duration // default 10 minutes
-	SessionTTL  time.Duration // default 12 hours
+	DecoyKey    []byte               // 32 bytes; keys the counters, and what unknown accounts are shown
+	PathPrefix  string               // of the hrefs of actions; default "/v1"
+	Deviations  assurance.Deviations // from the rules of package assurance; default none
+	RunTTL      time.Duration        // default 10 minutes
+	SessionTTL  time.Duration        // default 12 hours
 }
 
 func (c *EngineConfig) check() error {
@@ -90,6 +92,7 @@ type Engine struct {
 type active struct {
 	set      *flowdefs.Set
 	registry *Registry
+	scales   assurance.Scales
 	flows    map[string]*program // by flow name
 	targets  map[string]*program // by target name: the flow with what it authorizes
 	origins  []string
@@ -110,7 +113,10 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 // Use makes other definitions the active ones, all of them or, if anything is
 // wrong, none. New runs start on them; running runs finish on what they began with.
 func (e *Engine) Use(set *flowdefs.Set, registry *Registry) error {
-	a := &active{set: set, registry: registry, flows: map[string]*program{}, targets: map[string]*program{}}
+	a := &active{set: set, registry: registry, scales: set.Levels, flows: map[string]*program{}, targets: map[string]*program{}}
+	if len(a.scales) == 0 { // a set that was not loaded
+		a.scales = assurance.BuiltIn()
+	}
 	var errs []error
 	made := func(f *flowdefs.Flow) *program {
 		p, err := compile(f, registry, set.Providers)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows/assurance"
 )
 
 // Trial is the machine alone, without stores: tests say what the world is and what happens.
@@ -19,7 +20,7 @@ type Trial struct {
 // NewTrial makes a run of f that has not begun.
 func NewTrial(f *flowdefs.Flow, r *Registry, now time.Time) (*Trial, error) {
 	p, err := compile(f, r, nil)
-	return &Trial{p: p, State: State{Status: InProgress}, w: &world{now: now, started: now, flow: f.Name, kind: f.Kind, keyed: true, key: "key"}}, err
+	return &Trial{p: p, State: State{Status: InProgress}, w: &world{now: now, started: now, flow: f.Name, kind: f.Kind, keyed: true, key: "key", scales: assurance.BuiltIn()}}, err
 }
 
 // Claim says whose account the run is about.

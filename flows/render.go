@@ -12,10 +12,9 @@ import (
 func (e *Engine) view(a *active, r *run, p *program) View {
 	s := &r.State
 	v := View{Flow: FlowView{ID: r.ID, Name: r.Flow, Status: s.Status, Turn: s.Turn, ExpiresAt: r.Expires}}
-	res := e.worldOf(a, r, p, nil).assess(s.Evidence)
-	v.Assurance.AMR = res.AMR
-	if res.Level > 0 {
-		acr := res.Level.String()
+	w := e.worldOf(a, r, p, nil)
+	v.Assurance.AMR = w.assess(s.Evidence).AMR
+	if acr := w.best(s.Evidence); acr != "" {
 		v.Assurance.ACR = &acr
 	}
 	if n := p.current(s); n != nil && s.Status == InProgress {

@@ -7,27 +7,27 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
-
-	"github.com/stile-auth/stile/flows/assurance"
 )
 
 // run is one execution of a flow as it is kept, sealed, in the store.
 type run struct {
-	ID         string          `json:"id"`
-	Flow       string          `json:"flow"`
-	Definition string          `json:"definition"` // content hash that it finishes on
-	Client     string          `json:"client"`
-	Target     string          `json:"target,omitempty"`
-	Key        string          `json:"key,omitempty"`
-	Locale     string          `json:"locale,omitempty"`
-	Draws      []string        `json:"draws,omitempty"`
-	ACRValues  []string        `json:"acrValues,omitempty"`
-	Requires   assurance.Level `json:"requires,omitempty"` // of the target when the run started
-	MaxAge     *time.Duration  `json:"maxAge,omitempty"`   // goal: what was proved longer than this before the start does not count; nil: no limit
-	Started    time.Time       `json:"started"`
-	Expires    time.Time       `json:"expires"`
-	Proved     bool            `json:"proved,omitempty"` // the handle was replaced at the first proof
-	State      State           `json:"state"`
+	ID         string         `json:"id"`
+	Flow       string         `json:"flow"`
+	Definition string         `json:"definition"` // content hash that it finishes on
+	Client     string         `json:"client"`
+	Target     string         `json:"target,omitempty"`
+	Key        string         `json:"key,omitempty"`
+	Locale     string         `json:"locale,omitempty"`
+	Draws      []string       `json:"draws,omitempty"`
+	ACRValues  []string       `json:"acrValues,omitempty"`
+	Voluntary  bool           `json:"voluntary,omitempty"` // ACRValues are wished for, not necessary
+	Requires   string         `json:"requires,omitempty"`  // of the target when the run started
+	Scale      string         `json:"scale,omitempty"`     // likewise
+	MaxAge     *time.Duration `json:"maxAge,omitempty"`    // goal: what was proved longer than this before the start does not count; nil: no limit
+	Started    time.Time      `json:"started"`
+	Expires    time.Time      `json:"expires"`
+	Proved     bool           `json:"proved,omitempty"` // the handle was replaced at the first proof
+	State      State          `json:"state"`
 
 	Handle    Alias     `json:"handle"`            // of the current handle
 	Retired   *Alias    `json:"retired,omitempty"` // of the handle that the current one replaced

@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -16,7 +17,8 @@ type StartRequest struct {
 	ClientID     string
 	Flow         string
 	Target       string
-	ACRValues    []string       // necessary: the run fails if none is met (RFC 9470 §5)
+	ACRValues    []string       // the first most; the run fails if none is met (RFC 9470 §5)
+	Voluntary    bool           // ACRValues are wished for, and no reason to fail (OpenID Connect Core §3.1.2.1)
 	MaxAge       *time.Duration // what the session proved longer ago does not count; 0: authenticate now
 	LoginHint    string
 	Locale       string
@@ -50,7 +52,8 @@ func (e *Engine) start(ctx context.Context, c Caller, q StartRequest) (View, err
 	if err := p.undrawable(q.Capabilities); err != nil {
 		return View{}, err
 	}
-	if len(q.ACRValues) > 0 && !slices.ContainsFunc(q.ACRValues, onScale) {
+	known := a.scales.Names()
+	if len(q.ACRValues) > 0 && !q.Voluntary && !slices.ContainsFunc(q.ACRValues, func(v string) bool { return slices.Contains(known, v) }) {
 		return View{}, &Problem{Kind: KindFailed, Code: CodeUnmet, Detail: "No such level can be reached."}
 	}
 	if r.State.Activated, err = p.activated(q.Activate); err != nil {
@@ -93,11 +96,6 @@ func (e *Engine) launch(ctx context.Context, c Caller, a *active, r *run, p *pro
 	return v, err
 }
 
-func onScale(acr string) bool {
-	_, err := assurance.ParseLevel(acr)
-	return err == nil
-}
-
 // entitled holds what a self-service flow asks of the session that it is started with.
 func (x *exchange) entitled() error {
 	f := x.p.flow
@@ -112,7 +110,9 @@ func (x *exchange) entitled() error {
 	if age := f.Requires.MaxAge; age > 0 {
 		notBefore = x.w.now.Add(-age)
 	}
-	if ps.levelOf(x.w.now, notBefore) < max(f.Requires.ACR, assurance.AAL1) {
+	requires := cmp.Or(f.Requires.ACR, assurance.AAL1.String())
+	if ps.level(x.w.now, x.w.since(notBefore)) < x.w.scales.Floor(requires) ||
+		x.w.scales.Reach(requires, ps.Evidence, x.w.now, x.w.since(notBefore)) != nil {
 		return &Problem{Kind: KindFailed, Code: CodeInsufficient, Detail: "The session has not reached what this flow needs."}
 	}
 	return nil
@@ -158,12 +158,12 @@ func (e *Engine) newRun(a *active, c Caller, q StartRequest, p *program) *run {
 	now := e.cfg.Now().UTC()
 	r := &run{
 		ID: newID(), Flow: p.flow.Name, Definition: p.flow.Hash, Client: q.ClientID, Target: q.Target,
-		Key: c.Key, Locale: q.Locale, Draws: q.Capabilities, ACRValues: q.ACRValues,
+		Key: c.Key, Locale: q.Locale, Draws: q.Capabilities, ACRValues: q.ACRValues, Voluntary: q.Voluntary,
 		Started: now, Expires: now.Add(ttl),
 		State: State{Status: InProgress},
 	}
 	if t := a.set.Targets[q.Target]; t != nil {
-		r.Requires = t.Requires.ACR
+		r.Requires, r.Scale = t.Requires.ACR, t.Scale
 		if age := t.Requires.MaxAge; age > 0 {
 			r.MaxAge = &age
 		}
@@ -247,7 +247,7 @@ func (e *Engine) session(ctx context.Context, r *run, s Secret) (*presented, err
 		return nil, nil
 	}
 	r.State.Tags = found.Tags
-	return &presented{ID: found.ID, Secret: alias, Subject: found.Subject, Created: found.Created, Evidence: found.Evidence, Tags: found.Tags}, nil
+	return &presented{ID: found.ID, Secret: alias, Subject: found.Subject, Created: found.Created, Seen: found.Seen, Evidence: found.Evidence, Tags: found.Tags}, nil
 }
 
 // claim notes who a client says that the person is. Nobody learns whether that account exists.

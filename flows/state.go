@@ -57,13 +57,27 @@ type presented struct {
 	Secret   Alias                `json:"secret"`
 	Subject  string               `json:"subject"`
 	Created  time.Time            `json:"created"`
+	Seen     time.Time            `json:"seen,omitzero"` // when it was used last before this run; zero: Created
 	Evidence []assurance.Evidence `json:"evidence"`
 	Tags     []Tag                `json:"tags,omitempty"`
 }
 
-// levelOf is what a presented session amounts to now.
-func (p *presented) levelOf(now, notBefore time.Time) assurance.Level {
-	return assurance.Assess(p.Evidence, now, assurance.Policy{NotBefore: notBefore}).Level
+// level is what a presented session amounts to now.
+func (p *presented) level(now time.Time, policy assurance.Policy) assurance.Level {
+	l := assurance.Assess(p.Evidence, now, policy).Level
+	for l > assurance.None && p.restedFor(l, now) {
+		l--
+	}
+	return l
+}
+
+// restedFor says whether the session rested for too long to carry a level.
+func (p *presented) restedFor(l assurance.Level, now time.Time) bool {
+	seen := p.Seen
+	if seen.IsZero() {
+		seen = p.Created
+	}
+	return l.MaxIdle() > 0 && now.Sub(seen) > l.MaxIdle()
 }
 
 // clone copies what advance may change.

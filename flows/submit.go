@@ -150,7 +150,7 @@ func (x *exchange) restart(ctx context.Context) error {
 		return x.conflict(CodeNotPossibleHere)
 	}
 	q := StartRequest{
-		ClientID: r.Client, Flow: r.Flow, Target: r.Target, ACRValues: r.ACRValues,
+		ClientID: r.Client, Flow: r.Flow, Target: r.Target, ACRValues: r.ACRValues, Voluntary: r.Voluntary,
 		MaxAge: r.MaxAge, Locale: r.Locale, Capabilities: r.Draws,
 	}
 	next := x.e.newRun(x.a, Caller{Key: r.Key}, q, p)

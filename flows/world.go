@@ -25,6 +25,8 @@ type world struct {
 	started  time.Time
 	request  map[string]string
 	drawable []string // step codes that the client can draw; empty: all
+	scales   assurance.Scales
+	departs  assurance.Deviations
 	goal     goal
 }
 
@@ -32,16 +34,23 @@ type world struct {
 type goal struct {
 	named     string           // the target, "" if none
 	target    *flowdefs.Target // nil if none, or if it is gone or the client may not use it any more
-	requires  assurance.Level
-	acrValues []string  // necessary; empty: none asked
-	notBefore time.Time // what was proved earlier does not count; zero: no limit
+	requires  string           // a level, "" if none
+	scale     string           // whose levels the token speaks of
+	acrValues []string         // what the client asks for, the first most; empty: nothing
+	voluntary bool             // acrValues are wished for, not necessary
+	notBefore time.Time        // what was proved earlier does not count; zero: no limit
 }
 
 func (w *world) draws(code string) bool {
 	return len(w.drawable) == 0 || code == "" || slices.Contains(w.drawable, code)
 }
 
-func (w *world) policy() assurance.Policy { return assurance.Policy{NotBefore: w.goal.notBefore} }
+func (w *world) policy() assurance.Policy { return w.since(w.goal.notBefore) }
+
+// since is the policy under which nothing counts that was proved before an instant.
+func (w *world) since(notBefore time.Time) assurance.Policy {
+	return assurance.Policy{NotBefore: notBefore, Deviations: w.departs}
+}
 
 func (w *world) assess(ev []assurance.Evidence) assurance.Result {
 	return assurance.Assess(ev, w.now, w.policy())
@@ -88,7 +97,7 @@ func (w *world) reach(p *program, evidence []assurance.Evidence) assurance.Level
 			all = append(all, e)
 		}
 	}
-	return assurance.Assess(all, w.now, assurance.Policy{}).Level
+	return assurance.Assess(all, w.now, w.since(time.Time{})).Level
 }
 
 // freshLevel is what was proved recently enough to bind an authenticator.
@@ -97,7 +106,7 @@ func (m *machine) freshLevel() assurance.Level {
 	if m.w.goal.notBefore.After(limit) {
 		limit = m.w.goal.notBefore
 	}
-	return assurance.Assess(m.s.Evidence, m.w.now, assurance.Policy{NotBefore: limit}).Level
+	return assurance.Assess(m.s.Evidence, m.w.now, m.w.since(limit)).Level
 }
 
 // reuse lets fresh session evidence of the same step type and configuration,
@@ -110,7 +119,11 @@ func (m *machine) reuse(n *node) bool {
 	if m.s.Subject != "" && m.s.Subject != ps.Subject || m.w.keyed && m.w.key == "" {
 		return false
 	}
-	for _, e := range assurance.Fresh(ps.Evidence, m.w.now, m.w.policy()) {
+	floor := m.w.goal.floor(m.w.scales)
+	if ps.restedFor(floor, m.w.started) {
+		return false
+	}
+	for _, e := range assurance.Fresh(ps.Evidence, m.w.now, m.w.since(m.w.goal.oldest(floor, m.w.started))) {
 		if e.StepType != n.def.Type || e.Config != n.def.ConfigHash || !m.stillBound(e) {
 			continue
 		}
@@ -151,6 +164,7 @@ func (m *machine) env() *flowdefs.Env {
 		Device:   flowdefs.DeviceEnv{Bound: w.bound},
 		Evidence: s.Evidence,
 		ACR:      w.assess(s.Evidence).Level,
+		Reached:  func() []string { return w.scales.Reached(s.Evidence, w.now, w.policy()) },
 		Tags:     s.liveTags(w.now),
 		Assigned: s.Assigned,
 		Target:   w.goal.named,
