@@ -164,9 +164,21 @@ type Provider struct {
 	ClientSecret *SecretRef // nil: public client
 	Scopes       []string
 	Provision    Provision
-	Categories   []assurance.Category // what this provider proves; default {knowledge}
-	Cap          assurance.Level      // default AAL1
+	Categories   []assurance.Category // what a sign-on proves that no mapping fits; default {knowledge}
+	Cap          assurance.Level      // most that it is trusted for, whatever it says; default AAL1
+	Mapping      []Mapping            // what it says to what that proves; the first that fits counts
 	Pos          Pos
+}
+
+// Mapping says what a sign-on proves of which a provider says something in its own words.
+type Mapping struct {
+	ACR               []string // its acr is one of these; empty: any, or none
+	AMR               []string // its amr has all of these
+	Categories        []assurance.Category
+	Grants            []string // our own amr values that it stands for
+	ReplayResistant   bool
+	PhishingResistant bool
+	Cap               assurance.Level // within the provider's
 }
 
 // Provision says what happens at the first sign-on of an unknown (issuer, subject).

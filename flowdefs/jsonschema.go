@@ -200,8 +200,25 @@ func provider7() object7 {
 		}, "description": "Where the secret is kept; absent for a public client."},
 		"scopes":    scopes,
 		"provision": words7(string(ProvisionNever), string(ProvisionLinkOnly), string(ProvisionCreate)),
-		"assurance": closed(object7{"categories": some(set7(categories)), "cap": level7()}),
+		"assurance": closed(object7{"categories": some(set7(categories)), "cap": level7(), "map": some(list7(mapping7(categories)))}),
 	}, "issuer", "client_id")
+}
+
+func mapping7(categories object7) object7 {
+	s := closed(object7{
+		"acr":                documented(set7(text7()), "Its acr is one of these."),
+		"amr":                documented(set7(text7()), "Its amr has all of these."),
+		"categories":         documented(some(set7(categories)), "What it proves then."),
+		"grants":             documented(set7(words7(assurance.Mappable()...)), "Values that stand in our own amr then."),
+		"replay_resistant":   boolean7(),
+		"phishing_resistant": boolean7(),
+		"cap":                documented(level7(), "Most that it is trusted for then."),
+	}, "categories")
+	s["anyOf"] = []any{
+		object7{"required": []string{"acr"}, "properties": object7{"acr": object7{"minItems": 1}}},
+		object7{"required": []string{"amr"}, "properties": object7{"amr": object7{"minItems": 1}}},
+	}
+	return s
 }
 
 func client7() object7 {

@@ -341,6 +341,7 @@ const (
 	exitUnavailable  = "unavailable"
 	exitDenied       = "denied"
 	exitNone         = "none"
+	exitUnmet        = "unmet" // of a step whose verifier proved less than it was asked for
 )
 
 // lose gives a step up: its own exit, another option, or the end.
@@ -422,6 +423,8 @@ func exitCode(exit string) string {
 		return CodeUnavailableStep
 	case exitNone:
 		return CodeNoOption
+	case exitUnmet:
+		return CodeUnmet
 	}
 	return CodeUnhandledExit
 }

@@ -93,6 +93,7 @@ type active struct {
 	set      *flowdefs.Set
 	registry *Registry
 	scales   assurance.Scales
+	levels   []string            // the names of all levels
 	flows    map[string]*program // by flow name
 	targets  map[string]*program // by target name: the flow with what it authorizes
 	origins  []string
@@ -117,6 +118,7 @@ func (e *Engine) Use(set *flowdefs.Set, registry *Registry) error {
 	if len(a.scales) == 0 { // a set that was not loaded
 		a.scales = assurance.BuiltIn()
 	}
+	a.levels = a.scales.Names()
 	var errs []error
 	made := func(f *flowdefs.Flow) *program {
 		p, err := compile(f, registry, set.Providers)
@@ -243,6 +245,9 @@ func (e *Engine) settle(ctx context.Context, now time.Time, limit int) error {
 
 // Origins returns every origin that some client allows, sorted. Do not change it.
 func (e *Engine) Origins() []string { return e.active.Load().origins }
+
+// Levels returns the names of all levels that a token can speak of now.
+func (e *Engine) Levels() []string { return e.active.Load().levels }
 
 // recent remembers the last few thousand changes, so that a node does not
 // record again what it recorded itself. Losing it costs work, never an event.

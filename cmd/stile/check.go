@@ -16,6 +16,8 @@ type checkCmd struct {
 type checkReport struct {
 	OK       bool           `json:"ok"`
 	Problems []checkProblem `json:"problems"`
+	// Deviations are the configured departures from the rules of assurance.
+	Deviations []string `json:"deviations,omitempty"`
 	counts
 }
 
@@ -46,12 +48,14 @@ func (c counts) String() string {
 // Run loads the definitions and, if they are the configured ones, holds them
 // against the configuration as a server would. Problems are the result and go to standard output.
 func (c checkCmd) Run(w *world) error {
+	var deviations []string
 	dir, suits := c.Dir, func(*flowdefs.Set) error { return nil }
 	if dir == "" {
 		cfg, _, err := w.configuration()
 		if err != nil {
 			return err
 		}
+		deviations = cfg.Assurance.Deviations
 		dir, suits = cfg.Definitions, func(s *flowdefs.Set) error { return node.CheckLifetimes(s, cfg) }
 	}
 	cat, err := node.Catalogue()
@@ -66,11 +70,11 @@ func (c checkCmd) Run(w *world) error {
 	if err != nil && !errors.As(err, &problems) {
 		return err
 	}
-	return c.show(w, set, problems)
+	return c.show(w, set, problems, deviations)
 }
 
-func (c checkCmd) show(w *world, set *flowdefs.Set, problems flowdefs.Problems) error {
-	r := checkReport{OK: len(problems) == 0, Problems: []checkProblem{}}
+func (c checkCmd) show(w *world, set *flowdefs.Set, problems flowdefs.Problems, deviations []string) error {
+	r := checkReport{OK: len(problems) == 0, Problems: []checkProblem{}, Deviations: deviations}
 	if r.OK {
 		r.counts = countsOf(set)
 	}
@@ -83,6 +87,9 @@ func (c checkCmd) show(w *world, set *flowdefs.Set, problems flowdefs.Problems) 
 		err = w.printJSON(r)
 	case r.OK:
 		fmt.Fprintln(w.out, "ok:", r.counts)
+		for _, d := range deviations {
+			fmt.Fprintln(w.out, "assurance departs from the standards:", d)
+		}
 	default:
 		fmt.Fprintln(w.out, problems.Error())
 	}

@@ -16,6 +16,7 @@ type Config struct {
 	Runs        Runs                `yaml:"runs" doc:"Runs of flows, and the sessions that they leave."`
 	Limits      Limits              `yaml:"limits" doc:"What one address may do without a handle that is right."`
 	Calls       Calls               `yaml:"calls" doc:"What steps may call over the network."`
+	Assurance   Assurance           `yaml:"assurance" doc:"How levels are computed."`
 	Hashing     Hashing             `yaml:"hashing" doc:"Costs of argon2id for new passwords and PINs."`
 	Log         Log                 `yaml:"log" doc:"What the process tells its operator."`
 	Audit       Audit               `yaml:"audit" doc:"Where audit events go."`
@@ -57,6 +58,11 @@ type Runs struct {
 // Calls bounds what the step type http_call reaches.
 type Calls struct {
 	PrivateHosts []string `yaml:"private_hosts" form:"host" doc:"Names of hosts that may be at private, shared or loopback addresses. All others have to be at public ones."`
+}
+
+// Assurance departs from the rules by which levels are computed.
+type Assurance struct {
+	Deviations []string `yaml:"deviations" enum:"email_is_factor,server_pin_is_pin" doc:"Departures from NIST SP 800-63B-4 and RFC 8176, each reported by check. email_is_factor: a mailed code counts as something held, at most for aal1. server_pin_is_pin: a PIN that the server verifies is reported as pin."`
 }
 
 // Hashing is the costs of argon2id (RFC 9106).

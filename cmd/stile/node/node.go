@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -158,6 +159,10 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flo
 		Accounts: accountsOf(b), Recorder: b.Recorder, Sealer: b.Sealer,
 		Propagators: map[string]flows.Propagator{"bearer_jwt": bearer},
 		Logger:      n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,
+		Deviations: assurance.Deviations{
+			ServerPINIsPIN: slices.Contains(n.cfg.Assurance.Deviations, "server_pin_is_pin"),
+			EmailIsFactor:  slices.Contains(n.cfg.Assurance.Deviations, "email_is_factor"),
+		},
 		RunTTL: n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
 	})
 }
@@ -169,7 +174,7 @@ func (n *Node) api(keys *propagation.KeySet, registry *flows.Registry) (http.Han
 		return nil, err
 	}
 	documents, err := propagation.Documents(propagation.DocumentsConfig{
-		Issuer: n.url, Keys: keys, ACRValues: assurance.Levels(), DPoPAlgorithms: algorithms,
+		Issuer: n.url, Keys: keys, ACRValues: n.engine.Levels, DPoPAlgorithms: algorithms,
 	})
 	if err != nil {
 		return nil, err
