@@ -84,6 +84,9 @@ type machine struct {
 func (m *machine) take(sig signal) move {
 	switch sig.kind {
 	case sigBegin:
+		if m.w.goal.asks() && m.within(m.p.start) != nil {
+			return m.fail(CodeUnmet)
+		}
 		return m.arrive(m.p.first)
 	case sigCancel:
 		return m.cancel()
@@ -218,6 +221,8 @@ func (m *machine) enter(n *node) (move, bool) {
 		return m.fail(CodeCannotDraw), true
 	case n.typ.NeedsDevice && !m.w.bound:
 		return m.fail(CodeDeviceRequired), true
+	case m.hopeless(n):
+		return m.fail(CodeUnmet), true
 	case n.typ.Enrols && (m.s.Subject == "" || m.freshLevel() < m.w.reach(m.p, m.s.Evidence)):
 		return m.exit(n, exitInsufficient), true
 	}

@@ -15,7 +15,7 @@ func (m *machine) choose(at int) move {
 	if m.reuseOptions(n) {
 		return m.arrive(n.next)
 	}
-	offers := m.offers(n)
+	offers := m.nearest(m.offers(n))
 	switch {
 	case len(offers) < n.def.Any-m.done(n):
 		return m.nothingLeft(n)
@@ -97,13 +97,16 @@ func (m *machine) reuseOptions(n *node) bool {
 // with the reason why options were lost.
 func (m *machine) nothingLeft(n *node) move {
 	why := exitNone
+	if slices.ContainsFunc(n.options, func(o int) bool { return m.open(&m.p.nodes[o]) && m.pruned(&m.p.nodes[o]) }) {
+		why = m.goalExit(n)
+	}
 	all := n.options
 	if n.otherwise != end {
 		all = append(slices.Clone(all), n.otherwise)
 	}
 	for _, o := range all {
 		switch lost := m.s.Steps[m.p.nodes[o].def.ID].Lost; {
-		case lost == exitLocked, lost == exitExhausted && why == exitNone:
+		case lost == exitLocked, lost == exitExhausted && why != exitLocked:
 			why = lost
 		}
 	}
@@ -114,6 +117,16 @@ func (m *machine) nothingLeft(n *node) move {
 		return m.take1(n, n.otherwise)
 	}
 	return m.exit(n, why)
+}
+
+// goalExit is the exit of a choose whose options do not reach the goal: its own,
+// if that leads somewhere, or the one for having nothing to offer.
+func (m *machine) goalExit(n *node) string {
+	_, unmet := n.def.On[exitUnmet]
+	if _, none := n.def.On[exitNone]; none && !unmet {
+		return exitNone
+	}
+	return exitUnmet
 }
 
 // offers returns the options that may be taken now.
@@ -128,8 +141,37 @@ func (m *machine) offers(n *node) []int {
 	return out
 }
 
+// nearest puts the options first that reach the goal in the fewest steps, where
+// a session has begun the work; else they stand as the author wrote them.
+func (m *machine) nearest(offers []int) []int {
+	if !m.s.Reused || !m.w.goal.asks() {
+		return offers
+	}
+	steps := make(map[int]int, len(offers))
+	for _, o := range offers {
+		n, err := m.shortest(m.p.nodes[o].ways)
+		if err != nil {
+			n = len(m.p.nodes) // in a handler, or no step: nothing is known of it
+		}
+		steps[o] = n
+	}
+	slices.SortStableFunc(offers, func(a, b int) int { return steps[a] - steps[b] })
+	return offers
+}
+
 // offered says whether one option may be taken now. An error in its condition withdraws it.
 func (m *machine) offered(n *node) bool {
+	return m.open(n) && !m.pruned(n)
+}
+
+// pruned says whether the goal cannot be reached any more by an option. What
+// comes when no option is left is not pruned: it may be the way to become able.
+func (m *machine) pruned(n *node) bool {
+	return m.w.goal.asks() && n.ways != nil && m.inChoose(n) && m.within(n.ways) != nil
+}
+
+// open says whether an option may be taken, were there no goal.
+func (m *machine) open(n *node) bool {
 	if st := m.s.Steps[n.def.ID]; st.Lost != "" || st.Done && m.inChoose(n) {
 		return false
 	}

@@ -2,7 +2,6 @@ package flows
 
 import (
 	"cmp"
-	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/assurance"
@@ -29,11 +28,9 @@ func (m *machine) gate() move {
 		return m.fail(CodeLoginRequired)
 	case res.Level == assurance.None || acr == "":
 		return m.fail(CodeUnmet)
-	case len(g.acrValues) > 0 && !g.voluntary && m.requested() == "":
-		return m.fail(CodeUnmet)
 	case g.named != "" && g.target == nil:
 		return m.fail(CodeNotAllowed)
-	case g.requires != "" && m.reach(g.requires) != nil:
+	case g.met(m.w.scales, m.s.Evidence, m.w.now, m.w.policy()) != nil:
 		return m.fail(CodeUnmet)
 	}
 	claims, err := m.claims(g.target)
@@ -79,29 +76,6 @@ func (w *world) best(ev []assurance.Evidence) string {
 		return ""
 	}
 	return scale.Best(ev, w.now, w.policy())
-}
-
-// floor is the least that what the run has to reach can amount to.
-func (g *goal) floor(scales assurance.Scales) assurance.Level {
-	l := scales.Floor(g.requires)
-	if least := assurance.AAL3; len(g.acrValues) > 0 && !g.voluntary {
-		for _, v := range g.acrValues {
-			if f := scales.Floor(v); f > assurance.None {
-				least = min(least, f)
-			}
-		}
-		l = max(l, least)
-	}
-	return l
-}
-
-// oldest is when evidence of the session must have been proved at the earliest
-// to carry the goal: what is too old for it is asked for again.
-func (g *goal) oldest(floor assurance.Level, started time.Time) time.Time {
-	if limit := started.Add(-floor.MaxAge()); limit.After(g.notBefore) {
-		return limit
-	}
-	return g.notBefore
 }
 
 // claims maps the target's claims. One that cannot be evaluated fails the run.

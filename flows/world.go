@@ -30,17 +30,6 @@ type world struct {
 	goal     goal
 }
 
-// goal is what a run has to reach.
-type goal struct {
-	named     string           // the target, "" if none
-	target    *flowdefs.Target // nil if none, or if it is gone or the client may not use it any more
-	requires  string           // a level, "" if none
-	scale     string           // whose levels the token speaks of
-	acrValues []string         // what the client asks for, the first most; empty: nothing
-	voluntary bool             // acrValues are wished for, not necessary
-	notBefore time.Time        // what was proved earlier does not count; zero: no limit
-}
-
 func (w *world) draws(code string) bool {
 	return len(w.drawable) == 0 || code == "" || slices.Contains(w.drawable, code)
 }
