@@ -60,3 +60,31 @@ func (t *Trial) Do(kind, name string, o Outcome) string {
 	t.State, t.Notes = next, mv.notes
 	return moveNames[mv.kind]
 }
+
+// Seek gives the run a goal: levels of which one has to be reached.
+func (t *Trial) Seek(acr ...string) { t.w.goal.acrValues = acr }
+
+// Pruned says whether an option would be withdrawn if one of the levels had to be reached.
+func (t *Trial) Pruned(option string, acr ...string) bool {
+	m := machine{p: t.p, s: t.State.clone(), w: t.w}
+	defer t.Seek(t.w.goal.acrValues...)
+	t.Seek(acr...)
+	return m.pruned(&t.p.nodes[t.p.byID[option]])
+}
+
+// OutOfReach says whether a run for one of the levels is refused from the beginning.
+func (t *Trial) OutOfReach(acr ...string) bool {
+	m := machine{p: t.p, s: t.State.clone(), w: t.w}
+	defer t.Seek(t.w.goal.acrValues...)
+	t.Seek(acr...)
+	return m.within(t.p.start) != nil
+}
+
+// Met says whether what was proved amounts to one of the levels.
+func (t *Trial) Met(acr ...string) bool {
+	g := goal{acrValues: acr}
+	return g.met(t.w.scales, t.State.Evidence, t.w.now, t.w.policy()) == nil
+}
+
+// Bound is the level at which the account's authenticators were bound.
+func (t *Trial) Account() Account { return t.w.account }
