@@ -81,6 +81,13 @@ func (c *Condition) Bool(ctx context.Context, env *Env) (bool, error) {
 	return bool(b), nil
 }
 
+// holdsOf evaluates what a level of a scale asks of evidence. What cannot be
+// judged is not reached.
+func (c *Condition) holdsOf(evidence []assurance.Evidence) bool {
+	value, _, err := c.program.Eval(activation{&Env{Evidence: evidence}})
+	return err == nil && value == types.True
+}
+
 // Value evaluates an expression of any type to plain Go data that
 // encoding/json can render; every failure, null included, is an [ErrCondition].
 // A time becomes its RFC 3339 text in UTC, a level its name.

@@ -137,6 +137,7 @@ type Target struct {
 	Authorize []string // flows of the kind Authorization that run behind Flow, in order
 	Composed  *Flow    // what a run for the target runs: Flow, or Flow with Authorize behind it
 	Requires  Requirement
+	Enrol     string // flow by which somebody who cannot reach Requires becomes able to; "": none
 	Scale     string // whose levels its tokens speak of
 	Propagate Propagate
 	Pos       Pos

@@ -179,6 +179,7 @@ func target7() object7 {
 		"authorize": documented(set7(text7()), "Flows of the kind authorization that run behind the flow, in order."),
 		"requires":  requirement7(),
 		"scale":     documented(formed(nameForm.String()), "The scale whose levels its tokens speak of; that of requires.acr if absent, else nist."),
+		"enrol":     documented(text7(), "The flow by which somebody who cannot reach the level becomes able to."),
 		"propagate": closed(object7{
 			"type": words7("bearer_jwt"), "audience": filled(), "ttl": length(), "claims": claims,
 		}, "type", "audience"),

@@ -1,7 +1,6 @@
 package flowdefs
 
 import (
-	"context"
 	"regexp"
 	"slices"
 	"strings"
@@ -69,10 +68,7 @@ func (l *loader) rung(n *node, what string, below []assurance.Rung) assurance.Ru
 	if when := n.get("when"); when != nil {
 		if c := l.condition(when, levelPlace); c != nil {
 			r.Asks = c.Source
-			r.Holds = func(set []assurance.Evidence) bool {
-				ok, err := c.Bool(context.Background(), &Env{Evidence: set})
-				return err == nil && ok // what cannot be judged is not reached
-			}
+			r.Holds = c.holdsOf
 		}
 	}
 	return r

@@ -17,6 +17,7 @@ type loader struct {
 	compositions map[string]*Flow // by the flows that they are made of
 	composing    int              // bytes; see maxComposed
 	authorizing  []authorizing
+	enrolling    []authorizing
 	canonical    bool // reads canonical text: what was used is already in place
 	broken       bool // a file could not be read at all: what it declares is not known
 	refs         []reference

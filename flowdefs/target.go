@@ -20,7 +20,7 @@ func reservedClaims() []string {
 
 func (l *loader) target(key, n *node) {
 	what := "target " + quote(key.text)
-	o, ok := l.object(n, what, []string{"flow", "authorize", "requires", "scale", "propagate"})
+	o, ok := l.object(n, what, []string{"flow", "authorize", "requires", "scale", "enrol", "propagate"})
 	if !ok {
 		return
 	}
@@ -39,6 +39,12 @@ func (l *loader) target(key, n *node) {
 	t.Authorize = names
 	if requires := n.get("requires"); requires != nil {
 		t.Requires = l.requirement(requires, what+": requires")
+	}
+	if enrol := n.get("enrol"); enrol != nil {
+		if t.Enrol = l.text(enrol, "enrol"); enrol.kind == stringKind {
+			l.refer("flows", enrol.text, enrol.pos)
+			l.enrolling = append(l.enrolling, authorizing{t, enrol.text, enrol.pos})
+		}
 	}
 	t.Scale = l.scaleOf(o, t.Requires)
 	if propagate := o.required("propagate"); propagate != nil {

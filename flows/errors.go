@@ -80,7 +80,8 @@ type Problem struct {
 	RetryAfter        time.Duration
 	AttemptsRemaining *int
 	View              *View
-	Err               error // for the log only
+	Enrol             string // of CodeUnmet: the flow that the client may start, so that the next run can reach its goal
+	Err               error  // for the log only
 
 	recorded bool // its audit events are part of the change that it tells of
 }

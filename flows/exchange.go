@@ -121,7 +121,7 @@ func (x *exchange) drive(ctx context.Context, sig signal) error {
 			return x.issue(ctx, mv.issue)
 		case moveFinal:
 			if next.Status == Failed {
-				x.refused = &Problem{Kind: KindFailed, Code: next.Failure, Detail: "The flow has failed."}
+				x.refused = &Problem{Kind: KindFailed, Code: next.Failure, Detail: "The flow has failed.", Enrol: x.enrol(next.Failure)}
 			}
 			return nil
 		default:
@@ -132,6 +132,14 @@ func (x *exchange) drive(ctx context.Context, sig signal) error {
 		}
 	}
 	return fmt.Errorf("flows: run %s made no progress", x.r.ID)
+}
+
+// enrol is the flow by which somebody becomes able to do what this run could not.
+func (x *exchange) enrol(code string) string {
+	if t := x.w.goal.target; code == CodeUnmet && t != nil && x.client != nil && slices.Contains(x.client.Flows, t.Enrol) {
+		return t.Enrol
+	}
+	return ""
 }
 
 func (x *exchange) enter(ctx context.Context, n *node) (Outcome, error) {

@@ -26,7 +26,7 @@ func (m *machine) gate() move {
 		return m.fail(CodeDenied)
 	case m.s.Reused && m.w.over: // what stood for a step has ended with its session
 		return m.fail(CodeLoginRequired)
-	case res.Level == assurance.None || acr == "":
+	case acr == "":
 		return m.fail(CodeUnmet)
 	case g.named != "" && g.target == nil:
 		return m.fail(CodeNotAllowed)

@@ -1,7 +1,9 @@
 package flows_test
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -190,5 +192,118 @@ func TestVoluntaryACRValues(t *testing.T) {
 	tk.ok("ok", "")
 	if got := k.tokens.all(); len(got) != 1 || got[0].ACR != "aal1" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Before the first proof the goal withdraws the same for everybody (invariant 13).
+func TestGoalTellsNothingOfAccounts(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, definitions(`
+      - id: first
+        choose:
+          - { id: secret, type: secret }
+          - { id: code, type: code }
+          - { id: bank, type: sso }
+      - { id: second, type: code }
+`, "{ acr: aal2 }"))
+	for _, who := range []string{"jane", "bare", "gone", "nobody"} {
+		tk := k.must(flows.StartRequest{Target: "t", LoginHint: who})
+		if got := tk.offered(); !slices.Equal(got, []string{"secret", "bank"}) {
+			t.Errorf("%s is offered %v", who, got)
+		}
+	}
+}
+
+// A way back that has been taken too often is no way any more.
+func TestUsedUpGotoPrunes(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, definitions(`
+      - { id: secret, type: secret }
+      - id: factor
+        choose:
+          - { id: bank, type: sso }
+          - { id: again, type: secret }
+          - { id: code, type: code }
+      - { goto: factor, max: 1, if: acr < level.aal2 }
+`, "{ acr: aal2 }"))
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	tk.ok("ok", "")
+	if got := tk.offered(); !slices.Equal(got, []string{"bank", "again", "code"}) {
+		t.Fatalf("offers %v while there is a way back", got)
+	}
+	tk.choose("again")
+	tk.ok("ok", "")
+	if tk.view.NextStep.StepID != "code" {
+		t.Errorf("waits at %s, though only the code is left", tk.view.NextStep.StepID)
+	}
+}
+
+// A session that rested too long, or whose proofs are too old for the level that
+// is asked for, does not stand for its steps (SP 800-63B-4 §2.2.3).
+func TestSessionsRest(t *testing.T) {
+	t.Parallel()
+	restarts(t, time.Hour, "{ acr: aal2 }", true)
+	restarts(t, time.Hour+time.Second, "{ acr: aal2 }", false)
+	restarts(t, time.Hour+time.Second, "{ acr: aal1 }", true)
+}
+
+func TestSessionsAge(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, definitions(secretThenCode, "{ acr: aal2 }"))
+	k.config.SessionTTL = 72 * time.Hour
+	engine, err := flows.NewEngine(k.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.engine = engine
+	first := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	first.ok("ok", "")
+	first.ok("ok", "")
+	session := first.view.Result.Session
+	for range 26 { // used all the time, so it never rests
+		k.clock.pass(55 * time.Minute)
+		tk := k.must(flows.StartRequest{Target: "t", Session: session})
+		if tk.view.Flow.Status != flows.Completed {
+			t.Fatalf("asks again after %s", k.clock.now().Sub(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)))
+		}
+		session = tk.view.Result.Session
+	}
+	k.clock.pass(55 * time.Minute)
+	if tk := k.must(flows.StartRequest{Target: "t", Session: session}); tk.view.Flow.Status == flows.Completed {
+		t.Error("proofs of more than a day carry aal2")
+	}
+}
+
+func restarts(t *testing.T, after time.Duration, requires string, skips bool) {
+	t.Helper()
+	k := newKit(t, definitions(secretThenCode, requires))
+	first := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	first.ok("ok", "")
+	first.ok("ok", "")
+	k.clock.pass(after)
+	tk := k.must(flows.StartRequest{Target: "t", Session: first.view.Result.Session})
+	if done := tk.view.Flow.Status == flows.Completed; done != skips {
+		t.Errorf("after %s, %s: completed %v", after, requires, done)
+	}
+}
+
+// Who cannot reach the goal is told which flow would help, if the client may start it.
+func TestEnrolmentPath(t *testing.T) {
+	t.Parallel()
+	text := definitions(secretThenCode, "{ acr: aal2 }\n    enrol: f") + "  other: { flows: [g], targets: [t], dpop: optional }\n"
+	text = "flows:\n  g: { steps: [{ id: x, type: secret }] }\n" + text[len("flows:\n"):]
+	for client, want := range map[string]string{"app": "f", "elsewhere": ""} {
+		k := newKit(t, text+"  elsewhere: { flows: [f], targets: [t], dpop: optional }\n")
+		if client == "elsewhere" {
+			k = newKit(t, strings.Replace(text, "enrol: f", "enrol: g", 1)+"  elsewhere: { flows: [f], targets: [t], dpop: optional }\n")
+		}
+		tk, err := k.start(flows.StartRequest{ClientID: client, Target: "t", LoginHint: "bare"}, flows.Caller{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p *flows.Problem
+		if err := tk.say("ok", ""); !errors.As(err, &p) || p.Code != flows.CodeUnmet || p.Enrol != want {
+			t.Errorf("%s: %v, enrol %q", client, err, p.Enrol)
+		}
 	}
 }

@@ -52,10 +52,6 @@ func (e *Engine) start(ctx context.Context, c Caller, q StartRequest) (View, err
 	if err := p.undrawable(q.Capabilities); err != nil {
 		return View{}, err
 	}
-	known := a.scales.Names()
-	if len(q.ACRValues) > 0 && !q.Voluntary && !slices.ContainsFunc(q.ACRValues, func(v string) bool { return slices.Contains(known, v) }) {
-		return View{}, &Problem{Kind: KindFailed, Code: CodeUnmet, Detail: "No such level can be reached."}
-	}
 	if r.State.Activated, err = p.activated(q.Activate); err != nil {
 		return View{}, err
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
-	"github.com/stile-auth/stile/flows/assurance"
 )
 
 // addPrompts adds the schemas of prompts and answers, and returns what may be sent as an answer.
@@ -91,11 +90,7 @@ func schemasOf() member {
 	flow, action, proved := schemaOf[flows.FlowView](), schemaOf[flows.Action](), schemaOf[flows.AssuranceView]()
 	propertiesOf(flow)["status"] = member{"enum": []flows.Status{flows.InProgress, flows.Completed, flows.Failed, flows.Cancelled}}
 	propertiesOf(action)["schema"] = member{"type": "object", "description": "JSON Schema of the body; absent: no body."}
-	levels := []any{nil}
-	for _, name := range assurance.Levels() {
-		levels = append(levels, name)
-	}
-	propertiesOf(proved)["acr"] = member{"enum": levels, "description": "null: nothing is proved yet."}
+	propertiesOf(proved)["acr"] = member{"type": []string{"string", "null"}, "description": "A level of the target's scale; null: none is reached yet."}
 	result, view, trouble, state := schemaOf[flows.Result](), schemaOf[flows.View](), schemaOf[problem](), schemaOf[statusBody]()
 	propertiesOf(result)["grant"] = refTo("Grant")
 	propertiesOf(view)["result"] = refTo("Result")
@@ -132,6 +127,8 @@ func startSchema() member {
 			continue
 		}
 		switch {
+		case name == "claims":
+			p["type"], p["description"] = "object", "What is asked of acr, as in OpenID Connect Core 5.5."
 		case name == "loginHint":
 			p["maxLength"] = maxHint
 		case p["type"] == "string":

@@ -211,7 +211,7 @@ func TestEveryKeyOfTheLanguage(t *testing.T) {
 			t.Errorf("the key %s was not found: %q", key, keys)
 		}
 	}
-	named(t, "docs/language.md", append(keys, "flows", "subflows", "targets", "providers", "clients"))
+	named(t, "docs/language.md", append(keys, "levels", "flows", "subflows", "targets", "providers", "clients"))
 }
 
 // members returns the json names of a file's structs of those names.
