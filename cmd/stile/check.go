@@ -84,7 +84,7 @@ func (c checkCmd) show(w *world, set *flowdefs.Set, problems flowdefs.Problems) 
 	case r.OK:
 		fmt.Fprintln(w.out, "ok:", r.counts)
 	default:
-		fmt.Fprintln(w.out, problems.Error())
+		listProblems(w.out, problems, coloured(w.out))
 	}
 	if err == nil && !r.OK {
 		err = errReported
