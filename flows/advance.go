@@ -3,6 +3,7 @@ package flows
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"github.com/stile-auth/stile/flowdefs"
@@ -79,6 +80,18 @@ type machine struct {
 	s     State
 	w     *world
 	notes []Event
+	own   bool // m.s.Steps is a copy: it may be changed
+}
+
+// step changes what the run remembers of a step. The map is copied before the
+// first change: most of what a long flow costs is this copy, and to ask changes nothing in it.
+func (m *machine) step(id string, change func(*StepState)) {
+	if !m.own {
+		m.own, m.s.Steps = true, maps.Clone(m.s.Steps)
+	}
+	st := m.s.Steps[id]
+	change(&st)
+	m.s.Steps = put(m.s.Steps, id, st)
 }
 
 func (m *machine) take(sig signal) move {
@@ -226,7 +239,7 @@ func (m *machine) enter(n *node) (move, bool) {
 	if _, choose := m.p.option(n); choose != nil && len(m.offers(choose)) > 1 {
 		m.s.Other = choose.def.ID
 	}
-	m.s.step(n.def.ID, func(st *StepState) { st.Visits++ })
+	m.step(n.def.ID, func(st *StepState) { st.Visits++ })
 	return move{kind: moveEnter, enter: n}, true
 }
 
@@ -311,7 +324,7 @@ func (m *machine) prove(n *node, proof *Proof) (move, bool) {
 func (m *machine) finish(n *node, e Event) move {
 	e.Step = n.def.ID
 	m.note(e)
-	m.s.step(n.def.ID, func(st *StepState) { st.Done = true })
+	m.step(n.def.ID, func(st *StepState) { st.Done = true })
 	m.s.Obliged = slices.DeleteFunc(m.s.Obliged, func(o string) bool { return slices.Contains(n.def.Settles, o) })
 	m.s.Trail = nil // never back across evidence
 	m.s.leave()
@@ -322,7 +335,7 @@ func (m *machine) finish(n *node, e Event) move {
 func (m *machine) reject(n *node, o Outcome, data json.RawMessage) move {
 	m.wrong = true
 	m.note(Event{Type: EventStepRejected, Step: n.def.ID, Reason: o.reason})
-	m.s.step(n.def.ID, func(st *StepState) { st.Rejected++ })
+	m.step(n.def.ID, func(st *StepState) { st.Rejected++ })
 	if m.s.Steps[n.def.ID].Rejected >= n.attempts() {
 		return m.lose(n, exitExhausted)
 	}
@@ -346,7 +359,7 @@ const (
 // lose gives a step up: its own exit, another option, or the end.
 func (m *machine) lose(n *node, why string) move {
 	m.note(Event{Type: EventStepLost, Step: n.def.ID, Reason: why})
-	m.s.step(n.def.ID, func(st *StepState) { st.Lost = why })
+	m.step(n.def.ID, func(st *StepState) { st.Lost = why })
 	m.s.Trail = nil
 	if _, handled := n.def.On[why]; handled {
 		return m.exit(n, why)
@@ -356,7 +369,7 @@ func (m *machine) lose(n *node, why string) move {
 		if choose == nil {
 			return m.exit(n, why)
 		}
-		m.s.step(option.def.ID, func(st *StepState) { st.Lost = why })
+		m.step(option.def.ID, func(st *StepState) { st.Lost = why })
 		outer, _ := m.p.enclosing(choose)
 		if _, handled := choose.def.On[why]; handled || outer == nil || choose.otherwise != end ||
 			len(m.offers(choose)) >= choose.def.Any-m.done(choose) {

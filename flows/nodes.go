@@ -22,7 +22,7 @@ func (m *machine) jump(n *node) move {
 	at := m.p.byID[to]
 	target := &m.p.nodes[at]
 	if n.def.Counts {
-		m.s.step(to, func(st *StepState) { st.Rejected++ })
+		m.step(to, func(st *StepState) { st.Rejected++ })
 		if target.def.Kind == flowdefs.Step && m.s.Steps[to].Rejected >= target.attempts() {
 			return m.lose(target, exitExhausted)
 		}

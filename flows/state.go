@@ -66,23 +66,13 @@ func (p *presented) levelOf(now, notBefore time.Time) assurance.Level {
 	return assurance.Assess(p.Evidence, now, assurance.Policy{NotBefore: notBefore}).Level
 }
 
-// clone copies what advance may change.
+// clone copies what advance may change, but for Steps: see [machine.step].
 func (s State) clone() State {
-	s.Steps = maps.Clone(s.Steps)
-	if s.Steps == nil {
-		s.Steps = map[string]StepState{}
-	}
 	s.Picks, s.Jumps, s.Assigned = maps.Clone(s.Picks), maps.Clone(s.Jumps), maps.Clone(s.Assigned)
 	s.Offers, s.Trail = slices.Clone(s.Offers), slices.Clone(s.Trail)
-	s.Evidence, s.Enrolled = slices.Clone(s.Evidence), slices.Clone(s.Enrolled)
+	s.Evidence, s.Enrolled = slices.Clip(s.Evidence), slices.Clip(s.Enrolled) // they only grow
 	s.Activated, s.Tags, s.Obliged = slices.Clone(s.Activated), slices.Clone(s.Tags), slices.Clone(s.Obliged)
 	return s
-}
-
-func (s *State) step(id string, change func(*StepState)) {
-	st := s.Steps[id]
-	change(&st)
-	s.Steps[id] = st
 }
 
 // put sets a key of a map that may not be there yet.
