@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
 )
@@ -31,15 +32,18 @@ const (
 	sigActivate                   // the client activates a later step
 	sigIssue                      // the end is reached, and the account was looked up again
 	sigDenied                     // the account may not be used any more
+	sigResend                     // the client wants what the current step has sent once more
 )
 
 // move is what the shell has to do next.
 type move struct {
 	kind  moveKind
-	enter *node // moveEnter: call its step
+	enter *node     // moveEnter: call its step
+	quiet time.Time // moveEnter: it may send nothing before this instant; zero: it may
 	issue *issuance
-	wrong bool   // an answer was refused on the way
-	code  string // moveRefuse: why the signal was refused; the state is unchanged
+	wrong bool      // an answer was refused on the way
+	code  string    // moveRefuse: why the signal was refused; the state is unchanged
+	until time.Time // moveRefuse: when it would not be; zero: never
 	notes []Event
 }
 
@@ -126,6 +130,8 @@ func (m *machine) take(sig signal) move {
 		return m.due(n)
 	case sig.kind == sigActivate:
 		return m.activate(sig.name)
+	case sig.kind == sigResend && isStep:
+		return m.resend(n)
 	}
 	return refuse(CodeNotPossibleHere)
 }
@@ -240,7 +246,17 @@ func (m *machine) enter(n *node) (move, bool) {
 		m.s.Other = choose.def.ID
 	}
 	m.step(n.def.ID, func(st *StepState) { st.Visits++ })
-	return move{kind: moveEnter, enter: n}, true
+	mv := move{kind: moveEnter, enter: n}
+	if n.typ.Sends {
+		left, at := n.sends(&m.s)
+		if left == 0 {
+			return m.lose(n, exitExhausted), true
+		}
+		if m.w.now.Before(at) { // who came back has to wait as if they had stayed
+			mv.quiet = at
+		}
+	}
+	return mv, true
 }
 
 // decided applies what the current step decided.
@@ -252,6 +268,10 @@ func (m *machine) decided(n *node, sig signal) move {
 	switch o.kind {
 	case outcomeAsk:
 		m.s.Data = sig.data
+		if o.sent {
+			m.step(n.def.ID, func(st *StepState) { st.Sent, st.SentAt = st.Sent+1, m.w.now })
+			m.note(Event{Type: EventMessageSent, Step: n.def.ID})
+		}
 		if n.def.Timeout > 0 {
 			m.s.Until = m.w.now.Add(n.def.Timeout)
 		}

@@ -114,6 +114,31 @@ func (m *machine) due(n *node) move {
 	return m.exit(n, exitTimeout)
 }
 
+// sends is how many messages a step that sends may still send in this run, and
+// when the next one. They are counted over all visits: leaving and coming back
+// is no way around the limit.
+func (n *node) sends(s *State) (left int, at time.Time) {
+	limit, st := n.def.Resends(), s.Steps[n.def.ID]
+	if st.Sent > 0 {
+		at = st.SentAt.Add(limit.Wait(st.Sent))
+	}
+	return max(1+limit.Max-st.Sent, 0), at
+}
+
+// resend lets the step that waits send once more. What it asks for is then what
+// it sent last.
+func (m *machine) resend(n *node) move {
+	left, at := n.sends(&m.s)
+	switch {
+	case !n.typ.Sends || left == 0:
+		return refuse(CodeNotPossibleHere)
+	case m.w.now.Before(at):
+		return move{kind: moveRefuse, code: CodeThrottled, until: at}
+	}
+	m.s.Memory = nil
+	return move{kind: moveEnter, enter: n}
+}
+
 // activate lets a later step run that runs only if the client asks for it.
 func (m *machine) activate(id string) move {
 	if !slices.Contains(m.p.activations(&m.s), id) {

@@ -49,6 +49,9 @@ type StepState struct {
 	Rejected int    `json:"rejected,omitempty"`
 	Lost     string `json:"lost,omitempty"` // "exhausted" or "locked": not offered again in this run
 	Done     bool   `json:"done,omitempty"`
+
+	Sent   int       `json:"sent,omitempty"` // messages of this step, whatever visit they were of
+	SentAt time.Time `json:"sentAt,omitzero"`
 }
 
 // presented is the session that a run was started with.
