@@ -2,6 +2,10 @@ package assurance
 
 import "slices"
 
+// EmailAMR says in "amr" that a code came by e-mail, for which the registry has
+// no word: whoever takes "otp" for a generator of codes can tell.
+const EmailAMR = "urn:stile:amr:email"
+
 // amr returns the RFC 8176 §2 values of the evidence, sorted and without
 // repetition. "mfa" stands beside the methods, never instead of them. "mca"
 // needs two distinct channels; evidence records no channel, so it is never said.
@@ -29,6 +33,8 @@ func methodValues(e Evidence) []string {
 		return withPresence(e, "pwd")
 	case TOTP:
 		return withPresence(e, "otp")
+	case Email: // nearest in the registry, and what tells it from a generator of codes
+		return withPresence(e, "otp", EmailAMR)
 	case DeviceKey:
 		return withPresence(e, keyValue(e))
 	case Federated:
@@ -40,11 +46,11 @@ func methodValues(e Evidence) []string {
 }
 
 // withPresence adds "user" if the person interacted for this proof.
-func withPresence(e Evidence, value string) []string {
+func withPresence(e Evidence, values ...string) []string {
 	if e.UserPresent {
-		return []string{value, "user"}
+		values = append(values, "user")
 	}
-	return []string{value}
+	return values
 }
 
 // keyValue says where the key lives, as far as attestation proves it. Of

@@ -21,6 +21,10 @@ func totp() assurance.Evidence {
 	return with(local(assurance.TOTP, "otp", assurance.Possession), func(e *assurance.Evidence) { e.ReplayResistant = true })
 }
 
+func email() assurance.Evidence {
+	return with(local(assurance.Email, "mail", assurance.Possession), func(e *assurance.Evidence) { e.ReplayResistant = true })
+}
+
 func deviceKey() assurance.Evidence {
 	return with(local(assurance.DeviceKey, "key", assurance.Possession), func(e *assurance.Evidence) {
 		e.Device, e.ReplayResistant, e.UserPresent = "phone", true, true
@@ -188,6 +192,31 @@ func TestAssess(t *testing.T) {
 			})),
 			assurance.AAL1,
 			[]string{},
+		},
+		{
+			"SP 800-63B-4 3.1.3.1: a code by e-mail earns nothing by itself",
+			list(local(assurance.Email, "mail")), assurance.None,
+			[]string{"otp", "urn:stile:amr:email"},
+		},
+		{
+			"local policy makes it one factor, of the lowest level",
+			list(email()), assurance.AAL1,
+			[]string{"otp", "urn:stile:amr:email"},
+		},
+		{
+			"local policy does not make it a second factor",
+			list(password(), email()), assurance.AAL1,
+			[]string{"otp", "pwd", "urn:stile:amr:email"},
+		},
+		{
+			"nor whatever it says that it knows",
+			list(totp(), with(email(), func(e *assurance.Evidence) { e.Categories = []assurance.Category{assurance.Knowledge} })), assurance.AAL1,
+			[]string{"otp", "urn:stile:amr:email"},
+		},
+		{
+			"it takes nothing from what is strong without it",
+			list(password(), totp(), email()), assurance.AAL2,
+			[]string{"mfa", "otp", "pwd", "urn:stile:amr:email"},
 		},
 		{
 			"an unknown method proves nothing",

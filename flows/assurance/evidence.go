@@ -30,6 +30,7 @@ const (
 	TOTP      Method = "totp"       // RFC 6238 code
 	DeviceKey Method = "device_key" // signature by a key that a bound device holds
 	Federated Method = "federated"  // a remote provider vouches
+	Email     Method = "email"      // code that was sent to an e-mail address: no factor to NIST, and never part of two
 )
 
 // Evidence is what one completed step proved. It is immutable once recorded

@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	methods    = []assurance.Method{assurance.Password, assurance.PIN, assurance.TOTP, assurance.DeviceKey, assurance.Federated}
+	methods    = []assurance.Method{assurance.Password, assurance.PIN, assurance.TOTP, assurance.DeviceKey, assurance.Federated, assurance.Email}
 	categories = []assurance.Category{assurance.Knowledge, assurance.Possession, assurance.Inherence}
 )
 
@@ -207,7 +207,7 @@ func subsetLevel(set []assurance.Evidence) assurance.Level {
 	limit := assurance.AAL3
 	for _, a := range set {
 		limit = min(limit, a.Binding, a.Cap)
-		if a.Restricted {
+		if a.Restricted || a.Method == assurance.Email {
 			limit = min(limit, assurance.AAL1)
 		}
 		factor := counts(a, assurance.Knowledge) || counts(a, assurance.Possession)

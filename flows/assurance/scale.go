@@ -33,10 +33,11 @@ func uncapped(live []Evidence, l Level) []Evidence {
 // ceilingOf is the highest level that a set with this evidence in it can have.
 // An authenticator carries no more than the level at which it was bound
 // (SP 800-63B-4 §4.1.2), a verifier no more than it is trusted for, and the
-// public telephone network (§3.2.9) no more than AAL1.
+// public telephone network (§3.2.9) no more than AAL1. Neither does e-mail, and
+// that only where local policy credits it with a category at all (§3.1.3.1).
 func ceilingOf(e Evidence) Level {
 	l := min(e.Binding, e.Cap)
-	if e.Restricted {
+	if e.Restricted || e.Method == Email {
 		l = min(l, AAL1)
 	}
 	return l
@@ -87,7 +88,7 @@ func inHardware(e Evidence) bool {
 // (§3.2.3); so possession is always one of the two.
 func multiFactor(set []Evidence) bool {
 	for _, p := range set {
-		if !earns(p, Possession) {
+		if !earns(p, Possession) || p.Method == Email { // §3.1.3.1: e-mail is no factor
 			continue
 		}
 		if earns(p, Knowledge) || earns(p, Inherence) {
@@ -104,7 +105,7 @@ func multiFactor(set []Evidence) bool {
 // proves. The same authenticator used twice is one authenticator, whatever it
 // was recorded as.
 func secondFactor(p, e Evidence) bool {
-	if p.Authenticator != "" && p.Authenticator == e.Authenticator {
+	if p.Authenticator != "" && p.Authenticator == e.Authenticator || e.Method == Email {
 		return false
 	}
 	return earns(e, Knowledge) || earns(e, Inherence) && e.Device != "" && e.Device == p.Device
@@ -133,7 +134,7 @@ func credited(e Evidence) []Category {
 // other is not described by amr, so it must not reach acr either.
 func known(m Method) bool {
 	switch m {
-	case Password, PIN, TOTP, DeviceKey, Federated:
+	case Password, PIN, TOTP, DeviceKey, Federated, Email:
 		return true
 	default:
 		return false
