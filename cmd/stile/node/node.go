@@ -20,6 +20,7 @@ import (
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/assurance"
+	"github.com/stile-auth/stile/flows/delivery"
 	"github.com/stile-auth/stile/flows/dpop"
 	"github.com/stile-auth/stile/flows/httpapi"
 	"github.com/stile-auth/stile/propagation"
@@ -44,6 +45,7 @@ type Node struct {
 	url      string
 	listener net.Listener
 	engine   *flows.Engine
+	outbox   *delivery.Queue // nil: nothing carries messages
 	server   *http.Server
 	stopping atomic.Bool
 	failed   chan error
@@ -86,6 +88,9 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	if n.Base, err = OpenBase(ctx, n.cfg, n.opts.Stdout); err != nil {
+		return err
+	}
+	if err := n.openOutbox(); err != nil {
 		return err
 	}
 	handler, err := n.handler(l)
@@ -158,6 +163,7 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flo
 		Accounts: accountsOf(b), Recorder: b.Recorder, Sealer: b.Sealer,
 		Propagators: map[string]flows.Propagator{"bearer_jwt": bearer},
 		Logger:      n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,
+		Outbox: n.putter(), Budget: budgetOf(n.cfg.Delivery),
 		RunTTL: n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
 	})
 }
