@@ -147,6 +147,9 @@ func (w *writer) step(indent int, n *Node) {
 	if n.Timeout != 0 {
 		w.line(indent, "timeout: "+durationText(n.Timeout))
 	}
+	if n.Resend != nil {
+		w.line(indent, "resend: {max: "+strconv.Itoa(n.Resend.Max)+", every: "+durationText(n.Resend.Every)+"}")
+	}
 	if n.Activate {
 		w.line(indent, "activate: true")
 	}

@@ -85,6 +85,19 @@ const (
 // definition does not say.
 const DefaultAttempts = 5
 
+// Resend is how often a step sends again what it sends, and how long the client
+// has to wait before: Every before the first time, and twice as long each time after.
+type Resend struct {
+	Max   int
+	Every time.Duration
+}
+
+// DefaultResend is how a step sends again if its definition does not say.
+func DefaultResend() Resend { return Resend{Max: 3, Every: 30 * time.Second} }
+
+// Wait is how long the client has to wait for the nth message after the first, from 1.
+func (r Resend) Wait(n int) time.Duration { return r.Every << min(max(n-1, 0), maxResend) }
+
 // Node is one entry of a flow's step list.
 type Node struct {
 	Kind       Kind
@@ -95,6 +108,7 @@ type Node struct {
 	ConfigHash string            // Step: hex SHA-256 of the canonical form of Type and With
 	Attempts   int               // Step: wrong answers after which the step is exhausted in this run; 0: DefaultAttempts
 	Timeout    time.Duration     // Step: how long a prompt is good for; 0: as long as the run
+	Resend     *Resend           // Step that sends something; nil: DefaultResend
 	Activate   bool              // Step: runs only if the client asked for it
 	Settles    []string          // Step: obligations that its completion settles
 	On         map[string]string // Step, Choose, Decide: exit to handler
@@ -115,6 +129,14 @@ type Node struct {
 	Values     []Assignment      // Assign, sorted by name
 	Wait       time.Duration     // Delay
 	Pos        Pos
+}
+
+// Resends is how often the step sends again.
+func (n *Node) Resends() Resend {
+	if n.Resend == nil {
+		return DefaultResend()
+	}
+	return *n.Resend
 }
 
 // Assignment gives a run-scoped value: assigned.<Name> in later expressions.
@@ -225,5 +247,6 @@ type StepInfo struct {
 	Config json.RawMessage        // JSON Schema of the with: block; nil: takes none
 	Exits  []string               // named exits besides the default
 	Never  []string               // of the engine's exits those that its steps cannot be left by
+	Sends  bool                   // its steps send something: resend limits how often
 	Check  func(cfg Config) error // strict decode and validation without I/O
 }

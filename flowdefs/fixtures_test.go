@@ -30,6 +30,7 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 		info.Config = object
 		info.Check = check[knobsConfig]
 		info.Exits = []string{"other", "denied"}
+		info.Sends = true
 	case "http_call":
 		info.Config, info.Exits = object, []string{"challenge", "refused", "review", "unknown"}
 	case "message":

@@ -15,6 +15,8 @@ const (
 	maxConditions = 500
 	maxTimeout    = 24 * time.Hour
 	maxAttempts   = 100
+	maxResend     = 10
+	maxEvery      = time.Hour
 )
 
 // canonicalID is the form of ids in canonical text: with those of used sub-flows inside.
@@ -364,7 +366,7 @@ func (r *flowReader) options(options *node, what string) (out []Node) {
 
 func (r *flowReader) step(n *node, s spot) (Node, bool) {
 	what := titled("step", n)
-	o, ok := r.object(n, what, []string{"id", "type", "with", "if", "attempts", "timeout", "on", "settles", "activate"})
+	o, ok := r.object(n, what, []string{"id", "type", "with", "if", "attempts", "timeout", "resend", "on", "settles", "activate"})
 	if !ok {
 		return Node{}, false
 	}
@@ -380,6 +382,9 @@ func (r *flowReader) step(n *node, s spot) (Node, bool) {
 	if attempts := n.get("attempts"); attempts != nil {
 		node.Attempts = r.attempts(attempts, what)
 	}
+	if resend := n.get("resend"); resend != nil {
+		node.Resend = r.resend(resend, node.Type, what)
+	}
 	if with := n.get("with"); n.get("type").kind == stringKind && r.plainValues(with) {
 		r.configure(&node, n.get("type"), with)
 	}
@@ -393,6 +398,26 @@ func (r *flowReader) attempts(n *node, what string) int {
 		return 0
 	}
 	return o.number("max", 1, maxAttempts)
+}
+
+// resend reads how often a step sends again, of a type that sends something.
+func (r *flowReader) resend(n *node, typ, what string) *Resend {
+	o, ok := r.object(n, what+": resend", []string{"max", "every"})
+	if !ok {
+		return nil
+	}
+	if info, known := r.cat.Describe(typ); known && !info.Sends {
+		r.fail(n.pos, "%s: steps of type %s send nothing", what, quote(typ))
+		return nil
+	}
+	out := DefaultResend()
+	if o.required("max") != nil {
+		out.Max = o.number("max", 0, maxResend)
+	}
+	if every := o.duration("every", maxEvery); every > 0 {
+		out.Every = every
+	}
+	return &out
 }
 
 // plainValues reports values that no configuration can hold.

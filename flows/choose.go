@@ -35,7 +35,7 @@ func (m *machine) choose(at int) move {
 // renew forgets what was completed of a choose when it was passed before (a goto led back to it).
 func (m *machine) renew(n *node) {
 	for _, o := range n.options {
-		m.s.step(m.p.nodes[o].def.ID, func(st *StepState) { st.Done = false })
+		m.step(m.p.nodes[o].def.ID, func(st *StepState) { st.Done = false })
 	}
 }
 
@@ -68,7 +68,7 @@ func (m *machine) take1(choose *node, i int) move {
 // returned arrives behind an option of the choose at index at.
 func (m *machine) returned(at int) move {
 	n := &m.p.nodes[at]
-	m.s.step(m.s.Picks[n.def.ID], func(st *StepState) { st.Done = true })
+	m.step(m.s.Picks[n.def.ID], func(st *StepState) { st.Done = true })
 	delete(m.s.Picks, n.def.ID)
 	if m.done(n) >= n.def.Any {
 		return m.arrive(n.next)
@@ -87,7 +87,7 @@ func (m *machine) reuseOptions(n *node) bool {
 			continue
 		}
 		if opt.def.Kind == flowdefs.Choose && m.reuseOptions(opt) || opt.def.Kind == flowdefs.Step && m.reuse(opt) {
-			m.s.step(opt.def.ID, func(st *StepState) { st.Done = true })
+			m.step(opt.def.ID, func(st *StepState) { st.Done = true })
 		}
 	}
 	return m.done(n) >= n.def.Any

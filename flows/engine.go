@@ -28,6 +28,8 @@ type EngineConfig struct {
 	Recorder    Recorder
 	Sealer      Sealer
 	Propagators map[string]Propagator // by type, e.g. "bearer_jwt"
+	Outbox      Outbox                // takes over what steps send; default: none, and steps that send are unavailable
+	Budget      Budget                // of messages; default: five an hour
 	Logger      *zap.Logger
 	Now         func() time.Time
 	DecoyKey    []byte               // 32 bytes; keys the counters, and what unknown accounts are shown
@@ -63,6 +65,7 @@ func (c *EngineConfig) check() error {
 	if c.RunTTL <= 0 {
 		c.RunTTL = 10 * time.Minute
 	}
+	c.Budget = c.Budget.orDefault()
 	if c.SessionTTL <= 0 {
 		c.SessionTTL = 12 * time.Hour
 	}

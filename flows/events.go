@@ -20,5 +20,7 @@ const (
 	EventRefused         = "request_refused"      // nothing changed; Reason is the problem's code
 	EventLocked          = "authenticator_locked" // the last attempt was taken
 	EventSignedOut       = "signed_out"
+	EventMessageSent     = "message_sent"
+	EventMessageHeld     = "message_held" // a step was to send something, and the budget is spent
 	EventSessionIgnored  = "session_ignored"
 )

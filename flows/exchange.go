@@ -35,9 +35,11 @@ type exchange struct {
 	instead  *View   // of the run that a restart began
 	refused  *Problem
 	events   []Event
-	enrolled []string // pending authenticators that become active with the change
-	passed   []string // counters to clear once the change is stored
-	session  *Session // to be stored with the completion
+	enrolled []string  // pending authenticators that become active with the change
+	messages []Message // to be sent with the change
+	held     time.Time // a step was not let send before this instant: the budget is spent
+	passed   []string  // counters to clear once the change is stored
+	session  *Session  // to be stored with the completion
 }
 
 // maxMoves bounds the work of one request: no flow that loads has so many nodes.
@@ -98,16 +100,23 @@ func (x *exchange) drive(ctx context.Context, sig signal) error {
 	wrong := false
 	for range maxMoves {
 		next, mv := advance(ctx, x.p, x.r.State, sig, x.w)
+		if mv.kind == moveRefuse && !mv.until.IsZero() {
+			return x.tooEarly(mv.until)
+		}
 		if mv.kind == moveRefuse {
 			return x.conflict(mv.code)
 		}
+		again := sig.kind == sigResend
 		x.r.State = next
 		x.events, wrong = append(x.events, mv.notes...), wrong || mv.wrong
 		switch mv.kind {
 		case moveEnter:
-			out, err := x.enter(ctx, mv.enter)
+			out, err := x.enter(ctx, mv.enter, mv.quiet)
 			if err != nil {
 				return err
+			}
+			if again && !x.held.IsZero() {
+				return x.tooEarly(x.held)
 			}
 			if sig, err = x.signal(ctx, mv.enter, out); err != nil {
 				return err
@@ -142,8 +151,14 @@ func (x *exchange) enrol(code string) string {
 	return ""
 }
 
-func (x *exchange) enter(ctx context.Context, n *node) (Outcome, error) {
-	out, err := n.step.Enter(ctx, x.visit(n, x.r.State.Turn+1))
+// enter calls a step that the run arrives at, or that is to send again.
+func (x *exchange) enter(ctx context.Context, n *node, quiet time.Time) (Outcome, error) {
+	v, before := x.visit(n, x.r.State.Turn+1), len(x.messages)
+	if n.typ.Sends {
+		v.sender = &sender{x: x, n: n, quiet: quiet}
+	}
+	out, err := n.step.Enter(ctx, v)
+	out.sent = len(x.messages) > before
 	return x.routed(n, out, err)
 }
 
@@ -161,7 +176,7 @@ func (x *exchange) visit(n *node, turn int) *Visit {
 		RunID: x.r.ID, Flow: x.r.Flow, StepID: n.def.ID, Turn: turn, Attempt: s.Steps[n.def.ID].Visits,
 		Now: x.w.now, Client: *x.client, Locale: x.r.Locale, Key: x.r.Key,
 		MaxAge: x.r.MaxAge, Subject: s.Subject, Claimed: x.w.account.Subject, Identifier: s.Named, Level: x.w.assess(s.Evidence).Level,
-		owner: x.owner(n, turn), marks: x.e.cfg.Marks, memory: &s.Memory,
+		owner: x.owner(n, turn), marks: x.e.cfg.Marks, memory: &s.Memory, decoy: x.e.decoyOf(x.r),
 	}
 }
 

@@ -22,7 +22,7 @@ func (m *machine) jump(n *node) move {
 	at := m.p.byID[to]
 	target := &m.p.nodes[at]
 	if n.def.Counts {
-		m.s.step(to, func(st *StepState) { st.Rejected++ })
+		m.step(to, func(st *StepState) { st.Rejected++ })
 		if target.def.Kind == flowdefs.Step && m.s.Steps[to].Rejected >= target.attempts() {
 			return m.lose(target, exitExhausted)
 		}
@@ -112,6 +112,31 @@ func (m *machine) due(n *node) move {
 		return m.arrive(n.next)
 	}
 	return m.exit(n, exitTimeout)
+}
+
+// sends is how many messages a step that sends may still send in this run, and
+// when the next one. They are counted over all visits: leaving and coming back
+// is no way around the limit.
+func (n *node) sends(s *State) (left int, at time.Time) {
+	limit, st := n.def.Resends(), s.Steps[n.def.ID]
+	if st.Sent > 0 {
+		at = st.SentAt.Add(limit.Wait(st.Sent))
+	}
+	return max(1+limit.Max-st.Sent, 0), at
+}
+
+// resend lets the step that waits send once more. What it asks for is then what
+// it sent last.
+func (m *machine) resend(n *node) move {
+	left, at := n.sends(&m.s)
+	switch {
+	case !n.typ.Sends || left == 0:
+		return refuse(CodeNotPossibleHere)
+	case m.w.now.Before(at):
+		return move{kind: moveRefuse, code: CodeThrottled, until: at}
+	}
+	m.s.Memory = nil
+	return move{kind: moveEnter, enter: n}
 }
 
 // activate lets a later step run that runs only if the client asks for it.

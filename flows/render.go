@@ -36,6 +36,9 @@ func (e *Engine) nextStep(s *State, p *program, n *node) *NextStep {
 		next.Type = n.typ.Code
 		next.Actions = append(next.Actions, e.post("submit", s.At, s.Turn, n.typ.Input))
 	}
+	if left, _ := n.sends(s); n.typ.Sends && left > 0 {
+		next.Actions = append(next.Actions, e.act("resend", s.Turn, nil))
+	}
 	if s.Other != "" {
 		next.Actions = append(next.Actions, e.post("choose_other", s.Other, s.Turn, emptySchema()))
 	}

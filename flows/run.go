@@ -36,6 +36,7 @@ type run struct {
 	Answered  *answered `json:"answered,omitempty"`
 	Effects   []Event   `json:"effects,omitempty"`  // of the last change: recorded again on load if this node did not see it done
 	Activate  []string  `json:"activate,omitempty"` // authenticators that the last change makes active, likewise
+	Messages  []Message `json:"messages,omitempty"` // that the last change sends, likewise
 
 	version int64
 	ignored bool // a session was presented that counts for nothing

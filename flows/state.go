@@ -49,6 +49,9 @@ type StepState struct {
 	Rejected int    `json:"rejected,omitempty"`
 	Lost     string `json:"lost,omitempty"` // "exhausted" or "locked": not offered again in this run
 	Done     bool   `json:"done,omitempty"`
+
+	Sent   int       `json:"sent,omitempty"` // messages of this step, whatever visit they were of
+	SentAt time.Time `json:"sentAt,omitzero"`
 }
 
 // presented is the session that a run was started with.
@@ -80,23 +83,13 @@ func (p *presented) restedFor(l assurance.Level, now time.Time) bool {
 	return l.MaxIdle() > 0 && now.Sub(seen) > l.MaxIdle()
 }
 
-// clone copies what advance may change.
+// clone copies what advance may change, but for Steps: see [machine.step].
 func (s State) clone() State {
-	s.Steps = maps.Clone(s.Steps)
-	if s.Steps == nil {
-		s.Steps = map[string]StepState{}
-	}
 	s.Picks, s.Jumps, s.Assigned = maps.Clone(s.Picks), maps.Clone(s.Jumps), maps.Clone(s.Assigned)
 	s.Offers, s.Trail = slices.Clone(s.Offers), slices.Clone(s.Trail)
-	s.Evidence, s.Enrolled = slices.Clone(s.Evidence), slices.Clone(s.Enrolled)
+	s.Evidence, s.Enrolled = slices.Clip(s.Evidence), slices.Clip(s.Enrolled) // they only grow
 	s.Activated, s.Tags, s.Obliged = slices.Clone(s.Activated), slices.Clone(s.Tags), slices.Clone(s.Obliged)
 	return s
-}
-
-func (s *State) step(id string, change func(*StepState)) {
-	st := s.Steps[id]
-	change(&st)
-	s.Steps[id] = st
 }
 
 // put sets a key of a map that may not be there yet.

@@ -60,6 +60,9 @@ type StepType struct {
 	// Enrols is true if the step binds an authenticator: it then needs the
 	// highest level that the account's active authenticators can reach.
 	Enrols bool
+	// Sends is true if the step sends a message when it is entered ([Visit.Send]):
+	// it is then entered again when the client asks for another one.
+	Sends bool
 
 	// New makes a configured step: strict decode and validation, no I/O.
 	New func(cfg flowdefs.Config) (Step, error)
@@ -100,6 +103,7 @@ type Outcome struct {
 	reason   string
 	enrolled string
 	raises   []string
+	sent     bool // a message is on its way once the change is stored
 }
 
 type outcomeKind int

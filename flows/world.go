@@ -119,7 +119,7 @@ func (m *machine) reuse(n *node) bool {
 		e.Step = n.def.ID
 		m.s.Subject, m.s.Claimed, m.s.Reused = ps.Subject, ps.Subject, true
 		m.s.Evidence = append(m.s.Evidence, m.capped(e))
-		m.s.step(n.def.ID, func(st *StepState) { st.Done = true })
+		m.step(n.def.ID, func(st *StepState) { st.Done = true })
 		m.s.Trail = nil
 		m.note(Event{Type: EventStepSkipped, Step: n.def.ID})
 		return true

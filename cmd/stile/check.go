@@ -91,7 +91,7 @@ func (c checkCmd) show(w *world, set *flowdefs.Set, problems flowdefs.Problems, 
 			fmt.Fprintln(w.out, "assurance departs from the standards:", d)
 		}
 	default:
-		fmt.Fprintln(w.out, problems.Error())
+		listProblems(w.out, problems, coloured(w.out))
 	}
 	if err == nil && !r.OK {
 		err = errReported

@@ -91,7 +91,7 @@ func inHardware(e Evidence) bool {
 // (§3.2.3); so possession is always one of the two.
 func multiFactor(set []Evidence) bool {
 	for _, p := range set {
-		if !earns(p, Possession) {
+		if !earns(p, Possession) || p.Method == mailedFactor { // §3.1.3.1: e-mail is no factor
 			continue
 		}
 		if earns(p, Knowledge) || earns(p, Inherence) {

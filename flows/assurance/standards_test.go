@@ -121,7 +121,7 @@ func TestMail(t *testing.T) {
 	p := assurance.Policy{Deviations: assurance.Deviations{EmailIsFactor: true}}
 	for name, es := range map[string][]assurance.Evidence{"mail": list(mail), "mail and a password": list(password(), mail)} {
 		got := assurance.Assess(es, now, p)
-		if got.Level != assurance.AAL1 || !slices.Contains(got.AMR, "urn:stile-auth:amr:email") {
+		if got.Level != assurance.AAL1 || !slices.Contains(got.AMR, "urn:stile-auth:amr:email") || slices.Contains(got.AMR, "mfa") {
 			t.Errorf("%s, where it counts: %s %v", name, got.Level, got.AMR)
 		}
 	}

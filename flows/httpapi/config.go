@@ -26,6 +26,7 @@ type runner interface {
 type mover interface {
 	Activate(ctx context.Context, h flows.Secret, c flows.Caller, turn int, in flows.Input) (flows.View, error)
 	Back(ctx context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error)
+	Resend(ctx context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error)
 	Restart(ctx context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error)
 	Cancel(ctx context.Context, h flows.Secret, c flows.Caller) (flows.View, error)
 }

@@ -51,7 +51,7 @@ func stepTypes(t *testing.T) []flows.StepType {
 		t.Fatal(err)
 	}
 	return steps.Builtin(steps.Deps{
-		Authenticators: memory.New().Accounts(), Hasher: hasher, Seeds: sealer, Issuer: "https://id.bank.example",
+		Authenticators: memory.New().Accounts(), Hasher: hasher, Seeds: sealer, Codes: make([]byte, seal.KeySize), Issuer: "https://id.bank.example",
 	})
 }
 

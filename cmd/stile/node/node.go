@@ -21,6 +21,7 @@ import (
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/assurance"
+	"github.com/stile-auth/stile/flows/delivery"
 	"github.com/stile-auth/stile/flows/dpop"
 	"github.com/stile-auth/stile/flows/httpapi"
 	"github.com/stile-auth/stile/propagation"
@@ -45,6 +46,7 @@ type Node struct {
 	url      string
 	listener net.Listener
 	engine   *flows.Engine
+	outbox   *delivery.Queue // nil: nothing carries messages
 	server   *http.Server
 	stopping atomic.Bool
 	failed   chan error
@@ -87,6 +89,9 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	if n.Base, err = OpenBase(ctx, n.cfg, n.opts.Stdout); err != nil {
+		return err
+	}
+	if err := n.openOutbox(); err != nil {
 		return err
 	}
 	handler, err := n.handler(l)
@@ -163,6 +168,7 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flo
 			ServerPINIsPIN: slices.Contains(n.cfg.Assurance.Deviations, "server_pin_is_pin"),
 			EmailIsFactor:  slices.Contains(n.cfg.Assurance.Deviations, "email_is_factor"),
 		},
+		Outbox: n.putter(), Budget: budgetOf(n.cfg.Delivery),
 		RunTTL: n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
 	})
 }
