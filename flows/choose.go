@@ -250,6 +250,9 @@ type selection struct {
 // CodeSelection is the type of the prompt of a choose.
 const CodeSelection = "SELECTION_REQUIRED"
 
+// SelectionSchema is the JSON Schema of the data of a choose's prompt.
+func SelectionSchema() json.RawMessage { return flowdefs.SchemaFor[selection]() }
+
 func (m *machine) selection(n *node, options []int) json.RawMessage {
 	sel := selection{Options: make([]offer, len(options))}
 	if left := n.def.Any - m.done(n); left > 1 {

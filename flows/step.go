@@ -36,6 +36,7 @@ type StepType struct {
 	Doc    string          // first line: title; the rest: manual
 	Code   string          // nextStep.type of its prompts, upper snake case, ends in _REQUIRED; "": it never asks
 	Config json.RawMessage // JSON Schema of "with:"; see flowdefs.SchemaFor
+	Prompt json.RawMessage // JSON Schema of the data of its prompts
 	Input  json.RawMessage // JSON Schema of the answer
 
 	Evidence []assurance.Ceiling // the most that it can prove; empty: it proves nothing

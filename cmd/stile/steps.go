@@ -26,6 +26,7 @@ type stepType struct {
 	Doc           string          `json:"doc"`
 	Code          string          `json:"code,omitempty"`
 	Config        json.RawMessage `json:"config,omitempty"`
+	Prompt        json.RawMessage `json:"prompt,omitempty"`
 	Input         json.RawMessage `json:"input,omitempty"`
 	Exits         []string        `json:"exits"`
 	Raises        []string        `json:"raises"`
@@ -70,7 +71,7 @@ func ceilingOf(c assurance.Ceiling) ceiling {
 
 func stepTypeOf(t flows.StepType) stepType {
 	out := stepType{
-		Name: t.Name, Doc: strings.TrimSpace(t.Doc), Code: t.Code, Config: t.Config, Input: t.Input,
+		Name: t.Name, Doc: strings.TrimSpace(t.Doc), Code: t.Code, Config: t.Config, Prompt: t.Prompt, Input: t.Input,
 		Exits: append([]string{}, t.Exits...), Raises: append([]string{}, t.Raises...), Proves: []ceiling{},
 		Authenticator: t.Authenticator, Guessable: t.Guessable, HardLimit: t.HardLimit, NeedsDevice: t.NeedsDevice, Enrols: t.Enrols,
 	}
@@ -138,6 +139,9 @@ func (t stepType) write(out io.Writer) error {
 		return err
 	}
 	if err := document(out, "configuration (with:)", t.Config); err != nil {
+		return err
+	}
+	if err := document(out, "prompt (nextStep.data)", t.Prompt); err != nil {
 		return err
 	}
 	return document(out, "answer", t.Input)

@@ -57,10 +57,11 @@ var errRevoked = errors.New("devicebiometric: revoked")
 // Type returns the step type. The audience is Stile's issuer URL.
 func Type(as Authenticators, audience string) flows.StepType {
 	return flows.StepType{
-		Name:  "device_biometric",
-		Doc:   doc,
-		Code:  "BIOMETRIC_ATTESTATION_REQUIRED",
-		Input: flowdefs.SchemaFor[answer](),
+		Name:   "device_biometric",
+		Doc:    doc,
+		Code:   "BIOMETRIC_ATTESTATION_REQUIRED",
+		Prompt: flowdefs.SchemaFor[prompt](),
+		Input:  flowdefs.SchemaFor[answer](),
 		Evidence: []assurance.Ceiling{{
 			Method:          assurance.DeviceKey,
 			Categories:      []assurance.Category{assurance.Possession},

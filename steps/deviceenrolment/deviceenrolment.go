@@ -59,6 +59,7 @@ func Type(as Authenticators, audience string) flows.StepType {
 		Name:   "device_enrolment",
 		Doc:    doc,
 		Code:   "DEVICE_ENROLMENT_REQUIRED",
+		Prompt: flowdefs.SchemaFor[prompt](),
 		Input:  flowdefs.SchemaFor[answer](),
 		Enrols: true,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {

@@ -35,6 +35,7 @@ func Type() flows.StepType {
 		Doc:    doc,
 		Code:   "ACKNOWLEDGEMENT_REQUIRED",
 		Config: flowdefs.SchemaFor[config](),
+		Prompt: flowdefs.SchemaFor[prompt](),
 		Input:  flowdefs.SchemaFor[answer](),
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			var c config

@@ -52,6 +52,7 @@ func Type(as Authenticators, h Hasher) flows.StepType {
 		Name:          "password",
 		Doc:           doc,
 		Code:          "PASSWORD_REQUIRED",
+		Prompt:        flowdefs.SchemaFor[prompt](),
 		Input:         flowdefs.SchemaFor[answer](),
 		Evidence:      []assurance.Ceiling{{Method: assurance.Password, Categories: []assurance.Category{assurance.Knowledge}}},
 		Authenticator: account.TypePassword,

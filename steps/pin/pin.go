@@ -60,6 +60,7 @@ func Type(as Authenticators, h Hasher) flows.StepType {
 		Name:          "pin",
 		Doc:           doc,
 		Code:          "PIN_REQUIRED",
+		Prompt:        flowdefs.SchemaFor[prompt](),
 		Input:         flowdefs.SchemaFor[answer](),
 		Evidence:      []assurance.Ceiling{{Method: assurance.PIN, Categories: []assurance.Category{assurance.Knowledge}}},
 		Authenticator: account.TypePIN,

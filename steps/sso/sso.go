@@ -57,6 +57,7 @@ func Type(providers Providers, accounts Accounts) flows.StepType {
 		Doc:    doc,
 		Code:   "OAUTH2_CLIENT_AUTHORIZATION_REQUIRED",
 		Config: flowdefs.SchemaFor[config](),
+		Prompt: flowdefs.SchemaFor[prompt](),
 		Input:  flowdefs.SchemaFor[answer](),
 		Evidence: []assurance.Ceiling{{
 			Method:          assurance.Federated,

@@ -53,10 +53,11 @@ type Authenticators interface {
 // Type returns the step type. The sealer is the one that sealed the seeds.
 func Type(as Authenticators, sealer account.Sealer) flows.StepType {
 	return flows.StepType{
-		Name:  "totp",
-		Doc:   doc,
-		Code:  "OTP_REQUIRED",
-		Input: flowdefs.SchemaFor[answer](),
+		Name:   "totp",
+		Doc:    doc,
+		Code:   "OTP_REQUIRED",
+		Prompt: flowdefs.SchemaFor[prompt](),
+		Input:  flowdefs.SchemaFor[answer](),
 		Evidence: []assurance.Ceiling{{
 			Method:          assurance.TOTP,
 			Categories:      []assurance.Category{assurance.Possession},

@@ -10,5 +10,6 @@
 //	absent          a claim, member or parameter that is left out is a failed check
 //	addresses       no header of a request changes a byte of any answer
 //	canary          no secret in logs, events, metrics, problems or at rest
+//	described       what is answered is as the description of the API says, both ways
 //	restart         a run finishes on the definition that it started with
 package contract
