@@ -236,15 +236,15 @@ func (m *machine) back() move {
 
 // offer is one entry of the selection's data.
 type offer struct {
-	ID       string `json:"id"`
-	Type     string `json:"type"`
-	StepType string `json:"stepType,omitempty"`
+	ID       string `json:"id" doc:"What the answer selects it by."`
+	Type     string `json:"type" doc:"Code of the prompt that it begins with."`
+	StepType string `json:"stepType,omitempty" doc:"Type of the step that it begins with."`
 }
 
 // selection is the data of the prompt of a choose.
 type selection struct {
-	Options []offer `json:"options"`
-	Needed  int     `json:"needed,omitempty"` // how many more have to be completed, if more than one
+	Options []offer `json:"options" doc:"What may be selected."`
+	Needed  int     `json:"needed,omitempty" doc:"How many more have to be completed, if more than one."`
 }
 
 // CodeSelection is the type of the prompt of a choose.

@@ -94,7 +94,7 @@ const CodeWait = "WAIT_REQUIRED"
 
 // pause is the data of the prompt of a delay.
 type pause struct {
-	Until time.Time `json:"until"`
+	Until time.Time `json:"until" doc:"When the run goes on."`
 }
 
 // PauseSchema is the JSON Schema of the data of a delay's prompt.

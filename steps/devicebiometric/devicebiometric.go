@@ -91,11 +91,11 @@ type answer struct {
 }
 
 type prompt struct {
-	Challenge string    `json:"challenge"`
-	Audience  string    `json:"audience"`
-	Flow      string    `json:"flow"`
-	Step      string    `json:"step"`
-	ExpiresAt time.Time `json:"expiresAt"`
+	Challenge string    `json:"challenge" doc:"What is to be signed: the nonce of the payload."`
+	Audience  string    `json:"audience" doc:"aud of the payload."`
+	Flow      string    `json:"flow" doc:"flow of the payload."`
+	Step      string    `json:"step" doc:"step of the payload."`
+	ExpiresAt time.Time `json:"expiresAt" doc:"How long the challenge is good."`
 }
 
 type step struct {

@@ -58,7 +58,7 @@ type config struct {
 }
 
 type prompt struct {
-	Message string `json:"message"`
+	Message string `json:"message" doc:"Id of the message."`
 }
 
 type answer struct{}

@@ -72,7 +72,7 @@ type answer struct {
 }
 
 type prompt struct {
-	IdentifierRequired bool `json:"identifierRequired"`
+	IdentifierRequired bool `json:"identifierRequired" doc:"Whether the answer has to name the account."`
 }
 
 type step struct {

@@ -81,8 +81,8 @@ type answer struct {
 }
 
 type prompt struct {
-	MinLength int `json:"minLength"`
-	MaxLength int `json:"maxLength"`
+	MinLength int `json:"minLength" doc:"Least number of digits."`
+	MaxLength int `json:"maxLength" doc:"Greatest number of digits."`
 }
 
 type step struct {

@@ -89,12 +89,12 @@ type answer struct {
 }
 
 type prompt struct {
-	Provider   string            `json:"provider"`
-	RequestURI string            `json:"authorizationRequestUri"`
-	Endpoint   string            `json:"authorizationEndpoint"`
-	Parameters map[string]string `json:"parameters"`
-	Redirect   string            `json:"redirectUri"`
-	ExpiresAt  time.Time         `json:"expiresAt"`
+	Provider   string            `json:"provider" doc:"Its name in the definitions."`
+	RequestURI string            `json:"authorizationRequestUri" doc:"To be opened in the system browser."`
+	Endpoint   string            `json:"authorizationEndpoint" doc:"The request in parts: where it goes."`
+	Parameters map[string]string `json:"parameters" doc:"The request in parts: what it says."`
+	Redirect   string            `json:"redirectUri" doc:"Where the browser comes back to."`
+	ExpiresAt  time.Time         `json:"expiresAt" doc:"How long the request is good."`
 }
 
 // pending is what the step remembers: the request that waits for its response.

@@ -84,8 +84,8 @@ type answer struct {
 }
 
 type prompt struct {
-	Digits int `json:"digits"`
-	Period int `json:"period"`
+	Digits int `json:"digits" doc:"Length of the code."`
+	Period int `json:"period" doc:"Seconds that a code is shown."`
 }
 
 type step struct {
