@@ -14,6 +14,7 @@ type Set struct {
 	Targets   map[string]*Target
 	Providers map[string]*Provider
 	Clients   map[string]*Client
+	Messages  *Messages
 }
 
 // Pos is a place in a definition file; Line and Column count from 1.

@@ -129,6 +129,7 @@ func (w *schemaWriter) file() object7 {
 		"targets":   documented(named(target7()), "Applications that an identity is propagated to."),
 		"providers": documented(named(provider7()), "Remote OpenID providers."),
 		"clients":   documented(named(client7()), "Apps that may start flows."),
+		"messages":  documented(messages7(), "Texts by language tag and id. In a text {name} stands for an argument."),
 	}
 	return closed(sections)
 }
@@ -200,6 +201,18 @@ func client7() object7 {
 		object7{"required": []string{"targets"}, "properties": object7{"targets": object7{"minItems": 1}}},
 	}
 	return s
+}
+
+func messages7() object7 {
+	text := formed(`^[^{}]*(\{[a-z][a-zA-Z0-9_]{0,63}\}[^{}]*)*$`)
+	text["maxLength"] = maxMessage
+	text["allOf"] = []any{filled()}
+	return object7{
+		"type": "object", "maxProperties": maxLocales, "propertyNames": object7{"pattern": `^[a-z]{2,8}(-[A-Za-z0-9]{1,8})*$`},
+		"additionalProperties": object7{
+			"type": "object", "propertyNames": object7{"pattern": messageForm.String()}, "additionalProperties": text,
+		},
+	}
 }
 
 // embedded is the schema of a step's configuration, as it stands in a larger one.
