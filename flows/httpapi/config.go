@@ -25,6 +25,7 @@ type runner interface {
 // mover drives runs in ways that answer no step.
 type mover interface {
 	Activate(ctx context.Context, h flows.Secret, c flows.Caller, turn int, in flows.Input) (flows.View, error)
+	HandOver(ctx context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error)
 	Back(ctx context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error)
 	Restart(ctx context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error)
 	Cancel(ctx context.Context, h flows.Secret, c flows.Caller) (flows.View, error)
