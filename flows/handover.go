@@ -29,19 +29,19 @@ const CodeHandover = "WEB_HANDOVER_REQUIRED"
 // handoverLife is how long a link, the page behind it and its code are good for.
 const handoverLife = 5 * time.Minute
 
-// handover is a prompt that was handed over. It is good for one turn, and of its
-// secrets one at a time: the link, then the page's, then the code.
+// handover is a prompt that was handed over. It is dropped with the turn that it is
+// of. Of its secrets one is good at a time: the link, then the page's, then the
+// code, which is the key of the answer and nowhere else.
 type handover struct {
 	Turn    int       `json:"turn"`
 	Expires time.Time `json:"expires"`
 	State   string    `json:"state"` // comes back with the redirect
 	Link    *Alias    `json:"link,omitempty"`
 	Page    *Alias    `json:"page,omitempty"`
-	Code    *Alias    `json:"code,omitempty"`
 	Answer  []byte    `json:"answer,omitempty"` // sealed under the code
 }
 
-// aliases are those that browsers find the run by. The code is none: it comes with the handle.
+// aliases are what browsers find the run by.
 func (h *handover) aliases() []*Alias {
 	if h == nil {
 		return nil
@@ -141,8 +141,7 @@ func (x *exchange) handedBack(ctx context.Context, n *node, in Input) error {
 	if err != nil {
 		return &Problem{Kind: KindRejected, Code: CodeNotHanded, Detail: "This did not come from the page of this prompt.", Err: err}
 	}
-	x.r.Handover = nil // it is spent with the change that the answer makes
-	return x.take(ctx, n, kept)
+	return x.take(ctx, n, kept) // which ends the turn, and the hand-over
 }
 
 var errNotHanded = errors.New("flows: no such hand-over")
@@ -150,17 +149,11 @@ var errNotHanded = errors.New("flows: no such hand-over")
 // redeem opens what was typed on the page.
 func (h *handover) redeem(query string, now time.Time) (Input, error) {
 	values, err := url.ParseQuery(query)
-	if err != nil || len(values["handover"]) != 1 || len(values["state"]) != 1 {
-		return nil, errNotHanded
-	}
-	code := Secret(values["handover"][0])
-	alias, ok := parsePageSecret("code", code)
-	if !ok || h == nil || h.Code == nil || !now.Before(h.Expires) ||
-		subtle.ConstantTimeCompare(alias[:], h.Code[:]) != 1 ||
+	if err != nil || len(values["handover"]) != 1 || len(values["state"]) != 1 || h == nil || !now.Before(h.Expires) ||
 		subtle.ConstantTimeCompare([]byte(values["state"][0]), []byte(h.State)) != 1 {
 		return nil, errNotHanded
 	}
-	aead, err := cipherOf(string(code), "stile hand-over")
+	aead, err := cipherOf(values["handover"][0], "stile hand-over")
 	if err != nil {
 		return nil, err
 	}

@@ -78,8 +78,7 @@ func (x *exchange) answerPage(ctx context.Context, in Input) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("flows: redirect URI of %s: %w", x.client.ID, err)
 	}
-	var code Secret
-	code, ho.Code = newPageSecret("code")
+	code, _ := newPageSecret("code")
 	aead, err := cipherOf(string(code), "stile hand-over")
 	if err != nil {
 		return "", err
@@ -120,9 +119,7 @@ func (e *Engine) paged(ctx context.Context, purpose string, s Secret, requestID 
 	if err != nil {
 		return nil, err
 	}
-	ho := r.Handover
-	switch {
-	case ho == nil, !r.State.Handed, !x.w.web, ho.Turn != r.State.Turn, !x.w.now.Before(ho.Expires), x.overdue():
+	if r.Handover == nil || !x.w.web || !x.w.now.Before(r.Handover.Expires) || x.overdue() {
 		return nil, notFound(nil)
 	}
 	return x, nil

@@ -81,6 +81,12 @@ func (a *api) routes() (http.Handler, error) {
 		return nil, err
 	}
 	r.GET("/openapi.json", description)
+	if a.cfg.Pages != nil {
+		for _, path := range []string{"/handover", "/handover/:link"} {
+			r.GET(path, a.limited(gin.WrapH(a.cfg.Pages), false))
+			r.POST(path, a.limited(gin.WrapH(a.cfg.Pages), false))
+		}
+	}
 	for path, h := range a.cfg.WellKnown {
 		r.GET(path, gin.WrapH(h))
 	}

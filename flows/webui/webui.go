@@ -95,7 +95,9 @@ func (p *pages) around(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer") // the address of a page may be a secret
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
-		h.Set("X-Request-Id", rand.Text())
+		if requestID(w) == "" { // otherwise it is named already
+			h.Set("X-Request-Id", rand.Text())
+		}
 		if r.Method == http.MethodPost && !p.ours(r) {
 			p.fail(w, r, &flows.Problem{Kind: flows.KindNotFound, Code: flows.CodeNotFound})
 			return

@@ -296,6 +296,36 @@ func TestPagesEnd(t *testing.T) {
 	}
 }
 
+// The secret of one thing is not good for another: not a link for its page, nor
+// a handle for either.
+func TestPagesPurposes(t *testing.T) {
+	t.Parallel()
+	w := handedWorld(t)
+	p := newPhone(t, w, "phone")
+	old(p, "local")
+	l := handOver(p)
+	secret := l.URI[strings.LastIndex(l.URI, "/")+1:]
+	for _, value := range []string{secret, p.handle, "x", ""} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.node.URL()+"/handover", http.NoBody)
+		must(t, err)
+		r.AddCookie(&http.Cookie{Name: "stile-handover", Value: value})
+		resp, err := http.DefaultClient.Do(r)
+		must(t, err)
+		must(t, resp.Body.Close())
+		if resp.StatusCode != http.StatusNotFound {
+			t.Errorf("a page for %.5s...: %d", value, resp.StatusCode)
+		}
+	}
+	page, err := newBrowser(t).Open(t.Context(), w.node.URL()+"/handover/"+p.handle)
+	gone(t, page, err)
+	handle := p.handle
+	p.handle = secret
+	if r := p.show(); !r.is(404, "flow_not_found") {
+		t.Errorf("a link is a handle: %d %s", r.status, r.body)
+	}
+	p.handle = handle
+}
+
 // The code completes nothing but the prompt that it is of, in the run that it is
 // of, for who has its handle and key, once, and in time.
 func TestTheCodeIsOfOneRun(t *testing.T) {
@@ -410,6 +440,9 @@ func TestForgedForms(t *testing.T) {
 	}
 	if status := send(address, good, nil); status != http.StatusSeeOther {
 		t.Errorf("the page's own form: %d", status)
+	}
+	if status := send(address, good, nil); status != http.StatusNotFound { // the browser still has the cookie
+		t.Errorf("the page's own form, again: %d", status)
 	}
 	old(p, "local")
 	l = handOver(p)

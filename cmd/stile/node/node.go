@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -185,16 +184,6 @@ func (n *Node) api(keys *propagation.KeySet, registry *flows.Registry) (http.Han
 			return nil, fmt.Errorf("node: metrics: %w", err)
 		}
 	}
-	api, err := httpapi.New(httpapi.Config{
-		Engine: n.engine, DPoP: proofs, BaseURL: n.url,
-		Logger: n.opts.Logger.Named("http"), Now: n.opts.Now, Metrics: metrics, WellKnown: documents, Steps: registry.Types(),
-		Closing: n.closing, Definitions: n.active,
-		Limit: httpapi.Limit{PerSecond: float64(n.cfg.Limits.PerSecond), Burst: n.cfg.Limits.Burst},
-		Ready: map[string]httpapi.Check{"node": n.notStopping, "store": n.Base.Ping},
-	})
-	if err != nil {
-		return nil, err
-	}
 	pages, err := webui.New(webui.Config{
 		Engine: n.engine, BaseURL: n.url, Logger: n.opts.Logger.Named("pages"),
 		Messages: func() *flowdefs.Messages { return n.Definitions().Messages },
@@ -202,13 +191,13 @@ func (n *Node) api(keys *propagation.KeySet, registry *flows.Registry) (http.Han
 	if err != nil {
 		return nil, err
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == webui.Path || strings.HasPrefix(r.URL.Path, webui.Path+"/") {
-			pages.ServeHTTP(w, r)
-			return
-		}
-		api.ServeHTTP(w, r)
-	}), nil
+	return httpapi.New(httpapi.Config{
+		Engine: n.engine, DPoP: proofs, BaseURL: n.url, Pages: pages,
+		Logger: n.opts.Logger.Named("http"), Now: n.opts.Now, Metrics: metrics, WellKnown: documents, Steps: registry.Types(),
+		Closing: n.closing, Definitions: n.active,
+		Limit: httpapi.Limit{PerSecond: float64(n.cfg.Limits.PerSecond), Burst: n.cfg.Limits.Burst},
+		Ready: map[string]httpapi.Check{"node": n.notStopping, "store": n.Base.Ping},
+	})
 }
 
 // takeProof puts the engine's answer into the verifier's words.
