@@ -15,6 +15,7 @@ type Set struct {
 	Providers map[string]*Provider
 	Clients   map[string]*Client
 	Levels    assurance.Scales // the built-in scales, then those that are declared, by name
+	Messages  *Messages
 }
 
 // Pos is a place in a definition file; Line and Column count from 1.
@@ -228,6 +229,7 @@ type Client struct {
 	RedirectURIs []string // exact; loopback http matches any port (RFC 8252 §7.3)
 	Origins      []string // CORS; default none
 	DPoPRequired bool
+	HandOver     bool // what the app cannot draw is drawn by a page of the server, in the browser
 	Pos          Pos
 }
 

@@ -35,6 +35,7 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 		info.Config, info.Exits = object, []string{"challenge", "refused", "review", "unknown"}
 	case "message":
 		info.Config = object
+		info.Check = check[messageConfig]
 	case "required_role":
 		info.Config, info.Exits = object, []string{"missing_role"}
 	case "quiet":
@@ -48,6 +49,11 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 
 type ssoConfig struct {
 	Provider string `yaml:"provider" ref:"provider"`
+}
+
+type messageConfig struct {
+	Text      string            `yaml:"text" ref:"message" arguments:"arguments"`
+	Arguments map[string]string `yaml:"arguments,optional"`
 }
 
 // knobsConfig has a field of every type that a configuration may have.

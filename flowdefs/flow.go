@@ -91,6 +91,15 @@ func (l *loader) flow(key, n *node) {
 	l.set.Flows[key.text] = r.flow
 }
 
+// note keeps what the configuration of a step refers to.
+func (r *flowReader) note(to reference, arguments []string) {
+	if to.section == "messages" {
+		r.shown = append(r.shown, usedMessage{to.name, arguments, to.pos})
+		return
+	}
+	r.refer(to.section, to.name, to.pos)
+}
+
 // kind reads what the flow is for, and what it asks of the session.
 func (r *flowReader) kind(o object) {
 	if k := o.word("kind", string(SignIn), string(Authorization), string(Registration), string(Recovery), string(SelfService), string(Transaction)); k != "" {
@@ -460,7 +469,7 @@ func (r *flowReader) configure(node *Node, typ, with *node) {
 	if info.Check == nil {
 		return
 	}
-	noted := &config{pos: pos, n: with, note: func(kind, name string, at Pos) { r.refer(kind+"s", name, at) }}
+	noted := &config{pos: pos, n: with, note: r.note}
 	if err := info.Check(noted); err != nil {
 		r.checked(err, pos)
 	}

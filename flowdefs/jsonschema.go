@@ -130,6 +130,7 @@ func (w *schemaWriter) file() object7 {
 		"targets":   documented(named(target7()), "Applications that an identity is propagated to."),
 		"providers": documented(named(provider7()), "Remote OpenID providers."),
 		"clients":   documented(named(client7()), "Apps that may start flows."),
+		"messages":  documented(messages7(), "Texts by language tag and id. In a text {name} stands for an argument."),
 	}
 	return closed(sections)
 }
@@ -228,12 +229,27 @@ func client7() object7 {
 		"redirect_uris": set7(formed(`^[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+$`)),
 		"origins":       set7(formed(`^https?://[^\s/?#@*]+$`)),
 		"dpop":          documented(words7("required", "optional"), "Whether runs are bound to the app's key; required if absent."),
+		"hand_over":     documented(words7("web"), "What draws the steps that the app cannot draw; nothing if absent."),
 	})
+	s["if"] = object7{"required": []string{"hand_over"}}
+	s["then"] = object7{"required": []string{"redirect_uris"}, "properties": object7{"redirect_uris": object7{"minItems": 1}}}
 	s["anyOf"] = []any{
 		object7{"required": []string{"flows"}, "properties": object7{"flows": object7{"minItems": 1}}},
 		object7{"required": []string{"targets"}, "properties": object7{"targets": object7{"minItems": 1}}},
 	}
 	return s
+}
+
+func messages7() object7 {
+	text := formed(`^[^{}]*(\{[a-z][a-zA-Z0-9_]{0,63}\}[^{}]*)*$`)
+	text["maxLength"] = maxMessage
+	text["allOf"] = []any{filled()}
+	return object7{
+		"type": "object", "maxProperties": maxLocales, "propertyNames": object7{"pattern": `^[a-z]{2,8}(-[A-Za-z0-9]{1,8})*$`},
+		"additionalProperties": object7{
+			"type": "object", "propertyNames": object7{"pattern": messageForm.String()}, "additionalProperties": text,
+		},
+	}
 }
 
 // embedded is the schema of a step's configuration, as it stands in a larger one.

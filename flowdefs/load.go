@@ -81,6 +81,9 @@ func Load(fsys fs.FS, dir string, cat Catalogue) (*Set, error) {
 	l.checkReferences()
 	l.compose()
 	l.checkUnused()
+	if err := l.checkMessages(); err != nil {
+		return nil, err
+	}
 	if len(l.problems) > 0 {
 		return nil, l.problems.sorted()
 	}

@@ -18,6 +18,8 @@ type loader struct {
 	composing    int              // bytes; see maxComposed
 	authorizing  []authorizing
 	enrolling    []authorizing
+	texts        map[string]map[string]text // by locale and id
+	shown        []usedMessage
 	canonical    bool // reads canonical text: what was used is already in place
 	broken       bool // a file could not be read at all: what it declares is not known
 	refs         []reference
@@ -47,12 +49,13 @@ func newLoader(cat Catalogue) (*loader, error) {
 		places:       map[string]Pos{},
 		subs:         map[string]*subflow{},
 		compositions: map[string]*Flow{},
+		texts:        map[string]map[string]text{},
 	}, nil
 }
 
 // sections is what a file may hold, in the order in which it is read.
 func sections() []string {
-	return []string{"levels", "subflows", "flows", "targets", "providers", "clients"}
+	return []string{"levels", "subflows", "flows", "targets", "providers", "clients", "messages"}
 }
 
 // file reads some sections of one file. They are read in a fixed order, not in the file's.
@@ -60,6 +63,7 @@ func (l *loader) file(root *node, which ...string) {
 	o := object{l, root, "the file"}
 	read := map[string]func(key, n *node){
 		"levels": l.scale, "subflows": l.subflow, "flows": l.flow, "targets": l.target, "providers": l.provider, "clients": l.client,
+		"messages": l.messages,
 	}
 	for _, section := range which {
 		n := o.n.get(section)
@@ -71,7 +75,9 @@ func (l *loader) file(root *node, which ...string) {
 			continue
 		}
 		for i, key := range n.keys {
-			l.declare(section, key)
+			if section != "messages" { // which any number of files may have in one locale
+				l.declare(section, key)
+			}
 			read[section](key, n.items[i])
 		}
 	}

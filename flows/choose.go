@@ -22,7 +22,7 @@ func (m *machine) choose(at int) move {
 	case len(offers) == 1:
 		return m.take1(n, offers[0])
 	}
-	m.s.At = n.def.ID
+	m.s.At, m.s.Handed = n.def.ID, m.w.hands(CodeSelection)
 	m.s.Offers = make([]string, len(offers))
 	for i, o := range offers {
 		m.s.Offers[i] = m.p.nodes[o].def.ID
@@ -129,14 +129,21 @@ func (m *machine) goalExit(n *node) string {
 	return exitUnmet
 }
 
-// offers returns the options that may be taken now.
+// offers returns the options that may be taken now: those that the client can
+// draw or, if these are too few, those too that a page draws for it.
 func (m *machine) offers(n *node) []int {
-	var out []int
+	var out, drawn []int
 	for _, o := range n.options {
 		opt := &m.p.nodes[o]
 		if m.offered(opt) && (opt.def.Kind != flowdefs.Choose || len(m.offers(opt)) > 0) {
 			out = append(out, o)
+			if m.drawn(opt) {
+				drawn = append(drawn, o)
+			}
 		}
+	}
+	if len(drawn) >= n.def.Any-m.done(n) {
+		return drawn
 	}
 	return out
 }
@@ -159,6 +166,14 @@ func (m *machine) nearest(offers []int) []int {
 	return offers
 }
 
+// drawn says whether the client itself can draw what an option begins with.
+func (m *machine) drawn(n *node) bool {
+	if first := m.asks(n); first != nil {
+		return m.w.draws(first.typ.Code)
+	}
+	return slices.ContainsFunc(n.options, func(o int) bool { return m.offered(&m.p.nodes[o]) && m.drawn(&m.p.nodes[o]) })
+}
+
 // offered says whether one option may be taken now. An error in its condition withdraws it.
 func (m *machine) offered(n *node) bool {
 	return m.open(n) && !m.pruned(n)
@@ -175,7 +190,7 @@ func (m *machine) open(n *node) bool {
 	if st := m.s.Steps[n.def.ID]; st.Lost != "" || st.Done && m.inChoose(n) {
 		return false
 	}
-	if first := m.asks(n); first != nil && (!m.w.draws(first.typ.Code) || first.typ.NeedsDevice && !m.w.bound) {
+	if first := m.asks(n); first != nil && (!m.w.takes(first.typ) || first.typ.NeedsDevice && !m.w.bound) {
 		return false
 	}
 	if n.def.If == nil {
@@ -278,19 +293,22 @@ func (m *machine) back() move {
 
 // offer is one entry of the selection's data.
 type offer struct {
-	ID       string `json:"id"`
-	Type     string `json:"type"`
-	StepType string `json:"stepType,omitempty"`
+	ID       string `json:"id" doc:"What the answer selects it by."`
+	Type     string `json:"type" doc:"Code of the prompt that it begins with."`
+	StepType string `json:"stepType,omitempty" doc:"Type of the step that it begins with."`
 }
 
 // selection is the data of the prompt of a choose.
 type selection struct {
-	Options []offer `json:"options"`
-	Needed  int     `json:"needed,omitempty"` // how many more have to be completed, if more than one
+	Options []offer `json:"options" doc:"What may be selected."`
+	Needed  int     `json:"needed,omitempty" doc:"How many more have to be completed, if more than one."`
 }
 
 // CodeSelection is the type of the prompt of a choose.
 const CodeSelection = "SELECTION_REQUIRED"
+
+// SelectionSchema is the JSON Schema of the data of a choose's prompt.
+func SelectionSchema() json.RawMessage { return flowdefs.SchemaFor[selection]() }
 
 func (m *machine) selection(n *node, options []int) json.RawMessage {
 	sel := selection{Options: make([]offer, len(options))}

@@ -132,16 +132,16 @@ func (x *exchange) spend(ctx context.Context, m Message) (held time.Time, err er
 		to = "nobody\x00" + who
 	}
 	account, destination := x.e.budgetOf("account", who), x.e.budgetOf(m.Channel, to)
-	if held, err = x.take(ctx, account, b.PerAccount); err != nil || !held.IsZero() {
+	if held, err = x.count(ctx, account, b.PerAccount); err != nil || !held.IsZero() {
 		return held, err
 	}
-	if held, err = x.take(ctx, destination, b.PerDestination); err != nil || !held.IsZero() {
+	if held, err = x.count(ctx, destination, b.PerDestination); err != nil || !held.IsZero() {
 		return held, errors.Join(err, x.e.cfg.Throttle.Change(ctx, account, putBack))
 	}
 	return time.Time{}, nil
 }
 
-func (x *exchange) take(ctx context.Context, key string, most int) (held time.Time, err error) {
+func (x *exchange) count(ctx context.Context, key string, most int) (held time.Time, err error) {
 	err = x.e.cfg.Throttle.Change(ctx, key, oneOfMost(x.w.now, most, x.e.cfg.Budget.Window))
 	var wait waitError
 	if errors.As(err, &wait) {

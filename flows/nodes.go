@@ -92,11 +92,19 @@ func (m *machine) oblige(name string) {
 // CodeWait is the type of the prompt of a delay.
 const CodeWait = "WAIT_REQUIRED"
 
+// pause is the data of the prompt of a delay.
+type pause struct {
+	Until time.Time `json:"until" doc:"When the run goes on."`
+}
+
+// PauseSchema is the JSON Schema of the data of a delay's prompt.
+func PauseSchema() json.RawMessage { return flowdefs.SchemaFor[pause]() }
+
 // delay waits in the state of the run: no request is held.
 func (m *machine) delay(n *node) move {
 	m.s.leave()
-	m.s.At, m.s.Until = n.def.ID, m.w.until(n.def.Wait)
-	data, err := json.Marshal(map[string]time.Time{"until": m.s.Until})
+	m.s.At, m.s.Until, m.s.Handed = n.def.ID, m.w.until(n.def.Wait), m.w.hands(CodeWait)
+	data, err := json.Marshal(pause{m.s.Until})
 	if err != nil {
 		return m.fail(CodeInternal)
 	}

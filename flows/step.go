@@ -36,6 +36,7 @@ type StepType struct {
 	Doc    string          // first line: title; the rest: manual
 	Code   string          // nextStep.type of its prompts, upper snake case, ends in _REQUIRED; "": it never asks
 	Config json.RawMessage // JSON Schema of "with:"; see flowdefs.SchemaFor
+	Prompt json.RawMessage // JSON Schema of the data of its prompts
 	Input  json.RawMessage // JSON Schema of the answer
 
 	Evidence []assurance.Ceiling // the most that it can prove; empty: it proves nothing
@@ -55,6 +56,9 @@ type StepType struct {
 	// HardLimit is the number of consecutive failures after which the
 	// authenticator stays locked until an administrator acts; 0: the engine's default.
 	HardLimit int
+	// Typed is true if the answer consists of what a person types or ticks: strings
+	// and booleans. A page can then take it for a client that cannot draw the prompt.
+	Typed bool
 	// NeedsDevice is true if the step is offered only on a run whose key belongs to a bound device.
 	NeedsDevice bool
 	// Enrols is true if the step binds an authenticator: it then needs the

@@ -67,7 +67,9 @@ func Type(as Authenticators, key []byte) flows.StepType {
 		Doc:    doc,
 		Code:   "EMAIL_CODE_REQUIRED",
 		Config: flowdefs.SchemaFor[config](),
+		Prompt: flowdefs.SchemaFor[prompt](),
 		Input:  flowdefs.SchemaFor[answer](),
+		Typed:  true,
 		Evidence: []assurance.Ceiling{{
 			Method:          assurance.Email,
 			ReplayResistant: true,

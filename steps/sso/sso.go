@@ -67,10 +67,11 @@ func Type(providers Providers, accounts Accounts) flows.StepType {
 		Doc:      doc,
 		Code:     "OAUTH2_CLIENT_AUTHORIZATION_REQUIRED",
 		Config:   flowdefs.SchemaFor[config](),
+		Prompt:   flowdefs.SchemaFor[prompt](),
 		Input:    flowdefs.SchemaFor[answer](),
 		Evidence: []assurance.Ceiling{ceiling()},
 		Ceilings: ceilings,
-		Exits:    []string{exitDenied},
+		Exits:    []string{exitDenied, exitUnmet},
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			var c config
 			if err := cfg.Decode(&c); err != nil {
@@ -100,12 +101,12 @@ type answer struct {
 }
 
 type prompt struct {
-	Provider   string            `json:"provider"`
-	RequestURI string            `json:"authorizationRequestUri"`
-	Endpoint   string            `json:"authorizationEndpoint"`
-	Parameters map[string]string `json:"parameters"`
-	Redirect   string            `json:"redirectUri"`
-	ExpiresAt  time.Time         `json:"expiresAt"`
+	Provider   string            `json:"provider" doc:"Its name in the definitions."`
+	RequestURI string            `json:"authorizationRequestUri" doc:"To be opened in the system browser."`
+	Endpoint   string            `json:"authorizationEndpoint" doc:"The request in parts: where it goes."`
+	Parameters map[string]string `json:"parameters" doc:"The request in parts: what it says."`
+	Redirect   string            `json:"redirectUri" doc:"Where the browser comes back to."`
+	ExpiresAt  time.Time         `json:"expiresAt" doc:"How long the request is good."`
 }
 
 // pending is what the step remembers: the request that waits for its response.

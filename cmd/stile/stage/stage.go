@@ -165,7 +165,7 @@ func (p *play) startEngine() (err error) {
 func (s *Stage) of(used []*flowdefs.Flow) *flowdefs.Set {
 	part := &flowdefs.Set{
 		Flows: map[string]*flowdefs.Flow{}, Targets: map[string]*flowdefs.Target{},
-		Providers: s.set.Providers, Clients: s.set.Clients,
+		Providers: s.set.Providers, Clients: s.set.Clients, Messages: s.set.Messages,
 	}
 	for _, f := range used {
 		part.Flows[f.Name] = s.set.Flows[f.Name]
