@@ -17,6 +17,7 @@ const (
 	gapX, gapY          = 28, 74
 	margin              = 24
 	legendWidth         = 560
+	lineHeight          = 14
 	longest             = 30 // characters of a line; the rest is in the tooltip
 )
 
@@ -181,9 +182,15 @@ func (l *layout) picture() []byte {
 	for i := range l.g.Nodes {
 		l.box(&b, i)
 	}
+	above := map[int]int{}
 	for _, w := range l.ways {
 		a, z := l.places[w.via[0]], l.places[w.via[1]]
-		label(&b, w.edge.Label, (a.x+2*z.x)/3, a.y+boxHeight/2+gapY*0.62, "middle")
+		y := a.y + boxHeight/2 + gapY*0.62
+		if w.edge.Label != "" { // those that leave one box would lie on one another
+			y += float64(above[w.via[0]]%3-1) * lineHeight
+			above[w.via[0]]++
+		}
+		label(&b, w.edge.Label, (a.x+2*z.x)/3, y, "middle")
 	}
 	if text := legend(l.g); text != "" {
 		fmt.Fprintf(&b, `<text class="label" style="text-anchor:start" x="%d" y="%.1f">%s</text>`+"\n", margin, bottom+margin+4, html.EscapeString(text))
