@@ -117,10 +117,11 @@ func (e *Engine) counterKey(r *run, n *node) string {
 	return e.counterOf(whose(r), n.typ.Authenticator)
 }
 
-// named is what was claimed in its one spelling, or who the run is about if nothing was.
+// named is what was claimed in its one spelling, or who the run is about if
+// nothing was; "" if nobody is.
 func named(r *run) string {
 	s := &r.State
-	return cmp.Or(s.Shadow, strings.ToLower(strings.TrimSpace(s.Named)), s.Subject, s.Claimed, r.ID)
+	return cmp.Or(s.Shadow, strings.ToLower(strings.TrimSpace(s.Named)), s.Subject, s.Claimed)
 }
 
 // whose is who a run's attempts and messages are counted on.

@@ -52,8 +52,8 @@ type entry struct {
 	tries int
 }
 
-// New starts a queue.
-func New(cfg Config) (*Queue, error) {
+// New starts a queue, which works until it is closed or ctx is done.
+func New(ctx context.Context, cfg Config) (*Queue, error) {
 	if cfg.Sender == nil || cfg.Texts == nil || cfg.Marks == nil || cfg.Logger == nil || cfg.Now == nil {
 		return nil, errors.New("delivery: Sender, Texts, Marks, Logger and Now are required")
 	}
@@ -63,7 +63,7 @@ func New(cfg Config) (*Queue, error) {
 	if cfg.Capacity <= 0 {
 		cfg.Capacity = 1024
 	}
-	ctx, stop := context.WithCancel(context.Background()) //nolint:forbidigo // outlives every request: until Close
+	ctx, stop := context.WithCancel(ctx)
 	q := &Queue{cfg: cfg, entries: make(chan *entry, cfg.Capacity), stop: stop, closed: make(chan struct{})}
 	for range cfg.Workers {
 		q.workers.Go(func() { q.work(ctx) })

@@ -77,7 +77,7 @@ func message() flows.Message {
 // open starts a queue, which is closed with the test.
 func open(t *testing.T, s delivery.Sender, marks flows.Marks, log *zap.Logger) *delivery.Queue {
 	t.Helper()
-	q, err := delivery.New(delivery.Config{Sender: s, Texts: texts(t), Marks: marks, Logger: log, Now: time.Now})
+	q, err := delivery.New(context.Background(), delivery.Config{Sender: s, Texts: texts(t), Marks: marks, Logger: log, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestAnotherNodeTakesOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		marks := memory.New()
-		dying, err := delivery.New(delivery.Config{
+		dying, err := delivery.New(context.Background(), delivery.Config{
 			Sender: &carrier{slow: time.Hour}, Texts: texts(t), Marks: marks, Logger: zap.NewNop(), Now: time.Now,
 		})
 		if err != nil {
@@ -207,7 +207,7 @@ func TestAnotherNodeTakesOver(t *testing.T) {
 func TestFull(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q, err := delivery.New(delivery.Config{
+		q, err := delivery.New(context.Background(), delivery.Config{
 			Sender: &carrier{slow: time.Second}, Texts: texts(t), Marks: memory.New(), Logger: zap.NewNop(), Now: time.Now, Workers: 1, Capacity: 2,
 		})
 		if err != nil {
@@ -273,7 +273,7 @@ func TestTexts(t *testing.T) {
 		m.Locale = locale
 		synctest.Test(t, func(t *testing.T) {
 			c := &carrier{}
-			q, err := delivery.New(delivery.Config{Sender: c, Texts: all, Marks: memory.New(), Logger: zap.NewNop(), Now: time.Now})
+			q, err := delivery.New(context.Background(), delivery.Config{Sender: c, Texts: all, Marks: memory.New(), Logger: zap.NewNop(), Now: time.Now})
 			if err != nil {
 				t.Fatal(err)
 			}

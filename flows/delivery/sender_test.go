@@ -291,9 +291,12 @@ func TestWebhook(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	for _, cfg := range []delivery.WebhookConfig{
-		{URL: "http://mail.example/", Secret: secret, Now: at}, {URL: "https://u:p@mail.example/", Secret: secret, Now: at},
-		{URL: "https://mail.example/#x", Secret: secret, Now: at}, {URL: "https://mail.example/", Secret: secret[:31], Now: at},
-		{URL: "mail", Secret: secret, Now: at}, {URL: "https://mail.example/", Secret: secret},
+		{URL: "http://mail.example/", Secret: secret, Now: at},
+		{URL: "https://u:p@mail.example/", Secret: secret, Now: at},
+		{URL: "https://mail.example/#x", Secret: secret, Now: at},
+		{URL: "https://mail.example/", Secret: secret[:31], Now: at},
+		{URL: "mail", Secret: secret, Now: at},
+		{URL: "https://mail.example/", Secret: secret},
 	} {
 		if _, err := delivery.NewWebhook(cfg); err == nil {
 			t.Errorf("%s is taken", cfg.URL)

@@ -41,8 +41,7 @@ var errOverLimit = errors.New("bench: over the limit")
 func measureLimits(ctx context.Context, root string, all []limit) error {
 	for i := range all {
 		l := &all[i]
-		// The arguments are those of the table above.
-		test := exec.CommandContext(ctx, "go", "test", "-tags=nomsgpack", "-run=^$", "-bench=^"+l.Benchmark+"$", "-benchtime="+l.Times, l.Package) //nolint:gosec // see above
+		test := exec.CommandContext(ctx, "go", "test", "-tags=nomsgpack", "-run=^$", "-bench=^"+l.Benchmark+"$", "-benchtime="+l.Times, l.Package)
 		test.Dir = root
 		out, err := test.CombinedOutput()
 		if err != nil {

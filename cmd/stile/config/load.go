@@ -135,7 +135,8 @@ func applyDefaults(v reflect.Value) error {
 // resolve makes paths relative to folder absolute in meaning, and fills in the
 // places that follow from others.
 func (c *Config) resolve(folder string) {
-	for _, p := range []*string{&c.Definitions, &c.DataDir, &c.Store.Path, &c.Keys.Signing, &c.Keys.Master.File, &c.Audit.Path,
+	for _, p := range []*string{
+		&c.Definitions, &c.DataDir, &c.Store.Path, &c.Keys.Signing, &c.Keys.Master.File, &c.Audit.Path,
 		&c.Delivery.File, &c.Delivery.Texts, &c.Delivery.SMTP.Password.File, &c.Delivery.Webhook.Secret.File,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {

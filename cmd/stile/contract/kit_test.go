@@ -111,6 +111,7 @@ type setup struct {
 	definitions string // text; "": the built-in examples
 	store       string // "memory" (default) or "sqlite"
 	hashing     string // default: as cheap as it may be
+	more        string // lines of the configuration file
 	person      *users.Person
 	logger      *zap.Logger
 	transport   http.RoundTripper // to providers
@@ -172,6 +173,7 @@ func (w *world) configure(outer testing.TB, t tb, s setup) {
 	}
 	text := fmt.Sprintf("listen: 127.0.0.1:0\ndata_dir: data\nstore: { type: %s, durability: normal }\nhashing: %s\n"+
 		"providers: { corporate: { issuer: %q, client_secret: { file: secret } } }\n", s.store, s.hashing, w.provider.Issuer())
+	text += s.more
 	if s.definitions != "" {
 		text += "definitions: flows\n"
 		write(t, filepath.Join(dir, "flows", "all.yaml"), s.definitions)

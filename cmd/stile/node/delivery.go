@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -25,7 +26,7 @@ func (n *Node) openOutbox() error {
 	if err != nil || sender == nil {
 		return err
 	}
-	n.outbox, err = delivery.New(delivery.Config{
+	n.outbox, err = delivery.New(context.Background(), delivery.Config{ // ends with the node, not with the start
 		Sender: sender, Texts: texts, Marks: n.Base.Store, Logger: n.opts.Logger.Named("delivery"), Now: n.opts.Now,
 	})
 	return err
