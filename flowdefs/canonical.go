@@ -45,6 +45,12 @@ func canonicalFlow(f *Flow) []byte {
 		w.line(3, quoted(f.Handlers[i].Name)+":")
 		w.list(4, f.Handlers[i].Steps)
 	}
+	if len(f.Guarantees) > 0 {
+		w.line(2, "guarantees:")
+	}
+	for _, g := range f.Guarantees {
+		w.line(3, "- "+quoted(g.Source))
+	}
 	return []byte(w.b.String())
 }
 

@@ -34,6 +34,7 @@ type compiled struct {
 	untrusted  *complaint  // set if it reads what the client says; where
 	unsteady   *complaint  // set if more evidence could make it false, or if it reads anything else; where
 	levels     []complaint // the names of levels that it asks for, and where
+	reads      reads
 	complaints []complaint
 }
 
@@ -100,13 +101,21 @@ func (c *compiled) inspect(checked *cel.Ast) {
 		start := native.SourceInfo().GetStartLocation(id)
 		return complaint{line: start.Line(), column: start.Column()}
 	}
+	c.reads = reads{names: map[string]bool{}, fields: map[string]bool{}, ends: endsOf(native.Expr()), exact: exact(native.Expr())}
 	ast.PreOrderVisit(native.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
+		case ast.SelectKind:
+			c.reads.fields[e.AsSelect().FieldName()] = true
+		case ast.LiteralKind:
+			if word, ok := e.AsLiteral().(types.String); ok {
+				c.reads.words = append(c.reads.words, string(word))
+			}
 		case ast.StructKind:
 			p := at(e.ID())
 			p.message = "an expression cannot make objects; found " + e.AsStruct().TypeName() + "{}"
 			c.complaints = append(c.complaints, p)
 		case ast.IdentKind:
+			c.reads.names[e.AsIdent()] = true
 			// A loop variable of that name counts as well: it is named to mislead.
 			if e.AsIdent() == untrusted && c.untrusted == nil {
 				p := at(e.ID())

@@ -53,7 +53,7 @@ func (l *loader) composed(t *Target, base *Flow) *Flow {
 		return f
 	}
 	out := *base
-	out.Steps, out.Handlers = slices.Clone(base.Steps), slices.Clone(base.Handlers)
+	out.Steps, out.Handlers, out.Guarantees = slices.Clone(base.Steps), slices.Clone(base.Handlers), slices.Clone(base.Guarantees)
 	seen := map[string]string{}
 	eachID(base, func(id string) { seen[id] = base.Name })
 	for _, name := range t.Authorize {
@@ -74,6 +74,7 @@ func (l *loader) composed(t *Target, base *Flow) *Flow {
 		}
 		out.Steps = append(out.Steps, f.Steps...)
 		out.Handlers = append(out.Handlers, f.Handlers...)
+		out.Guarantees = append(out.Guarantees, f.Guarantees...)
 	}
 	slices.SortFunc(out.Handlers, func(a, b Handler) int { return cmp.Compare(a.Name, b.Name) })
 	out.Source = canonicalFlow(&out)
@@ -90,13 +91,20 @@ func (l *loader) composed(t *Target, base *Flow) *Flow {
 
 // eachID visits the ids of all nodes of a flow.
 func eachID(f *Flow, visit func(string)) {
+	eachNode(f, func(n *Node) {
+		if n.ID != "" {
+			visit(n.ID)
+		}
+	})
+}
+
+// eachNode visits all nodes of a flow.
+func eachNode(f *Flow, visit func(*Node)) {
 	var walk func([]Node)
 	walk = func(nodes []Node) {
 		for i := range nodes {
 			n := &nodes[i]
-			if n.ID != "" {
-				visit(n.ID)
-			}
+			visit(n)
 			walk(n.Options)
 			walk(n.Steps)
 			if n.Otherwise != nil {

@@ -34,6 +34,7 @@ type Env struct {
 	Run      RunEnv
 	Now      time.Time
 	Request  map[string]string // untrusted: what the client says of itself (locale, ...)
+	Unknown  Unknowns          // settles what is not known; nil: everything is
 }
 
 // AccountEnv is "account": the subject's account or, before the first proof, the claimed one.
@@ -41,6 +42,9 @@ type Env struct {
 type AccountEnv struct {
 	Attributes map[string]string
 	Types      []string // types of its active authenticators; account.has("totp")
+	Empty      bool     // it looks empty whatever it is: nothing of it is unknown
+
+	unknown Unknowns
 }
 
 // DeviceEnv is "device".
@@ -55,6 +59,8 @@ type ClientEnv struct{ ID string }
 type RunEnv struct {
 	Flow    string
 	Started time.Time
+
+	unknown bool // when it started
 }
 
 // Condition is one compiled expression. It is immutable and safe for concurrent use.
@@ -64,6 +70,7 @@ type Condition struct {
 
 	program  cel.Program
 	possible cel.Program // nil: the account does not matter
+	reads    reads
 }
 
 // Bool evaluates a condition; every failure is an [ErrCondition]: an error of
@@ -74,11 +81,7 @@ func (c *Condition) Bool(ctx context.Context, env *Env) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	b, ok := value.(types.Bool)
-	if !ok {
-		return false, fmt.Errorf("%w: %s: the value is neither true nor false", ErrCondition, c.Pos)
-	}
-	return bool(b), nil
+	return c.settled(env, value, nil)
 }
 
 // holdsOf evaluates what a level of a scale asks of evidence. What cannot be
@@ -96,6 +99,9 @@ func (c *Condition) Value(ctx context.Context, env *Env) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if text, unknown, err := c.text(ctx, env, value); unknown {
+		return text, err
+	}
 	data, err := plainData(value)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrCondition, c.Pos, err)
@@ -110,8 +116,8 @@ func (c *Condition) eval(ctx context.Context, env *Env) (ref.Val, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrCondition, c.Pos, err)
 	}
-	value, _, err := c.program.ContextEval(ctx, activation{env})
-	if err != nil {
+	value, _, err := c.program.ContextEval(ctx, activation{c.unknowing(env)})
+	if err != nil && !types.IsUnknown(value) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrCondition, c.Pos, err)
 	}
 	return value, nil
@@ -125,6 +131,11 @@ func (a activation) Parent() cel.Activation { return nil }
 
 // ResolveName implements [cel.Activation].
 func (a activation) ResolveName(name string) (any, bool) {
+	if a.env.Unknown != nil {
+		if value, ok := a.env.resolveUnknown(name); ok {
+			return value, true
+		}
+	}
 	switch name {
 	case "account":
 		return &a.env.Account, true

@@ -15,6 +15,7 @@ type Set struct {
 	Providers map[string]*Provider
 	Clients   map[string]*Client
 	Levels    assurance.Scales // the built-in scales, then those that are declared, by name
+	Asked     []*Condition     // what the declared ones ask of evidence
 	Messages  *Messages
 }
 
@@ -38,6 +39,7 @@ type Flow struct {
 	NoBack      bool          // clients may not go back
 	NoRestart   bool          // clients may not restart
 	Timeout     time.Duration // life of a run; 0: the engine's default
+	Guarantees  []Guarantee   // in the order of the definition
 	Source      []byte        // canonical text; [Parse] of it gives an equal Flow
 	Hash        string        // lower-case hex SHA-256 of Source: the identity that a run pins
 	Pos         Pos

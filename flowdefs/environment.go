@@ -98,6 +98,9 @@ func accountHas(account, typ ref.Val) ref.Val {
 	if !ok || !isString {
 		return types.MaybeNoSuchOverloadErr(typ)
 	}
+	if a.unknown != nil {
+		return types.Bool(a.unknown.Has(string(name)))
+	}
 	return types.Bool(slices.Contains(a.Types, string(name)))
 }
 

@@ -18,13 +18,23 @@ var errAbsent = errors.New("is absent")
 func fieldsOf() map[string]map[string]*types.FieldType {
 	fields := map[string]map[string]*types.FieldType{
 		accountName: {
-			"attributes": always(cel.MapType(cel.StringType, cel.StringType), func(a *AccountEnv) any { return a.Attributes }),
+			"attributes": always(cel.MapType(cel.StringType, cel.StringType), func(a *AccountEnv) any {
+				if a.unknown != nil {
+					return unknownOf("account")
+				}
+				return a.Attributes
+			}),
 		},
 		deviceName: {"bound": always(cel.BoolType, func(d *DeviceEnv) any { return d.Bound })},
 		clientName: {"id": present(cel.StringType, func(c *ClientEnv) (any, bool) { return c.ID, c.ID != "" })},
 		runName: {
-			"flow":    always(cel.StringType, func(r *RunEnv) any { return r.Flow }),
-			"started": always(cel.TimestampType, func(r *RunEnv) any { return r.Started }),
+			"flow": always(cel.StringType, func(r *RunEnv) any { return r.Flow }),
+			"started": always(cel.TimestampType, func(r *RunEnv) any {
+				if r.unknown {
+					return unknownOf("run")
+				}
+				return r.Started
+			}),
 		},
 		levelsName:   {},
 		levelName:    {},

@@ -56,7 +56,7 @@ func (r *flowReader) targets() []string {
 
 func (l *loader) flow(key, n *node) {
 	what := "flow " + quote(key.text)
-	o, ok := l.object(n, what, []string{"description", "timeout", "steps", "kind", "handlers", "requires", "back", "restart"})
+	o, ok := l.object(n, what, []string{"description", "timeout", "steps", "kind", "handlers", "requires", "back", "restart", "guarantees"})
 	if !ok {
 		return
 	}
@@ -80,6 +80,7 @@ func (l *loader) flow(key, n *node) {
 	}
 	r.handlers(n.get("handlers"), what)
 	r.checkUses()
+	r.guarantees(n.get("guarantees"), what)
 	if len(l.problems) > before {
 		return
 	}
@@ -165,7 +166,7 @@ func countConditions(n *node) int {
 			switch n.keys[i].text {
 			case "if", "require", "decide":
 				count++
-			case "assign":
+			case "assign", "guarantees":
 				count += len(item.items)
 				continue
 			case "with":
@@ -493,36 +494,49 @@ func (r *flowReader) checked(err error, pos Pos) {
 type place int
 
 const (
-	stepPlace   place = iota // a step's if
-	optionPlace              // an option's if
-	guardPlace               // require
-	claimPlace               // a claim of a target
-	decidePlace              // decide
-	assignPlace              // a value of assign
-	levelPlace               // what a level of a scale asks
+	stepPlace      place = iota // a step's if
+	optionPlace                 // an option's if
+	guardPlace                  // require
+	claimPlace                  // a claim of a target
+	decidePlace                 // decide
+	assignPlace                 // a value of assign
+	guaranteePlace              // what a guarantee says
+	levelPlace                  // what a level of a scale asks
 )
 
 // condition compiles an expression; nil if it has reported a problem.
 func (l *loader) condition(n *node, p place) *Condition {
-	what := [...]string{"if", "if", "require", "claims", "decide", "assign", "when"}[p]
 	if n.kind != stringKind {
 		hint := ""
 		if slices.Contains([]kind{boolKind, intKind}, n.kind) {
 			hint = n.quoteHint()
 		}
-		l.fail(n.pos, "%s: expected an expression, found %s%s", what, n.describe(), hint)
+		l.fail(n.pos, "%s: expected an expression, found %s%s", p, n.describe(), hint)
 		return nil
 	}
-	compiled := l.cel.compile(n.text)
+	return l.expression(n, n.text, 0, p)
+}
+
+// String names the place in messages.
+func (p place) String() string {
+	return [...]string{"if", "if", "require", "claims", "decide", "assign", "guarantee", "when"}[p]
+}
+
+// expression compiles what stands in a text from one of its columns on.
+func (l *loader) expression(n *node, source string, from int, p place) *Condition {
+	compiled := l.cel.compile(source)
 	complaints := compiled.complaints
 	if len(complaints) == 0 {
 		complaints = append(compiled.unfit(p), l.unknownLevels(compiled)...)
 	}
 	for _, c := range complaints {
-		l.fail(n.at(c.line, c.column), "%s: %s", what, c.message)
+		if c.line == 1 {
+			c.column += from
+		}
+		l.fail(n.at(c.line, c.column), "%s: %s", p, c.message)
 	}
 	if len(complaints) > 0 {
 		return nil
 	}
-	return &Condition{Source: n.text, Pos: n.pos, program: compiled.program, possible: compiled.possible}
+	return &Condition{Source: source, Pos: n.pos, program: compiled.program, possible: compiled.possible, reads: compiled.reads}
 }

@@ -145,12 +145,16 @@ func (w *schemaWriter) flow() object7 {
 		"handlers":    documented(named(w.ref("steps")), "Where exits lead; at its end a handler fails the run."),
 		"requires":    documented(requirement7(), "What the session must have reached; only of the kind self_service."),
 		"back":        documented(boolean7(), "Whether clients may go back; true if absent."),
+		"guarantees":  documented(some(set7(formed(guaranteeForm))), "What is proved of every run before the flow loads."),
 		"restart":     documented(boolean7(), "Whether clients may restart; true if absent."),
 	}, "steps")
 	s["if"] = object7{"required": []string{"requires"}}
 	s["then"] = object7{"required": []string{"kind"}, "properties": object7{"kind": object7{"const": string(SelfService)}}}
 	return s
 }
+
+// guaranteeForm is what a pattern can say of a guarantee.
+const guaranteeForm = `^(complete\s+implies\s+\S|never\s+\S|\S+\s+before\s+\S+$)`
 
 func level7() object7 { return words7(assurance.Levels()...) }
 

@@ -68,6 +68,7 @@ func (l *loader) rung(n *node, what string, below []assurance.Rung) assurance.Ru
 	if when := n.get("when"); when != nil {
 		if c := l.condition(when, levelPlace); c != nil {
 			r.Asks = c.Source
+			l.set.Asked = append(l.set.Asked, c)
 			r.Holds = c.holdsOf
 		}
 	}

@@ -39,20 +39,13 @@ func (c *Condition) withoutAccount(ctx context.Context, env *Env, unknown bool) 
 	if c == nil || c.possible == nil {
 		return c.Bool(ctx, env)
 	}
-	vars, err := cel.PartialVars(activation{env}, cel.AttributePattern("account"))
+	vars, err := cel.PartialVars(activation{c.unknowing(env)}, cel.AttributePattern("account"))
 	if err != nil {
 		return false, fmt.Errorf("%w: %s: %w", ErrCondition, c.Pos, err)
 	}
 	value, _, err := c.possible.ContextEval(ctx, vars)
-	if types.IsUnknown(value) {
+	if types.IsUnknown(value) && (env.Unknown == nil || ofAccount(value)) {
 		return unknown, nil
 	}
-	if err != nil {
-		return false, fmt.Errorf("%w: %s: %w", ErrCondition, c.Pos, err)
-	}
-	b, ok := value.(types.Bool)
-	if !ok {
-		return false, fmt.Errorf("%w: %s: the value is neither true nor false", ErrCondition, c.Pos)
-	}
-	return bool(b), nil
+	return c.settled(env, value, err)
 }

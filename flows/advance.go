@@ -174,6 +174,7 @@ func (m *machine) arrive(i int) move {
 
 // do carries out one node that is not a choose; stop says that the sequence does not go on behind it.
 func (m *machine) do(n *node) (mv move, stop bool) {
+	m.passes(n)
 	switch n.def.Kind {
 	case flowdefs.Step:
 		return m.enter(n)

@@ -11,6 +11,7 @@ import (
 // option left is taken silently, none left is an exit, or otherwise, or the end.
 func (m *machine) choose(at int) move {
 	n := &m.p.nodes[at]
+	m.passes(n)
 	m.s.leave()
 	if m.reuseOptions(n) {
 		return m.arrive(n.next)
@@ -190,7 +191,7 @@ func (m *machine) open(n *node) bool {
 	if st := m.s.Steps[n.def.ID]; st.Lost != "" || st.Done && m.inChoose(n) {
 		return false
 	}
-	if first := m.asks(n); first != nil && (!m.w.takes(first.typ) || first.typ.NeedsDevice && !m.w.bound) {
+	if first := m.asks(n); first != nil && (!m.w.takesOption(first.typ) || first.typ.NeedsDevice && !m.w.bound) {
 		return false
 	}
 	if n.def.If == nil {

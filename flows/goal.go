@@ -128,6 +128,12 @@ func (m *machine) most(n *node) []assurance.Evidence {
 	if m.s.Subject == "" || n.typ.Authenticator == "" {
 		return highest(n, n.def.ID, assurance.AAL3, m.w.now)
 	}
+	if u := m.w.unknown; u != nil {
+		if level, ok := u.Bound(n.def); ok {
+			return highest(n, n.typ.Authenticator, level, m.w.now)
+		}
+		return nil
+	}
 	var out []assurance.Evidence
 	for _, au := range m.w.account.Authenticators {
 		if au.Type != n.typ.Authenticator || au.Pending || slices.Contains(m.s.Enrolled, au.ID) || n.typ.NeedsDevice && !m.w.bound {

@@ -61,7 +61,7 @@ func (m *machine) assign(n *node) (move, bool) {
 func (m *machine) value(c *flowdefs.Condition) (string, error) {
 	env := m.env()
 	if m.s.Subject == "" {
-		env.Account = flowdefs.AccountEnv{}
+		env.Account = flowdefs.AccountEnv{Empty: true}
 	}
 	v, err := c.Value(m.ctx, env)
 	if err != nil {

@@ -44,7 +44,9 @@ type StepType struct {
 	// given the providers that definitions declare. May be nil.
 	Ceilings func(cfg flowdefs.Config, providers map[string]*flowdefs.Provider) []assurance.Ceiling
 	Exits    []string // named exits besides the default
-	Raises   []string // obligations that its outcomes may raise
+	// ExitsOf are those of Exits that a step with this configuration can be left by; nil: all.
+	ExitsOf func(cfg flowdefs.Config) []string
+	Raises  []string // obligations that its outcomes may raise
 
 	// Authenticator is the type of the account's authenticator that the step
 	// checks ("password", "totp", ...), "" if it checks none. Attempts are
@@ -61,6 +63,9 @@ type StepType struct {
 	Typed bool
 	// NeedsDevice is true if the step is offered only on a run whose key belongs to a bound device.
 	NeedsDevice bool
+	// NeedsSubject is true if the step acts on who was proved to be there: a flow
+	// in which a run can come to it before the first proof does not load.
+	NeedsSubject bool
 	// Enrols is true if the step binds an authenticator: it then needs the
 	// highest level that the account's active authenticators can reach.
 	Enrols bool

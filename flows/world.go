@@ -29,9 +29,13 @@ type world struct {
 	departs  assurance.Deviations
 	web      bool // a page draws what the client cannot draw
 	goal     goal
+	unknown  Unknown // of a model: settles what was not looked up
 }
 
 func (w *world) draws(code string) bool {
+	if w.unknown != nil {
+		return code == "" || w.unknown.Draws(code, false)
+	}
 	return len(w.drawable) == 0 || code == "" || slices.Contains(w.drawable, code)
 }
 
@@ -93,7 +97,7 @@ func (w *world) reach(p *program, evidence []assurance.Evidence) assurance.Level
 			all = append(all, e)
 		}
 	}
-	return assurance.Assess(all, w.now, w.since(time.Time{})).Level
+	return w.settledReach(p, all)
 }
 
 // freshLevel is what was proved recently enough to bind an authenticator.
@@ -116,10 +120,10 @@ func (m *machine) reuse(n *node) bool {
 		return false
 	}
 	floor := m.w.goal.floor(m.w.scales)
-	if ps.restedFor(floor, m.w.started) {
+	if m.w.unknown == nil && ps.restedFor(floor, m.w.started) {
 		return false
 	}
-	for _, e := range assurance.Fresh(ps.Evidence, m.w.now, m.w.since(m.w.goal.oldest(floor, m.w.started))) {
+	for _, e := range assurance.Fresh(m.w.recall(n, ps), m.w.now, m.w.since(m.w.goal.oldest(floor, m.w.started))) {
 		if e.StepType != n.def.Type || e.Config != n.def.ConfigHash || !m.stillBound(e) {
 			continue
 		}
@@ -155,7 +159,7 @@ func (m *machine) env() *flowdefs.Env {
 	for _, a := range w.account.Authenticators {
 		types = append(types, a.Type)
 	}
-	return &flowdefs.Env{
+	env := &flowdefs.Env{
 		Account:  flowdefs.AccountEnv{Attributes: w.account.Attributes, Types: types},
 		Device:   flowdefs.DeviceEnv{Bound: w.bound},
 		Evidence: s.Evidence,
@@ -168,4 +172,8 @@ func (m *machine) env() *flowdefs.Env {
 		Now:      w.now,
 		Request:  w.request,
 	}
+	if w.unknown != nil {
+		env.Unknown = w.unknown
+	}
+	return env
 }

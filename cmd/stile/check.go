@@ -3,14 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/stile-auth/stile/cmd/stile/node"
 	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/assurance"
+	"github.com/stile-auth/stile/flows/prove"
 )
 
 type checkCmd struct {
-	format
-	Dir string `arg:"" optional:"" help:"Folder of definitions. Default: the configuration's, else the built-in examples."`
+	Format string `enum:"text,json,sarif" default:"text" help:"Form of the output: ${enum}."`
+	Dir    string `arg:"" optional:"" help:"Folder of definitions. Default: the configuration's, else the built-in examples."`
 }
 
 type checkReport struct {
@@ -19,13 +23,19 @@ type checkReport struct {
 	// Deviations are the configured departures from the rules of assurance.
 	Deviations []string `json:"deviations,omitempty"`
 	counts
+	Proofs []prove.Verdict `json:"proofs,omitempty"`
 }
 
+// checkProblem is one mistake. The members behind Message are those of a proof.
 type checkProblem struct {
-	File    string `json:"file"`
-	Line    int    `json:"line"`
-	Column  int    `json:"column"`
-	Message string `json:"message"`
+	File     string   `json:"file"`
+	Line     int      `json:"line"`
+	Column   int      `json:"column"`
+	Message  string   `json:"message"`
+	Check    string   `json:"check,omitempty"`
+	Path     []string `json:"path,omitempty"`
+	Scenario string   `json:"scenario,omitempty"`
+	Assumed  bool     `json:"assumed,omitempty"`
 }
 
 // counts is how much a set of definitions declares.
@@ -45,8 +55,9 @@ func (c counts) String() string {
 	return fmt.Sprintf("%d flows, %d targets, %d providers, %d clients", c.Flows, c.Targets, c.Providers, c.Clients)
 }
 
-// Run loads the definitions and, if they are the configured ones, holds them
-// against the configuration as a server would. Problems are the result and go to standard output.
+// Run loads the definitions, proves them and, if they are the configured ones,
+// holds them against the configuration as a server would. Problems are the
+// result and go to standard output.
 func (c checkCmd) Run(w *world) error {
 	var deviations []string
 	dir, suits := c.Dir, func(*flowdefs.Set) error { return nil }
@@ -70,31 +81,102 @@ func (c checkCmd) Run(w *world) error {
 	if err != nil && !errors.As(err, &problems) {
 		return err
 	}
-	return c.show(w, set, problems, deviations)
-}
-
-func (c checkCmd) show(w *world, set *flowdefs.Set, problems flowdefs.Problems, deviations []string) error {
 	r := checkReport{OK: len(problems) == 0, Problems: []checkProblem{}, Deviations: deviations}
+	for _, p := range problems {
+		r.Problems = append(r.Problems, checkProblem{File: p.Pos.File, Line: p.Pos.Line, Column: p.Pos.Column, Message: p.Message})
+	}
 	if r.OK {
 		r.counts = countsOf(set)
-	}
-	for _, p := range problems {
-		r.Problems = append(r.Problems, checkProblem{p.Pos.File, p.Pos.Line, p.Pos.Column, p.Message})
-	}
-	var err error
-	switch {
-	case c.json():
-		err = w.printJSON(r)
-	case r.OK:
-		fmt.Fprintln(w.out, "ok:", r.counts)
-		for _, d := range deviations {
-			fmt.Fprintln(w.out, "assurance departs from the standards:", d)
+		if err := r.prove(w, dir, node.Deviations(deviations), set, cat); err != nil {
+			return err
 		}
+	}
+	return c.show(w, r)
+}
+
+// prove adds what the proofs come to.
+func (r *checkReport) prove(w *world, dir string, departs assurance.Deviations, set *flowdefs.Set, cat *flows.Registry) error {
+	verdicts, err := node.Prove(w.ctx, dir, set, cat, prove.Options{Deviations: departs})
+	var problems flowdefs.Problems
+	if err != nil && !errors.As(err, &problems) {
+		return err
+	}
+	r.Proofs = verdicts
+	for _, f := range prove.Findings(verdicts) {
+		r.OK = false
+		r.Problems = append(r.Problems, checkProblem{
+			f.Pos.File, f.Pos.Line, f.Pos.Column, f.Message, string(f.Check), f.Path, f.Scenario, f.Assumed,
+		})
+	}
+	return nil
+}
+
+func (c checkCmd) show(w *world, r checkReport) error {
+	var err error
+	switch c.Format {
+	case "json":
+		err = w.printJSON(r)
+	case "sarif":
+		err = w.printJSON(sarifOf(r))
 	default:
-		listProblems(w.out, problems, coloured(w.out))
+		r.text(w)
 	}
 	if err == nil && !r.OK {
 		err = errReported
 	}
 	return err
+}
+
+// text writes the report for people.
+func (r *checkReport) text(w *world) {
+	for _, p := range r.Problems {
+		listProblems(w.out, flowdefs.Problems{{Pos: flowdefs.Pos{File: p.File, Line: p.Line, Column: p.Column}, Message: p.words()}}, coloured(w.out))
+		if p.Scenario != "" {
+			fmt.Fprintf(w.out, "    as a scenario:\n%s", indented(p.Scenario, "      "))
+		}
+	}
+	if !r.OK {
+		return
+	}
+	fmt.Fprintln(w.out, "ok:", r.counts)
+	for _, d := range r.Deviations {
+		fmt.Fprintln(w.out, "assurance departs from the standards:", d)
+	}
+	for _, v := range r.Proofs {
+		fmt.Fprintf(w.out, "\n%s: %d states\n", titleOf(v), v.States)
+		for _, c := range v.Classes {
+			fmt.Fprintf(w.out, "  %s  %-24s %s\n", c.ACR, strings.Join(c.AMR, " "), viaOf(c))
+		}
+	}
+}
+
+// words is the mistake, its code, and how it comes about.
+func (p *checkProblem) words() string {
+	if p.Check == "" {
+		return p.Message
+	}
+	return prove.Finding{Check: prove.Check(p.Check), Message: p.Message, Path: p.Path, Assumed: p.Assumed}.String()
+}
+
+func titleOf(v prove.Verdict) string {
+	if v.Target != "" {
+		return "target " + v.Target
+	}
+	return "flow " + v.Flow
+}
+
+// viaOf says by which steps a run completes.
+func viaOf(c prove.Class) string {
+	if len(c.Steps) == 0 {
+		return "by a session"
+	}
+	return "by " + strings.Join(c.Steps, ", ")
+}
+
+func indented(text, by string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(by + line)
+	}
+	return b.String()
 }

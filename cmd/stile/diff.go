@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/stile-auth/stile/cmd/stile/node"
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/assurance"
+	"github.com/stile-auth/stile/flows/prove"
 )
 
 type diffCmd struct {
@@ -40,12 +42,18 @@ func (c diffCmd) Run(w *world) error {
 		return err
 	}
 	var sets [2]*flowdefs.Set
+	var proofs [2][]prove.Verdict
 	for i, dir := range []string{c.Old, c.New} {
 		if sets[i], err = node.LoadDefinitions(dir, cat); err != nil {
 			return err
 		}
+		var unproved flowdefs.Problems // what is wrong with a folder is for check to say
+		if proofs[i], err = node.Prove(w.ctx, dir, sets[i], cat, prove.Options{}); err != nil && !errors.As(err, &unproved) {
+			return err
+		}
 	}
-	changes := compare(sets[0], sets[1])
+	err = nil
+	changes := compare(sets[0], sets[1], proofs[0], proofs[1])
 	grew := slices.ContainsFunc(changes, func(c change) bool { return c.Mark == more })
 	if c.json() {
 		err = w.printJSON(struct {
@@ -71,13 +79,14 @@ type differ struct {
 }
 
 // compare lists the differences between two sets, sorted by section and name.
-func compare(before, after *flowdefs.Set) []change {
+func compare(before, after *flowdefs.Set, was, is []prove.Verdict) []change {
 	d := &differ{out: []change{}, levels: after.Levels}
 	each(d, "scale", scales(before), scales(after), changed, d.scale)
 	each(d, "flow", before.Flows, after.Flows, changed, d.flow)
 	each(d, "target", before.Targets, after.Targets, more, d.target)
 	each(d, "provider", before.Providers, after.Providers, more, d.provider)
 	each(d, "client", before.Clients, after.Clients, more, d.client)
+	d.weakest(was, is)
 	return d.out
 }
 

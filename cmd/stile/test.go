@@ -13,6 +13,7 @@ import (
 	"github.com/stile-auth/stile/cmd/stile/stage"
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flowdefs/examples"
+	"github.com/stile-auth/stile/flows/prove"
 	"github.com/stile-auth/stile/flows/scenario"
 )
 
@@ -35,7 +36,7 @@ func (c testCmd) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	set, all, err := load(dir)
+	set, all, unproved, err := load(w.ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -61,6 +62,9 @@ func (c testCmd) Run(w *world) error {
 	default:
 		err = report.Text(w.out, c.Coverage)
 	}
+	if err == nil && len(unproved) > 0 {
+		err = unproved // last: what a proof found may be what is being played
+	}
 	if err == nil && report.Failed() > 0 {
 		err = errReported
 	}
@@ -76,15 +80,21 @@ func (c testCmd) folder(w *world) (string, error) {
 	return cfg.Definitions, err
 }
 
-// load reads the definitions of a folder, and the scenarios beside them.
-func load(dir string) (*flowdefs.Set, []*scenario.Scenario, error) {
+// load reads the definitions of a folder, and the scenarios beside them. What a
+// proof finds comes back beside them: its counterexamples are scenarios, and
+// have to be played on the definitions that they are about.
+func load(ctx context.Context, dir string) (*flowdefs.Set, []*scenario.Scenario, flowdefs.Problems, error) {
 	cat, err := node.Catalogue()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	set, err := node.LoadDefinitions(dir, cat)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	var unproved flowdefs.Problems
+	if _, err := node.Prove(ctx, dir, set, cat, prove.Options{}); err != nil && !errors.As(err, &unproved) {
+		return nil, nil, nil, err
 	}
 	var fsys fs.FS = examples.FS
 	if dir != "" {
@@ -96,9 +106,9 @@ func load(dir string) (*flowdefs.Set, []*scenario.Scenario, error) {
 		for i := range problems {
 			problems[i].Pos.File = filepath.Join(dir, problems[i].Pos.File)
 		}
-		return nil, nil, problems
+		return nil, nil, nil, problems
 	}
-	return set, all, err
+	return set, all, unproved, err
 }
 
 func (c testCmd) play(ctx context.Context, w *world, set *flowdefs.Set, all []*scenario.Scenario) (scenario.Report, error) {

@@ -87,7 +87,14 @@ func Type(c Config) flows.StepType {
 		Doc:    doc,
 		Config: flowdefs.SchemaFor[config](),
 		Exits:  exits(),
-		New:    func(cfg flowdefs.Config) (flows.Step, error) { return newStep(c, cfg) },
+		ExitsOf: func(cfg flowdefs.Config) []string {
+			var with config
+			if cfg.Decode(&with) != nil {
+				return exits()
+			}
+			return with.Outcomes
+		},
+		New: func(cfg flowdefs.Config) (flows.Step, error) { return newStep(c, cfg) },
 	}
 }
 

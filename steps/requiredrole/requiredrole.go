@@ -49,6 +49,8 @@ func Type(as Accounts) flows.StepType {
 		Doc:    doc,
 		Config: flowdefs.SchemaFor[config](),
 		Exits:  []string{exitMissing},
+
+		NeedsSubject: true,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			c := config{Match: "all"}
 			if err := cfg.Decode(&c); err != nil {

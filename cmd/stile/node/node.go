@@ -58,6 +58,7 @@ type Node struct {
 	loaded    atomic.Pointer[loaded]               // what is active
 	rejected  atomic.Pointer[httpapi.FailedReload] // nil: no reload has failed
 	reloading sync.Mutex
+	proofs    *proofs
 	tried     string // what the last reload found; under reloading
 }
 
@@ -93,6 +94,10 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	if err := n.openOutbox(); err != nil {
+		return err
+	}
+	n.proofs = openProofs(n.cfg.DataDir, n.Base.Sealer, n.opts.Logger)
+	if err := n.prove(ctx, l); err != nil {
 		return err
 	}
 	handler, err := n.handler(l)
@@ -165,11 +170,8 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flo
 		Accounts: accountsOf(b), Recorder: b.Recorder, Sealer: b.Sealer,
 		Propagators: map[string]flows.Propagator{"bearer_jwt": bearer},
 		Logger:      n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,
-		Deviations: assurance.Deviations{
-			ServerPINIsPIN: slices.Contains(n.cfg.Assurance.Deviations, "server_pin_is_pin"),
-			EmailIsFactor:  slices.Contains(n.cfg.Assurance.Deviations, "email_is_factor"),
-		},
-		Outbox: n.putter(), Budget: budgetOf(n.cfg.Delivery),
+		Deviations: Deviations(n.cfg.Assurance.Deviations),
+		Outbox:     n.putter(), Budget: budgetOf(n.cfg.Delivery),
 		HandoverURL: n.url + webui.Path,
 		RunTTL:      n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
 	})
@@ -248,4 +250,12 @@ func (n *Node) notStopping(context.Context) error {
 		return errStopping
 	}
 	return nil
+}
+
+// Deviations are those that a configuration names.
+func Deviations(names []string) assurance.Deviations {
+	return assurance.Deviations{
+		ServerPINIsPIN: slices.Contains(names, "server_pin_is_pin"),
+		EmailIsFactor:  slices.Contains(names, "email_is_factor"),
+	}
 }

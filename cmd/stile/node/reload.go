@@ -126,6 +126,9 @@ func (n *Node) reload() error {
 	l, err := n.read()
 	n.tried = stateOf(l.hash, err)
 	if err == nil {
+		err = n.prove(context.Background(), l)
+	}
+	if err == nil {
 		err = n.activate(l)
 	}
 	if err != nil {

@@ -1,0 +1,189 @@
+package prove
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stile-auth/stile/flowdefs"
+)
+
+// concretion is an account and a request of which everything holds that a path supposes.
+type concretion struct {
+	found      bool
+	attributes map[string]string
+	locale     string
+	at         string
+}
+
+// maxTries bounds the search for one.
+const maxTries = 50_000
+
+// concrete looks for an account and a request that make every condition of a
+// path come out as it was guessed. What cannot be tried is not found: then the
+// path is assumed, not shown.
+func (e *explorer) concrete(settled situation) concretion {
+	var asked []setting
+	for _, s := range settled {
+		if s.fact.kind == guess || s.fact.kind == text {
+			asked = append(asked, s)
+		}
+	}
+	if len(asked) == 0 {
+		return concretion{found: true}
+	}
+	for _, c := range e.candidates(asked) {
+		if !slices.ContainsFunc(asked, func(s setting) bool { return !e.comesOut(s, c, settled) }) {
+			c.found = true
+			return c
+		}
+	}
+	return concretion{}
+}
+
+// candidates are the accounts and requests that are tried: every attribute that
+// is named has each constant that is named, another value, or is absent.
+func (e *explorer) candidates(asked []setting) []concretion {
+	names, words := map[string]bool{}, map[string]bool{"": true}
+	var clock, locale bool
+	for _, s := range asked {
+		c := e.guesses[s.fact.name].condition
+		clock = clock || c.Reads("now") || c.Reads("run")
+		locale = locale || c.Reads("request")
+		for _, w := range c.Words() {
+			words[w] = true
+		}
+		if c.Reads("account") || c.Reads("request") {
+			for _, f := range c.Fields() {
+				names[f] = true
+			}
+		}
+	}
+	other := "another"
+	for words[other] {
+		other += " one"
+	}
+	words[other] = true
+	for _, known := range []string{"attributes", "locale", "bound", "started"} {
+		delete(names, known)
+	}
+	out := []concretion{{attributes: map[string]string{}}}
+	grow := func(vary func(concretion) []concretion) {
+		var next []concretion
+		for _, c := range out {
+			next = append(next, vary(c)...)
+		}
+		if len(next) > maxTries {
+			next = nil // not everything can be tried: nothing is
+		}
+		out = next
+	}
+	for _, name := range sorted(names) {
+		grow(func(c concretion) []concretion {
+			all := []concretion{c}
+			for _, w := range slices.Backward(sorted(words)) { // nothing at all is the last to be tried
+				with := c
+				with.attributes = map[string]string{name: w}
+				for k, v := range c.attributes {
+					with.attributes[k] = v
+				}
+				all = append(all, with)
+			}
+			return all
+		})
+	}
+	if locale {
+		grow(func(c concretion) (all []concretion) {
+			for _, w := range sorted(words) {
+				c.locale = w
+				all = append(all, c)
+			}
+			return all
+		})
+	}
+	if clock {
+		grow(func(c concretion) (all []concretion) {
+			for day := range 7 {
+				for hour := range 24 {
+					c.at = time.Date(2026, 3, 2+day, hour, 30, 0, 0, time.UTC).Format(time.RFC3339)
+					all = append(all, c)
+				}
+			}
+			return all
+		})
+	}
+	return out
+}
+
+// comesOut reports whether a condition is what was guessed if that is the account and the request.
+func (e *explorer) comesOut(s setting, c concretion, settled situation) bool {
+	g := e.guesses[s.fact.name]
+	env := g.env
+	env.Unknown = nil
+	env.Account = flowdefs.AccountEnv{Attributes: c.attributes, Types: typesOf(settled)}
+	env.Request = map[string]string{"locale": c.locale}
+	if c.at != "" {
+		at, err := time.Parse(time.RFC3339, c.at)
+		if err != nil {
+			return false
+		}
+		env.Now, env.Run.Started = at, at
+	}
+	for k, v := range env.Assigned {
+		if strings.HasPrefix(v, flowdefs.UnknownValue) {
+			_ = k
+			return false // where it comes from is not tried
+		}
+	}
+	if s.fact.kind == text {
+		v, err := g.condition.Value(e.ctx, &env)
+		want := g.values[s.value]
+		return err == nil && (fmt.Sprint(v) == want || want == flowdefs.UnknownValue && !slices.Contains(g.values, fmt.Sprint(v)))
+	}
+	v, err := g.condition.Bool(e.ctx, &env)
+	if err != nil { // it means what it means in its place
+		return s.value == 2 || !e.mixed[g.condition.Source] && e.errorIs[g.condition.Source] == (s.value == 0)
+	}
+	return s.value < 2 && v == (s.value == 0)
+}
+
+// impossible reports whether conditions are supposed to come out in a way in
+// which they never do together. It says so only where trying is trying everything.
+func (e *explorer) impossible(s situation) bool {
+	var key strings.Builder
+	asked := 0
+	for _, set := range s {
+		switch set.fact.kind {
+		case guess, text:
+			c := e.guesses[set.fact.name].condition
+			if !c.Exact() || c.Reads("now") || c.Reads("run") || c.Reads("client") {
+				return false
+			}
+			asked++
+		case has:
+		default:
+			continue
+		}
+		fmt.Fprintf(&key, "%d%s=%d;", set.fact.kind, set.fact.name, set.value)
+	}
+	if asked == 0 {
+		return false
+	}
+	known, ok := e.tried[key.String()]
+	if !ok {
+		known = !e.concrete(s).found
+		e.tried[key.String()] = known
+	}
+	return known
+}
+
+func typesOf(settled situation) []string {
+	var out []string
+	for _, s := range settled {
+		if s.fact.kind == has && s.value == yes {
+			out = append(out, s.fact.name)
+		}
+	}
+	return out
+}

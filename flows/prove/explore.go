@@ -1,0 +1,343 @@
+package prove
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/assurance"
+)
+
+// now is when everything happens. Only what is older or younger matters.
+var now = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+
+const (
+	somebody = "somebody"  // whose run it is
+	runKey   = "key"       // what a bound device signs with
+	enrolled = "enrolled " // begins the ids of authenticators that were bound in the run
+)
+
+// explorer walks through all that can happen in the runs of one flow for one target.
+type explorer struct {
+	ctx     context.Context
+	m       *flows.Model
+	flow    *flowdefs.Flow
+	target  *flowdefs.Target // nil: none
+	most    int              // states
+	scales  assurance.Scales
+	departs assurance.Deviations
+
+	conditions []*flowdefs.Condition
+	errorIs    map[string]bool // of a source that is not mixed: whether an error means yes
+	tried      map[string]bool // what was found impossible, or not
+	mixed      map[string]bool // sources whose errors mean one thing here and another there
+	claims     map[*flowdefs.Condition]bool
+	exits      map[*flowdefs.Condition][]string // that decisions can name
+	options    map[string]bool                  // ids of options of chooses
+	all        []*flowdefs.Node                 // steps
+	tags       []string                         // that a session can have and that something reads
+	deviceType string
+	enrols     bool
+	top        assurance.Level
+	axes       []func(*assurance.Evidence)
+	shaped     map[*flowdefs.Node][]assurance.Evidence
+	alive      map[string]*live
+	guesses    map[string]guessed
+
+	points []point
+	seen   map[string][]int // key to the points that have it
+	watch  *watcher
+}
+
+// point is one state of a run on one path to it: it waits for something, or is over.
+type point struct {
+	state     flows.State
+	situation situation
+	marks     marks
+	shows     string // what a scenario can see of it
+	end       string // how it ended; "" if it waits
+	from      int    // the point before, -1 of starts
+	acts      []act  // what led here from there
+	settled   situation
+	next      []int // points that follow
+	counters  map[string]int
+}
+
+// marks is what a path is remembered for, beside the state of the run.
+type marks struct {
+	withdrawn string // choose that was left without an option because of what the client says
+	seen      string // of the guarantees "A before B": which have seen A, and which B without it
+}
+
+// limitError is a bound that the exploration has hit.
+type limitError struct {
+	what  string
+	limit int
+}
+
+func (e *limitError) Error() string { return fmt.Sprintf("more than %d %s", e.limit, e.what) }
+
+// explore visits every state, the nearest first; what needs a session comes last.
+func (e *explorer) explore() error {
+	starts, err := e.starts()
+	if err != nil {
+		return err
+	}
+	done := 0
+	for _, group := range starts {
+		for _, s := range group {
+			if err := e.transit(-1, point{state: s.state, situation: s.situation}, action{acts: []act{s.act}, first: e.m.Began()}); err != nil {
+				return err
+			}
+		}
+		if err := e.spread(done); err != nil {
+			return err
+		}
+		done = len(e.points)
+	}
+	return nil
+}
+
+// spread visits what follows from the points that have not been visited.
+func (e *explorer) spread(from int) error {
+	for i := from; i < len(e.points); i++ {
+		if e.points[i].end != "" {
+			continue
+		}
+		p := e.points[i]
+		e.watch.waits(i, &p)
+		for _, a := range e.actions(&p) {
+			if err := e.transit(i, p, a); err != nil {
+				return err
+			}
+		}
+		e.points[i].state = flows.State{At: p.state.At} // its successors are known
+		if err := e.ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type start struct {
+	state     flows.State
+	situation situation
+	act       act
+}
+
+// What is tried in all combinations is bounded.
+const (
+	maxTags   = 4 // of sessions that are told apart
+	maxWishes = 4 // steps that a client can activate
+)
+
+// starts are the ways that a run can begin: nobody is named, somebody is, or a
+// session is presented; each on a bound device and on another.
+func (e *explorer) starts() ([][]start, error) {
+	var plain, sessions []start
+	wished := e.m.Activations(flows.State{})
+	if len(wished) > maxWishes {
+		return nil, &limitError{"steps that a client can activate", maxWishes}
+	}
+	if len(e.tags) > maxTags {
+		return nil, &limitError{"tags of sessions that its conditions read", maxTags}
+	}
+	for _, wishes := range subsets(wished) {
+		p, s := e.startsWith(wishes)
+		plain, sessions = append(plain, p...), append(sessions, s...)
+	}
+	return [][]start{plain, sessions}, nil
+}
+
+// startsWith are the starts of a client that activates those steps at once.
+func (e *explorer) startsWith(wishes []string) (plain, sessions []start) {
+	devices := []int{no}
+	if e.usesDevice() {
+		devices = append(devices, yes)
+	}
+	var must situation // what every run comes to has to be drawn: who cannot is not let in
+	for i := range e.flow.Steps {
+		if n := &e.flow.Steps[i]; n.Kind == flowdefs.Step && n.If == nil && !n.Activate {
+			if _, info := e.m.Node(n.ID); info.Type.Code != "" {
+				must = must.with(fact{draws, info.Type.Code}, yes)
+			}
+		}
+	}
+	add := func(to *[]start, s flows.State, d int, a act) {
+		s.Activated = wishes
+		a.wishes = wishes
+		*to = append(*to, start{s, must.with(fact{bound, ""}, d), a})
+	}
+	for _, d := range devices {
+		if e.flow.Kind != flowdefs.SelfService {
+			add(&plain, e.m.Begin("", false, nil), d, act{do: begins})
+			add(&plain, e.m.Begin(somebody, false, nil), d, act{do: begins, word: "hint"})
+		}
+		for _, tags := range subsets(e.tags) {
+			add(&sessions, e.m.Begin(somebody, true, tags), d, act{do: begins, word: "session", with: tags})
+		}
+	}
+	return plain, sessions
+}
+
+// subsets lists all of them, the empty one first.
+func subsets(words []string) [][]string {
+	out := [][]string{nil}
+	for _, w := range words {
+		for _, s := range out[:len(out):len(out)] {
+			out = append(out, append(slices.Clone(s), w))
+		}
+	}
+	return out
+}
+
+func (e *explorer) usesDevice() bool {
+	uses := slices.ContainsFunc(e.conditions, func(c *flowdefs.Condition) bool {
+		return c.Reads("device") || c.Reads("account") && slices.Contains(c.Words(), e.deviceType)
+	})
+	return uses || e.enrols || slices.ContainsFunc(e.steps(), func(n *flowdefs.Node) bool {
+		_, info := e.m.Node(n.ID)
+		return info.Type.NeedsDevice || info.Type.Authenticator == e.deviceType
+	})
+}
+
+// action is one thing that can happen at a point.
+type action struct {
+	acts   []act
+	first  flows.Signal
+	again  flows.Signal // repeated as long as the run waits at the same step
+	more   bool         // there is an again
+	pass   *flowdefs.Node
+	who    bool   // it proves who is there
+	enrols string // id of the authenticator that it binds
+}
+
+// transit takes one action in every way that it can turn out.
+func (e *explorer) transit(from int, p point, a action) error {
+	var way script
+	for {
+		t := &turn{e: e, script: &way, from: from, situation: p.situation, acts: slices.Clone(a.acts), marks: p.marks}
+		next, ok := t.take(p.state, a)
+		if ok && !e.impossible(t.situation) {
+			if err := e.arrive(from, next, t); err != nil {
+				return err
+			}
+		}
+		if !way.next() {
+			return nil
+		}
+	}
+}
+
+// arrive adds a point, unless nothing can happen from it that has not happened already.
+func (e *explorer) arrive(from int, s flows.State, t *turn) error {
+	p := point{state: s, situation: t.situation, marks: t.marks, from: from, acts: t.acts, settled: t.situation}
+	key := ""
+	if p.end = e.endOf(&s); p.end != "" {
+		key = p.end
+		e.watch.ends(&p, t)
+		p.shows, p.settled = e.watch.shows, t.situation
+	} else {
+		p.shows = "status: in_progress, step: " + s.At
+		l := e.liveAt(&s)
+		p.situation = l.situation(t.situation)
+		p.counters = l.counters(&s)
+		key = e.key(&p, l)
+	}
+	for _, i := range e.seen[key] {
+		if e.points[i].covers(&p) {
+			e.link(from, i)
+			return nil
+		}
+	}
+	if len(e.points) >= e.most {
+		return &limitError{"states", e.most}
+	}
+	e.seen[key] = append(e.seen[key], len(e.points))
+	e.link(from, len(e.points))
+	e.points = append(e.points, p)
+	return nil
+}
+
+func (e *explorer) link(from, to int) {
+	if from >= 0 && !slices.Contains(e.points[from].next, to) {
+		e.points[from].next = append(e.points[from].next, to)
+	}
+}
+
+// covers reports whether whatever can happen at q can happen at p as well: they
+// differ in counters only, and p has counted no further. The one thing that q
+// can do earlier, hitting a bound, p does later.
+func (p *point) covers(q *point) bool {
+	for k, n := range p.counters {
+		if n > q.counters[k] {
+			return false
+		}
+	}
+	return true
+}
+
+// endOf names how a run ended.
+func (e *explorer) endOf(s *flows.State) string {
+	switch s.Status {
+	case flows.Completed:
+		r := e.m.Assess(*s, e.facts(s, nil, false))
+		return "completed " + r.Level.String() + " " + strings.Join(r.AMR, " ")
+	case flows.Failed:
+		return "failed " + s.Failure
+	case flows.Cancelled:
+		return "cancelled"
+	default:
+		return ""
+	}
+}
+
+// facts is what is so at this moment.
+func (e *explorer) facts(s *flows.State, t *turn, somebodyProved bool) *flows.Facts {
+	f := &flows.Facts{Now: now, Started: now, Key: runKey, Target: e.target, Scales: e.scales, Departs: e.departs}
+	if t != nil {
+		f.Unknown = t
+	}
+	if s.Subject == "" && s.Claimed == "" && !somebodyProved {
+		return f
+	}
+	f.Account = flows.Account{Subject: somebody, Status: flows.AccountActive}
+	if t == nil {
+		return f
+	}
+	for _, set := range t.situation {
+		if set.fact.kind == has && set.value == yes {
+			f.Account.Authenticators = append(f.Account.Authenticators, e.authenticator(set.fact.name, t.situation))
+		}
+	}
+	if t.situation.is(fact{bound, ""}) && !t.situation.is(fact{has, e.deviceType}) {
+		f.Account.Authenticators = append(f.Account.Authenticators, e.authenticator(e.deviceType, t.situation))
+	}
+	for _, id := range t.enrolled(s) {
+		f.Account.Authenticators = append(f.Account.Authenticators, e.newAuthenticator(id))
+	}
+	return f
+}
+
+// authenticator is one of the account's. How strong one is that has proved nothing yet is left to reach.
+func (e *explorer) authenticator(typ string, s situation) flows.Authenticator {
+	a := flows.Authenticator{ID: typ, Type: typ, Binding: assurance.AAL1}
+	if typ == e.deviceType && s.is(fact{bound, ""}) {
+		a.Key = runKey
+	}
+	return a
+}
+
+// newAuthenticator is one that the run has bound.
+func (e *explorer) newAuthenticator(id string) flows.Authenticator {
+	typ := strings.TrimPrefix(id, enrolled)
+	a := flows.Authenticator{ID: id, Type: typ} // of no level: it reaches nothing in this run
+	if typ == e.deviceType {
+		a.Key = runKey
+	}
+	return a
+}

@@ -1,0 +1,226 @@
+package prove
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows"
+)
+
+// live is what can still make a difference from some place on. What cannot is
+// left out of keys: two paths that differ in nothing else have the same future.
+type live struct {
+	e          *explorer
+	nodes      map[string]*flowdefs.Node // by id
+	sources    map[string]bool
+	words      map[string]bool // constants of conditions
+	authn      map[string]bool // types of authenticators that steps check
+	shapes     map[string]bool
+	configs    map[string]bool
+	codes      map[string]bool // that decide whether options are offered
+	jumps      map[string]bool
+	account    bool // some condition asks what the account has
+	assigned   bool
+	tags       bool
+	device     bool
+	enrols     bool
+	evidence   bool // some condition looks at single proofs
+	evidenceID bool // and at the ids of their steps
+}
+
+// liveAt is what is live where a run waits.
+func (e *explorer) liveAt(s *flows.State) *live {
+	from := append([]string{s.At, s.Other}, s.Trail...)
+	key := strings.Join(from, " ")
+	l, ok := e.alive[key]
+	if !ok {
+		l = e.liveFrom(from)
+		e.alive[key] = l
+	}
+	return l
+}
+
+func (e *explorer) liveFrom(ids []string) *live {
+	l := &live{
+		e: e, nodes: map[string]*flowdefs.Node{}, sources: map[string]bool{}, words: map[string]bool{}, authn: map[string]bool{},
+		shapes: map[string]bool{}, configs: map[string]bool{}, codes: map[string]bool{}, jumps: map[string]bool{},
+	}
+	for _, n := range e.m.Ahead(ids) {
+		l.node(n)
+	}
+	for _, c := range e.atTheEnd() {
+		l.condition(c)
+	}
+	return l
+}
+
+func (l *live) node(n *flowdefs.Node) {
+	if n.ID != "" {
+		l.nodes[n.ID] = n
+	}
+	for _, c := range conditionsOf(n) {
+		l.condition(c)
+	}
+	switch n.Kind {
+	case flowdefs.Goto:
+		l.jumps[n.To] = true
+	case flowdefs.Step:
+		_, info := l.e.m.Node(n.ID)
+		l.authn[info.Type.Authenticator] = true
+		l.shapes[authenticator(n, info)] = true
+		if len(info.Ceilings) > 0 {
+			l.configs[n.Type+" "+n.ConfigHash] = true
+		}
+		l.device = l.device || info.Type.NeedsDevice || info.Type.Enrols || info.Type.Authenticator == l.e.deviceType
+		l.enrols = l.enrols || info.Type.Enrols
+		if info.Choose != nil {
+			l.codes[info.Type.Code] = true
+		}
+	default:
+	}
+}
+
+func (l *live) condition(c *flowdefs.Condition) {
+	if c == nil {
+		return
+	}
+	l.sources[c.Source] = true
+	for _, w := range c.Words() {
+		l.words[w] = true
+	}
+	l.account = l.account || c.Reads("account")
+	l.device = l.device || c.Reads("device") || c.Reads("account") && slices.Contains(c.Words(), l.e.deviceType)
+	l.assigned = l.assigned || c.Reads("assigned")
+	l.tags = l.tags || c.Reads("tags")
+	l.evidence = l.evidence || c.Reads("evidence")
+	l.evidenceID = l.evidenceID || c.Reads("evidence") && c.ReadsField("step")
+}
+
+// fact reports whether a fact can still be asked for.
+func (l *live) fact(f fact) bool {
+	switch f.kind {
+	case bound:
+		return l.device
+	case has:
+		return l.authn[f.name] || l.enrols || l.account && l.words[f.name]
+	case shape:
+		return l.shapes[f.name]
+	case proved:
+		return l.configs[f.name]
+	case draws:
+		return l.codes[f.name]
+	case reach:
+		return l.enrols
+	default:
+		source, _, _ := strings.Cut(f.name, "\n")
+		return l.sources[source]
+	}
+}
+
+// situation keeps the live facts.
+func (l *live) situation(s situation) situation {
+	var out situation
+	for _, set := range s {
+		if l.fact(set.fact) {
+			out = append(out, set)
+		}
+	}
+	return out
+}
+
+// counters are what only bounds care for.
+func (l *live) counters(s *flows.State) map[string]int {
+	var out map[string]int
+	put := func(k string, n int) {
+		if out == nil {
+			out = map[string]int{}
+		}
+		out[k] = n
+	}
+	for to, n := range s.Jumps {
+		if l.jumps[to] {
+			put("goto "+to, n)
+		}
+	}
+	for id, st := range s.Steps {
+		if l.nodes[id] != nil && st.Rejected > 0 {
+			put(id, st.Rejected)
+		}
+	}
+	return out
+}
+
+// key names a state in which a run waits: what is the same from here on.
+func (e *explorer) key(p *point, l *live) string {
+	s := &p.state
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s|%s|%q|%q|%s|%t|%q|%t%t%t|%v|", s.At, s.Other, s.Offers, s.Trail, s.Exit, s.Until.IsZero(),
+		s.Obliged, s.Subject != "", s.Claimed != "", s.Session != nil && len(l.configs) > 0, p.marks)
+	l.steps(&b, s)
+	for _, id := range sorted(s.Picks) {
+		if l.nodes[id] != nil && id != s.At { // a choose that waits forgets what was picked of it
+			fmt.Fprintf(&b, "%s>%s;", id, s.Picks[id])
+		}
+	}
+	b.WriteByte('|')
+	for _, id := range s.Activated {
+		if l.nodes[id] != nil {
+			b.WriteString(id + ";")
+		}
+	}
+	b.WriteByte('|')
+	if l.tags {
+		var tags []string
+		for _, t := range s.Tags {
+			if l.words[t.Name] {
+				tags = append(tags, t.Name)
+			}
+		}
+		slices.Sort(tags)
+		fmt.Fprintf(&b, "%q", tags)
+	}
+	if l.assigned {
+		fmt.Fprintf(&b, "|%q", s.Assigned)
+	}
+	fmt.Fprintf(&b, "|%q|%q|", l.evidenceKeys(s), s.Enrolled)
+	for _, set := range p.situation {
+		fmt.Fprintf(&b, "%d%s=%d;", set.fact.kind, set.fact.name, set.value)
+	}
+	return b.String()
+}
+
+// steps writes what is remembered of steps and options that the run can come to again.
+func (l *live) steps(b *strings.Builder, s *flows.State) {
+	for _, id := range sorted(s.Steps) {
+		n := l.nodes[id]
+		if n == nil {
+			continue
+		}
+		st := s.Steps[id]
+		done := st.Done && l.e.options[id]
+		entered := n.Activate && st.Visits > 0
+		if st.Lost != "" || done || entered {
+			fmt.Fprintf(b, "%s %s%t%t;", id, st.Lost, done, entered)
+		}
+	}
+	b.WriteByte('|')
+}
+
+// evidenceKeys render what was proved: a set, since the order of proofs means nothing.
+func (l *live) evidenceKeys(s *flows.State) []string {
+	var keys []string
+	for _, v := range s.Evidence {
+		k := v.Authenticator + " " + traits(v)
+		if l.evidence || l.enrols {
+			k += " " + v.At.Format("15:04") + " " + v.StepType + " " + v.Device
+		}
+		if l.evidenceID {
+			k += " " + v.Step
+		}
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}

@@ -1,0 +1,141 @@
+package prove
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/assurance"
+)
+
+// shapes are the forms that the evidence of one configured step can have, as far
+// as levels, amr and the conditions of the flow can tell them apart; the
+// strongest first. A ceiling is only the most that a step can prove.
+func (e *explorer) shapes(n *flowdefs.Node) []assurance.Evidence {
+	if s, ok := e.shaped[n]; ok {
+		return s
+	}
+	_, info := e.m.Node(n.ID)
+	var out []assurance.Evidence
+	for _, c := range info.Ceilings {
+		if info.Type.Authenticator == "" { // bound elsewhere: the verifier's cap says it all
+			out = append(out, e.forms(assurance.Highest(c, assurance.AAL3, assurance.AAL3, now))...)
+			continue
+		}
+		for level := e.top; level >= assurance.AAL1; level-- {
+			forms := e.forms(assurance.Highest(c, level, assurance.AAL3, now))
+			if level < e.top && len(e.axes) == 0 {
+				forms = forms[:1] // what else it lacks makes no difference any more
+			}
+			out = append(out, forms...)
+		}
+	}
+	out = distinct(out)
+	e.shaped[n] = out
+	return out
+}
+
+// forms are the weaker forms of one evidence. Levels never rise when evidence
+// is weakened, so a property that no expression reads by itself is covered by a
+// lower level at binding; but for those that change amr, or that decide on aal3.
+func (e *explorer) forms(strong assurance.Evidence) []assurance.Evidence {
+	out := []assurance.Evidence{strong}
+	add := func(change func(*assurance.Evidence)) {
+		weak := strong
+		change(&weak)
+		out = append(out, weak)
+	}
+	if strong.HardwareBound || strong.SoftwareBound {
+		add(func(v *assurance.Evidence) { v.HardwareBound, v.SoftwareBound, v.Attested = false, false, false })
+	}
+	if strong.Method == assurance.PIN {
+		add(func(v *assurance.Evidence) { v.LowEntropy = true })
+	}
+	if strong.Method != assurance.Federated && len(strong.Categories) > 1 && slices.Contains(strong.Categories, assurance.Possession) {
+		add(func(v *assurance.Evidence) {
+			v.Categories, v.UserVerified = []assurance.Category{assurance.Possession}, false
+		})
+	}
+	for _, off := range e.axes {
+		for _, v := range slices.Clone(out) {
+			off(&v)
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// axesRead are the properties of evidence that some expression reads: each may be absent by itself.
+func axesRead(conditions []*flowdefs.Condition) []func(*assurance.Evidence) {
+	var out []func(*assurance.Evidence)
+	for _, axis := range []struct {
+		name string
+		off  func(*assurance.Evidence)
+	}{
+		{"phishing_resistant", func(v *assurance.Evidence) { v.PhishingResistant = false }},
+		{"replay_resistant", func(v *assurance.Evidence) { v.ReplayResistant = false }},
+		{"hardware_bound", func(v *assurance.Evidence) { v.HardwareBound = false }},
+		{"software_bound", func(v *assurance.Evidence) { v.SoftwareBound = false }},
+		{"attested", func(v *assurance.Evidence) { v.Attested = false }},
+		{"user_present", func(v *assurance.Evidence) { v.UserPresent = false }},
+		{"user_verified", func(v *assurance.Evidence) { v.UserVerified = false }},
+		{"exportable", func(v *assurance.Evidence) { v.Exportable = true }},
+		{"restricted", func(v *assurance.Evidence) { v.Restricted = true }},
+	} {
+		if slices.ContainsFunc(conditions, func(c *flowdefs.Condition) bool { return c.ReadsField(axis.name) }) {
+			out = append(out, axis.off)
+		}
+	}
+	return out
+}
+
+// distinct drops what stands twice, and keeps the order.
+func distinct(in []assurance.Evidence) []assurance.Evidence {
+	var out []assurance.Evidence
+	seen := map[string]bool{}
+	for _, v := range in {
+		if k := traits(v); !seen[k] {
+			seen[k] = true
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// traits renders what tells evidence apart beside who proved it, where and when.
+func traits(v assurance.Evidence) string {
+	flags := [...]bool{
+		v.PhishingResistant, v.ReplayResistant, v.HardwareBound, v.SoftwareBound, v.Exportable, v.Attested,
+		v.UserPresent, v.UserVerified, v.Restricted, v.LowEntropy,
+	}
+	bits := 0
+	for i, f := range flags {
+		if f {
+			bits |= 1 << i
+		}
+	}
+	return fmt.Sprintf("%s %d %d %x %v", v.Method, v.Binding, v.Cap, bits, v.Categories)
+}
+
+// topLevel is the most that the steps of the flow can reach together.
+func topLevel(m *flows.Model, steps []*flowdefs.Node) assurance.Level {
+	var all []assurance.Evidence
+	for _, n := range steps {
+		_, info := m.Node(n.ID)
+		for _, c := range info.Ceilings {
+			v := assurance.Highest(c, assurance.AAL3, assurance.AAL3, now)
+			v.Authenticator = n.Type + n.ConfigHash
+			all = append(all, v)
+		}
+	}
+	return max(assurance.Assess(all, now, assurance.Policy{}).Level, assurance.AAL1)
+}
+
+// authenticator names what a step checks: two steps of one type check the same.
+func authenticator(n *flowdefs.Node, info flows.StepInfo) string {
+	if info.Type.Authenticator != "" {
+		return info.Type.Authenticator
+	}
+	return n.Type + " " + n.ConfigHash
+}
