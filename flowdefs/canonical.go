@@ -56,8 +56,8 @@ func canonicalFlow(f *Flow) []byte {
 
 func requirementText(r Requirement) string {
 	var parts []string
-	if r.ACR != 0 {
-		parts = append(parts, "acr: "+r.ACR.String())
+	if r.ACR != "" {
+		parts = append(parts, "acr: "+quoted(r.ACR))
 	}
 	if r.MaxAge != 0 {
 		parts = append(parts, "max_age: "+durationText(r.MaxAge))
@@ -152,6 +152,9 @@ func (w *writer) step(indent int, n *Node) {
 	}
 	if n.Timeout != 0 {
 		w.line(indent, "timeout: "+durationText(n.Timeout))
+	}
+	if n.Resend != nil {
+		w.line(indent, "resend: {max: "+strconv.Itoa(n.Resend.Max)+", every: "+durationText(n.Resend.Every)+"}")
 	}
 	if n.Activate {
 		w.line(indent, "activate: true")

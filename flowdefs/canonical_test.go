@@ -40,7 +40,7 @@ flows:
     back: false
     restart: false
     steps:
-      - { id: a, type: knobs, timeout: 90s, activate: true, settles: [renewal], on: { other: h, timeout: h } }
+      - { id: a, type: knobs, timeout: 90s, resend: { max: 2, every: 20s }, activate: true, settles: [renewal], on: { other: h, timeout: h } }
       - id: c
         any:
           of: 2
@@ -84,6 +84,9 @@ func TestEveryWordOfEverythingCounts(t *testing.T) {
 		{"back: false", "back: true"},
 		{"restart: false", "restart: true"},
 		{"timeout: 90s", "timeout: 91s"},
+		{"resend: { max: 2", "resend: { max: 1"},
+		{"every: 20s", "every: 21s"},
+		{", resend: { max: 2, every: 20s }", ""},
 		{", activate: true", ""},
 		{"settles: [renewal]", "settles: [review]"},
 		{"other: h, timeout: h", "other: h"},
@@ -467,6 +470,9 @@ func (g *flowText) step(sequence bool) []string {
 	}
 	if g.maybe("timed") {
 		parts = append(parts, "timeout: 90s", "on: {timeout: h0, locked: h1}")
+	}
+	if g.maybe("resent") {
+		parts = append(parts, fmt.Sprintf("resend: {max: %d, every: %ds}", g.count("resends", 0, 10), g.count("every", 1, 99)))
 	}
 	if g.maybe("settles") {
 		parts = append(parts, "settles: [renewal, review]")

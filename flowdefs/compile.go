@@ -31,7 +31,9 @@ type compiled struct {
 	program    cel.Program
 	possible   cel.Program // set if it reads account: see Condition.Possible
 	out        *cel.Type
-	untrusted  *complaint // set if it reads what the client says; where
+	untrusted  *complaint  // set if it reads what the client says; where
+	unsteady   *complaint  // set if more evidence could make it false, or if it reads anything else; where
+	levels     []complaint // the names of levels that it asks for, and where
 	reads      reads
 	complaints []complaint
 }
@@ -119,12 +121,22 @@ func (c *compiled) inspect(checked *cel.Ast) {
 				p := at(e.ID())
 				c.untrusted = &p
 			}
+		case ast.CallKind:
+			if name, ok := asksLevel(e); ok {
+				p := at(e.ID())
+				p.message = name
+				c.levels = append(c.levels, p)
+			}
 		}
 	}))
+	c.unsteady = unsteady(native.Expr(), at)
 }
 
 // unfit says why an expression that compiles does not belong in a place.
 func (c *compiled) unfit(p place) []complaint {
+	if p == levelPlace && c.unsteady != nil {
+		return []complaint{*c.unsteady}
+	}
 	if c.untrusted != nil && p != optionPlace {
 		return []complaint{{
 			c.untrusted.line, c.untrusted.column,

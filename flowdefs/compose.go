@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// authorizing is a target that names an authorization flow.
+// authorizing is a target that names a flow beside its own.
 type authorizing struct {
 	target *Target
 	flow   string
@@ -24,6 +24,11 @@ func (l *loader) compose() {
 	for _, a := range l.authorizing {
 		if f := l.set.Flows[a.flow]; f != nil && f.Kind != Authorization {
 			l.fail(a.pos, "authorize: flow %s is of the kind %s, not %s", quote(a.flow), f.Kind, Authorization)
+		}
+	}
+	for _, a := range l.enrolling {
+		if f := l.set.Flows[a.flow]; f != nil && f.Kind == Authorization {
+			l.fail(a.pos, "enrol: flow %s is of the kind %s: it runs behind a sign-in", quote(a.flow), Authorization)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.set.Targets)) {

@@ -27,6 +27,7 @@ type Env struct {
 	Client   ClientEnv
 	Evidence []assurance.Evidence
 	ACR      assurance.Level
+	Reached  func() []string // names of the levels of all scales that the evidence amounts to; nil: none
 	Tags     []string
 	Assigned map[string]string // what Assign nodes set in this run
 	Target   string
@@ -81,6 +82,13 @@ func (c *Condition) Bool(ctx context.Context, env *Env) (bool, error) {
 		return false, err
 	}
 	return c.settled(env, value, nil)
+}
+
+// holdsOf evaluates what a level of a scale asks of evidence. What cannot be
+// judged is not reached.
+func (c *Condition) holdsOf(evidence []assurance.Evidence) bool {
+	value, _, err := c.program.Eval(activation{&Env{Evidence: evidence}})
+	return err == nil && value == types.True
 }
 
 // Value evaluates an expression of any type to plain Go data that
@@ -141,6 +149,11 @@ func (a activation) ResolveName(name string) (any, bool) {
 		return levelValue(a.env.ACR), true
 	case "level":
 		return levels{}, true
+	case reachedName:
+		if a.env.Reached == nil {
+			return []string{}, true
+		}
+		return a.env.Reached(), true
 	case "tags":
 		return a.env.Tags, true
 	case "assigned":

@@ -11,16 +11,17 @@ import (
 
 // config is the "with:" block of a step. It is immutable: every Decode starts anew.
 type config struct {
-	pos  Pos                             // where complaints about the whole go
-	n    *node                           // nil: an empty mapping
-	note func(kind, name string, at Pos) // told of every reference; nil outside Load
+	pos  Pos                                   // where complaints about the whole go
+	n    *node                                 // nil: an empty mapping
+	note func(r reference, arguments []string) // told of every reference; nil outside Load
 }
 
 // Decode implements [Config]. It understands string, bool, int, [time.Duration],
-// structs with `yaml` tags, and slices of these.
+// structs with `yaml` tags, maps from string to string, and slices of these.
 //
 //	Provider string        `yaml:"provider" ref:"provider"` // required; must name a provider
 //	Grace    time.Duration `yaml:"grace,optional"`          // keeps its value if absent
+//	Text     string        `yaml:"text" ref:"message" arguments:"with"` // the id of a message, its arguments in the field "with"
 //
 // Errors are [Problems], all at once. A dst that has another form is a mistake
 // of the program; its error is not Problems.
@@ -49,6 +50,8 @@ type field struct {
 	name     string
 	optional bool
 	ref      string
+
+	arguments string // of a message: the field that has its arguments
 }
 
 func yamlFields(t reflect.Type) ([]field, error) {
@@ -59,13 +62,13 @@ func yamlFields(t reflect.Type) ([]field, error) {
 		if !f.IsExported() || name == "" || option != "" && option != "optional" {
 			return nil, fmt.Errorf(`flowdefs: %s.%s: want an exported field with a tag yaml:"name" or yaml:"name,optional"`, t, f.Name)
 		}
-		fields = append(fields, field{i, name, option == "optional", f.Tag.Get("ref")})
+		fields = append(fields, field{i, name, option == "optional", f.Tag.Get("ref"), f.Tag.Get("arguments")})
 	}
 	return fields, nil
 }
 
 type structDecoder struct {
-	note     func(kind, name string, at Pos)
+	note     func(r reference, arguments []string)
 	problems Problems
 }
 
@@ -97,7 +100,7 @@ func (d *structDecoder) structure(n *node, v reflect.Value, what string) error {
 			return err
 		}
 		if f.ref != "" && d.note != nil && child.kind == stringKind {
-			d.note(f.ref, child.text, child.pos)
+			d.note(reference{f.ref + "s", child.text, child.pos}, given(n.get(f.arguments)))
 		}
 	}
 	for _, k := range n.keys {
@@ -132,6 +135,8 @@ func (d *structDecoder) value(n *node, v reflect.Value, what string) error {
 		return d.structure(n, v, what)
 	case v.Kind() == reflect.Slice:
 		return d.slice(n, v, what)
+	case v.Type() == reflect.TypeFor[map[string]string]():
+		d.words(n, v, what)
 	default:
 		return fmt.Errorf("flowdefs: %s: cannot decode into %s", what, v.Type())
 	}
@@ -166,4 +171,33 @@ func (d *structDecoder) slice(n *node, v reflect.Value, what string) error {
 	}
 	v.Set(list)
 	return nil
+}
+
+// words reads a mapping of names to texts.
+func (d *structDecoder) words(n *node, v reflect.Value, what string) {
+	if !d.is(n, mappingKind, what, "a mapping of names to texts", "") {
+		return
+	}
+	out := make(map[string]string, len(n.keys))
+	for i, key := range n.keys {
+		if !argumentForm.MatchString(key.text) {
+			d.fail(key.pos, "%s: a name is made of letters, digits and _, begins with a small letter and has at most 64 characters", what)
+		}
+		if item := n.items[i]; d.is(item, stringKind, key.text, "a string", item.quoteHint()) {
+			out[key.text] = item.text
+		}
+	}
+	v.Set(reflect.ValueOf(out))
+}
+
+// given are the names of a mapping.
+func given(n *node) []string {
+	if n == nil || n.kind != mappingKind {
+		return nil
+	}
+	names := make([]string, len(n.keys))
+	for i, key := range n.keys {
+		names[i] = key.text
+	}
+	return names
 }

@@ -14,6 +14,9 @@ type Set struct {
 	Targets   map[string]*Target
 	Providers map[string]*Provider
 	Clients   map[string]*Client
+	Levels    assurance.Scales // the built-in scales, then those that are declared, by name
+	Asked     []*Condition     // what the declared ones ask of evidence
+	Messages  *Messages
 }
 
 // Pos is a place in a definition file; Line and Column count from 1.
@@ -85,6 +88,19 @@ const (
 // definition does not say.
 const DefaultAttempts = 5
 
+// Resend is how often a step sends again what it sends, and how long the client
+// has to wait before: Every before the first time, and twice as long each time after.
+type Resend struct {
+	Max   int
+	Every time.Duration
+}
+
+// DefaultResend is how a step sends again if its definition does not say.
+func DefaultResend() Resend { return Resend{Max: 3, Every: 30 * time.Second} }
+
+// Wait is how long the client has to wait for the nth message after the first, from 1.
+func (r Resend) Wait(n int) time.Duration { return r.Every << min(max(n-1, 0), maxResend) }
+
 // Node is one entry of a flow's step list.
 type Node struct {
 	Kind       Kind
@@ -95,6 +111,7 @@ type Node struct {
 	ConfigHash string            // Step: hex SHA-256 of the canonical form of Type and With
 	Attempts   int               // Step: wrong answers after which the step is exhausted in this run; 0: DefaultAttempts
 	Timeout    time.Duration     // Step: how long a prompt is good for; 0: as long as the run
+	Resend     *Resend           // Step that sends something; nil: DefaultResend
 	Activate   bool              // Step: runs only if the client asked for it
 	Settles    []string          // Step: obligations that its completion settles
 	On         map[string]string // Step, Choose, Decide: exit to handler
@@ -117,6 +134,14 @@ type Node struct {
 	Pos        Pos
 }
 
+// Resends is how often the step sends again.
+func (n *Node) Resends() Resend {
+	if n.Resend == nil {
+		return DefaultResend()
+	}
+	return *n.Resend
+}
+
 // Assignment gives a run-scoped value: assigned.<Name> in later expressions.
 type Assignment struct {
 	Name  string
@@ -137,14 +162,16 @@ type Target struct {
 	Authorize []string // flows of the kind Authorization that run behind Flow, in order
 	Composed  *Flow    // what a run for the target runs: Flow, or Flow with Authorize behind it
 	Requires  Requirement
+	Enrol     string // flow by which somebody who cannot reach Requires becomes able to; "": none
+	Scale     string // whose levels its tokens speak of
 	Propagate Propagate
 	Pos       Pos
 }
 
 // Requirement is what a target asks of a run.
 type Requirement struct {
-	ACR    assurance.Level // None: nothing asked
-	MaxAge time.Duration   // 0: no limit
+	ACR    string        // name of a level of any scale; "": nothing asked
+	MaxAge time.Duration // 0: no limit
 }
 
 // Propagate says what a completed run for a target turns into.
@@ -163,9 +190,21 @@ type Provider struct {
 	ClientSecret *SecretRef // nil: public client
 	Scopes       []string
 	Provision    Provision
-	Categories   []assurance.Category // what this provider proves; default {knowledge}
-	Cap          assurance.Level      // default AAL1
+	Categories   []assurance.Category // what a sign-on proves that no mapping fits; default {knowledge}
+	Cap          assurance.Level      // most that it is trusted for, whatever it says; default AAL1
+	Mapping      []Mapping            // what it says to what that proves; the first that fits counts
 	Pos          Pos
+}
+
+// Mapping says what a sign-on proves of which a provider says something in its own words.
+type Mapping struct {
+	ACR               []string // its acr is one of these; empty: any, or none
+	AMR               []string // its amr has all of these
+	Categories        []assurance.Category
+	Grants            []string // our own amr values that it stands for
+	ReplayResistant   bool
+	PhishingResistant bool
+	Cap               assurance.Level // within the provider's
 }
 
 // Provision says what happens at the first sign-on of an unknown (issuer, subject).
@@ -192,6 +231,7 @@ type Client struct {
 	RedirectURIs []string // exact; loopback http matches any port (RFC 8252 §7.3)
 	Origins      []string // CORS; default none
 	DPoPRequired bool
+	HandOver     bool // what the app cannot draw is drawn by a page of the server, in the browser
 	Pos          Pos
 }
 
@@ -211,5 +251,6 @@ type StepInfo struct {
 	Config json.RawMessage        // JSON Schema of the with: block; nil: takes none
 	Exits  []string               // named exits besides the default
 	Never  []string               // of the engine's exits those that its steps cannot be left by
+	Sends  bool                   // its steps send something: resend limits how often
 	Check  func(cfg Config) error // strict decode and validation without I/O
 }

@@ -26,6 +26,9 @@ const (
 	levelName    = "level"
 )
 
+// reachedName is the list of the levels, by name, that the evidence amounts to.
+const reachedName = "reached"
+
 // untrusted is the one variable that the client controls.
 const untrusted = "request"
 
@@ -36,18 +39,19 @@ func levelTypeOf() *cel.Type { return types.NewObjectType(levelName, traits.Comp
 func variables() map[string]*cel.Type {
 	stringMap := cel.MapType(cel.StringType, cel.StringType)
 	return map[string]*cel.Type{
-		"account":  cel.ObjectType(accountName),
-		"device":   cel.ObjectType(deviceName),
-		"client":   cel.ObjectType(clientName),
-		"evidence": cel.ListType(cel.ObjectType(evidenceName)),
-		"acr":      levelTypeOf(),
-		"level":    cel.ObjectType(levelsName),
-		"tags":     cel.ListType(cel.StringType),
-		"assigned": stringMap,
-		"target":   cel.StringType,
-		"run":      cel.ObjectType(runName),
-		"now":      cel.TimestampType,
-		untrusted:  stringMap,
+		"account":   cel.ObjectType(accountName),
+		"device":    cel.ObjectType(deviceName),
+		"client":    cel.ObjectType(clientName),
+		"evidence":  cel.ListType(cel.ObjectType(evidenceName)),
+		"acr":       levelTypeOf(),
+		"level":     cel.ObjectType(levelsName),
+		reachedName: cel.ListType(cel.StringType),
+		"tags":      cel.ListType(cel.StringType),
+		"assigned":  stringMap,
+		"target":    cel.StringType,
+		"run":       cel.ObjectType(runName),
+		"now":       cel.TimestampType,
+		untrusted:   stringMap,
 	}
 }
 

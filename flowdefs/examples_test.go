@@ -19,7 +19,7 @@ func TestExamplesLoadWithTheRealStepTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	registry, err := flows.NewRegistry(steps.Builtin(steps.Deps{Seeds: sealer, Issuer: "https://id.bank.example"})...)
+	registry, err := flows.NewRegistry(steps.Builtin(steps.Deps{Seeds: sealer, Codes: make([]byte, 32), Issuer: "https://id.bank.example"})...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,6 +64,8 @@ func evidenceFields() map[string]*types.FieldType {
 		"method":             word(func(e *evidence) string { return string(e.Method) }),
 		"authenticator":      word(func(e *evidence) string { return e.Authenticator }),
 		"device":             word(func(e *evidence) string { return e.Device }),
+		"unlock":             word(func(e *evidence) string { return string(e.Unlock) }),
+		"channel":            word(func(e *evidence) string { return e.Channel }),
 		"at":                 when(func(e *evidence) time.Time { return e.At }),
 		"expires":            when(func(e *evidence) time.Time { return e.Expires }),
 		"categories":         always(cel.ListType(cel.StringType), func(e *evidence) any { return categoryNames(e.Categories) }),

@@ -30,10 +30,12 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 		info.Config = object
 		info.Check = check[knobsConfig]
 		info.Exits = []string{"other", "denied"}
+		info.Sends = true
 	case "http_call":
 		info.Config, info.Exits = object, []string{"challenge", "refused", "review", "unknown"}
-	case "message":
+	case "message", "email_code":
 		info.Config = object
+		info.Check = check[messageConfig]
 	case "required_role":
 		info.Config, info.Exits = object, []string{"missing_role"}
 	case "quiet":
@@ -42,11 +44,18 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 		info.Config = object
 		info.Check = func(flowdefs.Config) error { return errors.New("never satisfied") }
 	}
-	return info, slices.Contains(c.Names(), name)
+	// What the built-in examples need besides is not listed: messages list what is.
+	info.Sends = info.Sends || name == "email_code"
+	return info, slices.Contains(c.Names(), name) || name == "email_code"
 }
 
 type ssoConfig struct {
 	Provider string `yaml:"provider" ref:"provider"`
+}
+
+type messageConfig struct {
+	Text      string            `yaml:"text" ref:"message" arguments:"arguments"`
+	Arguments map[string]string `yaml:"arguments,optional"`
 }
 
 // knobsConfig has a field of every type that a configuration may have.

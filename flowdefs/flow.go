@@ -15,6 +15,8 @@ const (
 	maxConditions = 500
 	maxTimeout    = 24 * time.Hour
 	maxAttempts   = 100
+	maxResend     = 10
+	maxEvery      = time.Hour
 )
 
 // canonicalID is the form of ids in canonical text: with those of used sub-flows inside.
@@ -88,6 +90,15 @@ func (l *loader) flow(key, n *node) {
 		return
 	}
 	l.set.Flows[key.text] = r.flow
+}
+
+// note keeps what the configuration of a step refers to.
+func (r *flowReader) note(to reference, arguments []string) {
+	if to.section == "messages" {
+		r.shown = append(r.shown, usedMessage{to.name, arguments, to.pos})
+		return
+	}
+	r.refer(to.section, to.name, to.pos)
 }
 
 // kind reads what the flow is for, and what it asks of the session.
@@ -365,7 +376,7 @@ func (r *flowReader) options(options *node, what string) (out []Node) {
 
 func (r *flowReader) step(n *node, s spot) (Node, bool) {
 	what := titled("step", n)
-	o, ok := r.object(n, what, []string{"id", "type", "with", "if", "attempts", "timeout", "on", "settles", "activate"})
+	o, ok := r.object(n, what, []string{"id", "type", "with", "if", "attempts", "timeout", "resend", "on", "settles", "activate"})
 	if !ok {
 		return Node{}, false
 	}
@@ -381,6 +392,9 @@ func (r *flowReader) step(n *node, s spot) (Node, bool) {
 	if attempts := n.get("attempts"); attempts != nil {
 		node.Attempts = r.attempts(attempts, what)
 	}
+	if resend := n.get("resend"); resend != nil {
+		node.Resend = r.resend(resend, node.Type, what)
+	}
 	if with := n.get("with"); n.get("type").kind == stringKind && r.plainValues(with) {
 		r.configure(&node, n.get("type"), with)
 	}
@@ -394,6 +408,26 @@ func (r *flowReader) attempts(n *node, what string) int {
 		return 0
 	}
 	return o.number("max", 1, maxAttempts)
+}
+
+// resend reads how often a step sends again, of a type that sends something.
+func (r *flowReader) resend(n *node, typ, what string) *Resend {
+	o, ok := r.object(n, what+": resend", []string{"max", "every"})
+	if !ok {
+		return nil
+	}
+	if info, known := r.cat.Describe(typ); known && !info.Sends {
+		r.fail(n.pos, "%s: steps of type %s send nothing", what, quote(typ))
+		return nil
+	}
+	out := DefaultResend()
+	if o.required("max") != nil {
+		out.Max = o.number("max", 0, maxResend)
+	}
+	if every := o.duration("every", maxEvery); every > 0 {
+		out.Every = every
+	}
+	return &out
 }
 
 // plainValues reports values that no configuration can hold.
@@ -436,7 +470,7 @@ func (r *flowReader) configure(node *Node, typ, with *node) {
 	if info.Check == nil {
 		return
 	}
-	noted := &config{pos: pos, n: with, note: func(kind, name string, at Pos) { r.refer(kind+"s", name, at) }}
+	noted := &config{pos: pos, n: with, note: r.note}
 	if err := info.Check(noted); err != nil {
 		r.checked(err, pos)
 	}
@@ -467,6 +501,7 @@ const (
 	decidePlace                 // decide
 	assignPlace                 // a value of assign
 	guaranteePlace              // what a guarantee says
+	levelPlace                  // what a level of a scale asks
 )
 
 // condition compiles an expression; nil if it has reported a problem.
@@ -484,7 +519,7 @@ func (l *loader) condition(n *node, p place) *Condition {
 
 // String names the place in messages.
 func (p place) String() string {
-	return [...]string{"if", "if", "require", "claims", "decide", "assign", "guarantee"}[p]
+	return [...]string{"if", "if", "require", "claims", "decide", "assign", "guarantee", "when"}[p]
 }
 
 // expression compiles what stands in a text from one of its columns on.
@@ -492,7 +527,7 @@ func (l *loader) expression(n *node, source string, from int, p place) *Conditio
 	compiled := l.cel.compile(source)
 	complaints := compiled.complaints
 	if len(complaints) == 0 {
-		complaints = compiled.unfit(p)
+		complaints = append(compiled.unfit(p), l.unknownLevels(compiled)...)
 	}
 	for _, c := range complaints {
 		if c.line == 1 {

@@ -124,11 +124,13 @@ func (w *schemaWriter) file() object7 {
 	w.inside = false
 	w.definitions["param"] = documented(closed(object7{"param": text7()}, "param"), "The value of a parameter of the subflow.")
 	sections := object7{
+		"levels":    documented(named(scale7()), "Scales of levels by their own names, beside the built-in ones."),
 		"flows":     documented(named(flow), "What runs go through, step by step."),
 		"subflows":  documented(named(sub), "Lists of steps that flows use."),
 		"targets":   documented(named(target7()), "Applications that an identity is propagated to."),
 		"providers": documented(named(provider7()), "Remote OpenID providers."),
 		"clients":   documented(named(client7()), "Apps that may start flows."),
+		"messages":  documented(messages7(), "Texts by language tag and id. In a text {name} stands for an argument."),
 	}
 	return closed(sections)
 }
@@ -156,7 +158,21 @@ const guaranteeForm = `^(complete\s+implies\s+\S|never\s+\S|\S+\s+before\s+\S+$)
 
 func level7() object7 { return words7(assurance.Levels()...) }
 
-func requirement7() object7 { return closed(object7{"acr": level7(), "max_age": length()}) }
+// levelName7 is the name of a level of any scale: which there are is declared elsewhere.
+func levelName7() object7 {
+	return documented(formed(levelForm.String()), "A level: aal1, aal2, aal3, phr, phrh, or one of a scale of \"levels\".")
+}
+
+func requirement7() object7 { return closed(object7{"acr": levelName7(), "max_age": length()}) }
+
+func scale7() object7 {
+	return some(list7(closed(object7{
+		"name":     levelName7(),
+		"requires": documented(level7(), "What the evidence must amount to on the built-in scale; aal1 if absent."),
+		"max_age":  documented(length(), "How old the evidence may be."),
+		"when":     expression7("What is asked of the evidence besides."),
+	}, "name")))
+}
 
 func target7() object7 {
 	claims := object7{
@@ -167,6 +183,8 @@ func target7() object7 {
 		"flow":      text7(),
 		"authorize": documented(set7(text7()), "Flows of the kind authorization that run behind the flow, in order."),
 		"requires":  requirement7(),
+		"scale":     documented(formed(nameForm.String()), "The scale whose levels its tokens speak of; that of requires.acr if absent, else nist."),
+		"enrol":     documented(text7(), "The flow by which somebody who cannot reach the level becomes able to."),
 		"propagate": closed(object7{
 			"type": words7("bearer_jwt"), "audience": filled(), "ttl": length(), "claims": claims,
 		}, "type", "audience"),
@@ -188,8 +206,25 @@ func provider7() object7 {
 		}, "description": "Where the secret is kept; absent for a public client."},
 		"scopes":    scopes,
 		"provision": words7(string(ProvisionNever), string(ProvisionLinkOnly), string(ProvisionCreate)),
-		"assurance": closed(object7{"categories": some(set7(categories)), "cap": level7()}),
+		"assurance": closed(object7{"categories": some(set7(categories)), "cap": level7(), "map": some(list7(mapping7(categories)))}),
 	}, "issuer", "client_id")
+}
+
+func mapping7(categories object7) object7 {
+	s := closed(object7{
+		"acr":                documented(set7(text7()), "Its acr is one of these."),
+		"amr":                documented(set7(text7()), "Its amr has all of these."),
+		"categories":         documented(some(set7(categories)), "What it proves then."),
+		"grants":             documented(set7(words7(assurance.Mappable()...)), "Values that stand in our own amr then."),
+		"replay_resistant":   boolean7(),
+		"phishing_resistant": boolean7(),
+		"cap":                documented(level7(), "Most that it is trusted for then."),
+	}, "categories")
+	s["anyOf"] = []any{
+		object7{"required": []string{"acr"}, "properties": object7{"acr": object7{"minItems": 1}}},
+		object7{"required": []string{"amr"}, "properties": object7{"amr": object7{"minItems": 1}}},
+	}
+	return s
 }
 
 func client7() object7 {
@@ -198,12 +233,27 @@ func client7() object7 {
 		"redirect_uris": set7(formed(`^[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+$`)),
 		"origins":       set7(formed(`^https?://[^\s/?#@*]+$`)),
 		"dpop":          documented(words7("required", "optional"), "Whether runs are bound to the app's key; required if absent."),
+		"hand_over":     documented(words7("web"), "What draws the steps that the app cannot draw; nothing if absent."),
 	})
+	s["if"] = object7{"required": []string{"hand_over"}}
+	s["then"] = object7{"required": []string{"redirect_uris"}, "properties": object7{"redirect_uris": object7{"minItems": 1}}}
 	s["anyOf"] = []any{
 		object7{"required": []string{"flows"}, "properties": object7{"flows": object7{"minItems": 1}}},
 		object7{"required": []string{"targets"}, "properties": object7{"targets": object7{"minItems": 1}}},
 	}
 	return s
+}
+
+func messages7() object7 {
+	text := formed(`^[^{}]*(\{[a-z][a-zA-Z0-9_]{0,63}\}[^{}]*)*$`)
+	text["maxLength"] = maxMessage
+	text["allOf"] = []any{filled()}
+	return object7{
+		"type": "object", "maxProperties": maxLocales, "propertyNames": object7{"pattern": `^[a-z]{2,8}(-[A-Za-z0-9]{1,8})*$`},
+		"additionalProperties": object7{
+			"type": "object", "propertyNames": object7{"pattern": messageForm.String()}, "additionalProperties": text,
+		},
+	}
 }
 
 // embedded is the schema of a step's configuration, as it stands in a larger one.

@@ -56,7 +56,7 @@ func builtin(t *testing.T) flowdefs.Catalogue {
 	if err != nil {
 		t.Fatal(err)
 	}
-	registry, err := flows.NewRegistry(steps.Builtin(steps.Deps{Seeds: sealer, Issuer: "https://id.bank.example"})...)
+	registry, err := flows.NewRegistry(steps.Builtin(steps.Deps{Seeds: sealer, Codes: make([]byte, 32), Issuer: "https://id.bank.example"})...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ subflows:
     parameters: { tries: number, who: string, length: string }
     steps:
       - { id: a, type: sso, with: { provider: { param: who } }, attempts: { max: { param: tries } }, timeout: { param: length } }
-      - { id: b, type: knobs, with: { words: [{ param: who }], inner: { depth: { param: tries } } } }
+      - { id: b, type: knobs, with: { words: [{ param: who }], inner: { depth: { param: tries } } }, resend: { max: { param: tries }, every: { param: length } } }
 flows:
   f:
     timeout: 1h
@@ -181,6 +181,7 @@ flows:
     requires: { acr: aal2, max_age: 5m }
     steps:
       - { id: t, type: totp, timeout: 5m, on: { timeout: late }, settles: [mark] }
+      - { id: k, type: knobs, resend: { max: 0 } }
       - { id: c, any: { of: 1, options: [{ id: g, steps: [{ id: p, type: pin }, { tag: { set: [x], for: 1h } }] }] }, otherwise: { id: o, type: password } }
       - { assign: { colour: '"red"' } }
       - { id: w, delay: 30s }

@@ -41,11 +41,13 @@ func (w *schemaWriter) stepTypes() ([]any, error) {
 		for _, exit := range exits.stepExits(&Node{Type: name, Timeout: 1}) {
 			on[exit] = w.value(text7())
 		}
+		own := object7{"with": with, "on": object7{"properties": on, "additionalProperties": false}}
+		if !info.Sends {
+			own["resend"] = false
+		}
 		out = append(out, object7{
-			"if": object7{"required": []string{"type"}, "properties": object7{"type": object7{"const": name}}},
-			"then": object7{"required": required, "properties": object7{
-				"with": with, "on": object7{"properties": on, "additionalProperties": false},
-			}},
+			"if":   object7{"required": []string{"type"}, "properties": object7{"type": object7{"const": name}}},
+			"then": object7{"required": required, "properties": own},
 		})
 	}
 	return append(out, object7{ // a step without a timeout does not time out
@@ -86,6 +88,7 @@ func (w *schemaWriter) asking(s spot) []any {
 		"with":     object7{"type": "object", "description": "The configuration of the step."},
 		"attempts": closed(object7{"max": w.value(between(1, maxAttempts))}, "max"),
 		"timeout":  w.value(length()),
+		"resend":   closed(object7{"max": w.value(between(0, maxResend)), "every": w.value(length())}, "max"),
 		"on":       w.on(object7{}),
 		"settles":  w.words("Obligations that its completion settles."),
 	})

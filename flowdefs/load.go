@@ -66,16 +66,24 @@ func Load(fsys fs.FS, dir string, cat Catalogue) (*Set, error) {
 			continue
 		}
 		if _, ok := l.object(root, "the file", sections()); ok {
-			l.file(root, "subflows") // of all files first: any flow may use any of them
 			roots = append(roots, root)
 		}
 	}
+	for _, first := range []string{"levels", "subflows"} { // of all files: any flow may use any of them
+		for _, root := range roots {
+			l.file(root, first)
+		}
+	}
+	l.levels()
 	for _, root := range roots {
-		l.file(root, sections()[1:]...)
+		l.file(root, sections()[2:]...)
 	}
 	l.checkReferences()
 	l.compose()
 	l.checkUnused()
+	if err := l.checkMessages(); err != nil {
+		return nil, err
+	}
 	if len(l.problems) > 0 {
 		return nil, l.problems.sorted()
 	}

@@ -71,7 +71,7 @@ func TestExampleSections(t *testing.T) {
 	set := loadExamples(t)
 	payments := &flowdefs.Target{
 		Name: "payments", Flow: "mobile-banking",
-		Requires: flowdefs.Requirement{ACR: assurance.AAL2, MaxAge: 5 * time.Minute},
+		Requires: flowdefs.Requirement{ACR: "aal2", MaxAge: 5 * time.Minute}, Scale: assurance.NIST,
 		Propagate: flowdefs.Propagate{
 			Type: "bearer_jwt", Audience: "https://payments.bank.example", TTL: 5 * time.Minute,
 			Claims: map[string]*flowdefs.Condition{"branch": {Source: "account.attributes.branch"}},

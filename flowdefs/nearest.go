@@ -11,6 +11,9 @@ import (
 func didYouMean(name string, known []string) string {
 	best, least := "", max(1, len(name)/3)+1
 	for _, k := range known {
+		if max(len(name)-len(k), len(k)-len(name)) > least {
+			continue // at least as far as their lengths are apart
+		}
 		switch d := distance(strings.ToLower(name), k); {
 		case d < least:
 			best, least = k, d

@@ -72,6 +72,9 @@ func (r *flowReader) failing(n *node, s spot) (Node, bool) {
 		return Node{}, false
 	}
 	node := Node{Kind: Fail, Code: r.wordOf(n.get("fail"), "fail")}
+	if node.Code != "" {
+		r.shown = append(r.shown, usedMessage{id: FailureMessage(node.Code), pos: n.get("fail").pos})
+	}
 	r.guarded(n, &node, s)
 	return node, true
 }

@@ -87,27 +87,74 @@ func (l *loader) secret(n *node, what string) *SecretRef {
 }
 
 func (l *loader) providerAssurance(p *Provider, n *node, what string) {
-	o, ok := l.object(n, what, []string{"categories", "cap"})
+	o, ok := l.object(n, what, []string{"categories", "cap", "map"})
 	if !ok {
 		return
 	}
 	if n.get("cap") != nil {
 		p.Cap = o.level("cap")
 	}
-	list := n.get("categories")
-	if list == nil {
-		return
+	if n.get("categories") != nil {
+		p.Categories = l.categories(o)
 	}
+	mapping := n.get("map")
+	switch {
+	case mapping == nil:
+	case mapping.kind != sequenceKind || len(mapping.items) == 0:
+		l.fail(mapping.pos, "%s: map: expected a list, found %s", what, mapping.describe())
+	case len(mapping.items) > maxConditions:
+		l.fail(mapping.pos, "%s: map: %d entries; at most %d are allowed", what, len(mapping.items), maxConditions)
+	default:
+		for _, item := range mapping.items {
+			p.Mapping = append(p.Mapping, l.mapping(item, p.Cap, what+": map"))
+		}
+	}
+}
+
+// mapping reads one entry: what a provider says, and what that is worth here.
+func (l *loader) mapping(n *node, limit assurance.Level, what string) Mapping {
+	o, ok := l.object(n, what, []string{"acr", "amr", "categories", "grants", "replay_resistant", "phishing_resistant", "cap"})
+	if !ok {
+		return Mapping{}
+	}
+	m := Mapping{Cap: limit, ReplayResistant: o.yes("replay_resistant"), PhishingResistant: o.yes("phishing_resistant")}
+	m.ACR, _ = o.texts("acr")
+	m.AMR, _ = o.texts("amr")
+	if len(m.ACR) == 0 && len(m.AMR) == 0 {
+		l.fail(n.pos, "%s: expected acr, amr or both: what fits everything stands beside map", what)
+	}
+	if o.required("categories") != nil {
+		m.Categories = l.categories(o)
+	}
+	grants, nodes := o.texts("grants")
+	known := assurance.Mappable()
+	for i, value := range grants {
+		if !slices.Contains(known, value) {
+			l.fail(nodes[i].pos, "grants: %s is not an amr value that a provider can stand for%s", quote(value), didYouMean(value, known))
+		}
+	}
+	m.Grants = grants
+	if c := n.get("cap"); c != nil {
+		if m.Cap = o.level("cap"); m.Cap > limit {
+			l.fail(c.pos, "cap: %s is above the provider's own, %s", m.Cap, limit)
+		}
+	}
+	return m
+}
+
+// categories reads a list of factor categories, at least one.
+func (l *loader) categories(o object) (out []assurance.Category) {
+	list := o.n.get("categories")
 	names, nodes := o.texts("categories")
 	if list.kind == sequenceKind && len(list.items) == 0 {
 		l.fail(list.pos, "categories: expected at least one")
 	}
 	known := []string{string(assurance.Knowledge), string(assurance.Possession), string(assurance.Inherence)}
-	p.Categories = nil
 	for i, name := range names {
 		if !slices.Contains(known, name) {
 			l.fail(nodes[i].pos, "categories: expected %s, found %s%s", oneOf(known), quote(name), didYouMeanOnly(name, known))
 		}
-		p.Categories = append(p.Categories, assurance.Category(name))
+		out = append(out, assurance.Category(name))
 	}
+	return out
 }

@@ -1,6 +1,10 @@
 package flowdefs
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/stile-auth/stile/flows/assurance"
+)
 
 // loader collects what the files of one load declare, and what is wrong with it.
 type loader struct {
@@ -13,6 +17,9 @@ type loader struct {
 	compositions map[string]*Flow // by the flows that they are made of
 	composing    int              // bytes; see maxComposed
 	authorizing  []authorizing
+	enrolling    []authorizing
+	texts        map[string]map[string]text // by locale and id
+	shown        []usedMessage
 	canonical    bool // reads canonical text: what was used is already in place
 	broken       bool // a file could not be read at all: what it declares is not known
 	refs         []reference
@@ -36,22 +43,27 @@ func newLoader(cat Catalogue) (*loader, error) {
 		set: &Set{
 			Flows: map[string]*Flow{}, Targets: map[string]*Target{},
 			Providers: map[string]*Provider{}, Clients: map[string]*Client{},
+			Levels: assurance.BuiltIn(),
 		},
 		declared:     map[string]map[string]bool{},
 		places:       map[string]Pos{},
 		subs:         map[string]*subflow{},
 		compositions: map[string]*Flow{},
+		texts:        map[string]map[string]text{},
 	}, nil
 }
 
 // sections is what a file may hold, in the order in which it is read.
-func sections() []string { return []string{"subflows", "flows", "targets", "providers", "clients"} }
+func sections() []string {
+	return []string{"levels", "subflows", "flows", "targets", "providers", "clients", "messages"}
+}
 
 // file reads some sections of one file. They are read in a fixed order, not in the file's.
 func (l *loader) file(root *node, which ...string) {
 	o := object{l, root, "the file"}
 	read := map[string]func(key, n *node){
-		"subflows": l.subflow, "flows": l.flow, "targets": l.target, "providers": l.provider, "clients": l.client,
+		"levels": l.scale, "subflows": l.subflow, "flows": l.flow, "targets": l.target, "providers": l.provider, "clients": l.client,
+		"messages": l.messages,
 	}
 	for _, section := range which {
 		n := o.n.get(section)
@@ -63,7 +75,9 @@ func (l *loader) file(root *node, which ...string) {
 			continue
 		}
 		for i, key := range n.keys {
-			l.declare(section, key)
+			if section != "messages" { // which any number of files may have in one locale
+				l.declare(section, key)
+			}
 			read[section](key, n.items[i])
 		}
 	}
@@ -72,6 +86,9 @@ func (l *loader) file(root *node, which ...string) {
 // declare notes a definition's name and reports the second of that name, at both places.
 func (l *loader) declare(section string, key *node) {
 	word := section[:len(section)-1]
+	if section == "levels" {
+		word = "scale"
+	}
 	l.checkName(key, word)
 	id := section + " " + key.text
 	if first, dup := l.places[id]; dup {

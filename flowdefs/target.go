@@ -20,7 +20,7 @@ func reservedClaims() []string {
 
 func (l *loader) target(key, n *node) {
 	what := "target " + quote(key.text)
-	o, ok := l.object(n, what, []string{"flow", "authorize", "requires", "propagate"})
+	o, ok := l.object(n, what, []string{"flow", "authorize", "requires", "scale", "enrol", "propagate"})
 	if !ok {
 		return
 	}
@@ -40,6 +40,13 @@ func (l *loader) target(key, n *node) {
 	if requires := n.get("requires"); requires != nil {
 		t.Requires = l.requirement(requires, what+": requires")
 	}
+	if enrol := n.get("enrol"); enrol != nil {
+		if t.Enrol = l.text(enrol, "enrol"); enrol.kind == stringKind {
+			l.refer("flows", enrol.text, enrol.pos)
+			l.enrolling = append(l.enrolling, authorizing{t, enrol.text, enrol.pos})
+		}
+	}
+	t.Scale = l.scaleOf(o, t.Requires)
 	if propagate := o.required("propagate"); propagate != nil {
 		t.Propagate = l.propagate(propagate, what+": propagate")
 	}
@@ -51,7 +58,7 @@ func (l *loader) requirement(n *node, what string) Requirement {
 	if !ok {
 		return Requirement{}
 	}
-	return Requirement{ACR: o.level("acr"), MaxAge: o.duration("max_age", 365*24*time.Hour)}
+	return Requirement{ACR: l.levelName(o, "acr"), MaxAge: o.duration("max_age", 365*24*time.Hour)}
 }
 
 // level returns a level by name, None if the key is absent or wrong.

@@ -3,7 +3,9 @@ package flows
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
 )
@@ -30,15 +32,18 @@ const (
 	sigActivate                   // the client activates a later step
 	sigIssue                      // the end is reached, and the account was looked up again
 	sigDenied                     // the account may not be used any more
+	sigResend                     // the client wants what the current step has sent once more
 )
 
 // move is what the shell has to do next.
 type move struct {
 	kind  moveKind
-	enter *node // moveEnter: call its step
+	enter *node     // moveEnter: call its step
+	quiet time.Time // moveEnter: it may send nothing before this instant; zero: it may
 	issue *issuance
-	wrong bool   // an answer was refused on the way
-	code  string // moveRefuse: why the signal was refused; the state is unchanged
+	wrong bool      // an answer was refused on the way
+	code  string    // moveRefuse: why the signal was refused; the state is unchanged
+	until time.Time // moveRefuse: when it would not be; zero: never
 	notes []Event
 }
 
@@ -79,11 +84,26 @@ type machine struct {
 	s     State
 	w     *world
 	notes []Event
+	own   bool // m.s.Steps is a copy: it may be changed
+}
+
+// step changes what the run remembers of a step. The map is copied before the
+// first change: most of what a long flow costs is this copy, and to ask changes nothing in it.
+func (m *machine) step(id string, change func(*StepState)) {
+	if !m.own {
+		m.own, m.s.Steps = true, maps.Clone(m.s.Steps)
+	}
+	st := m.s.Steps[id]
+	change(&st)
+	m.s.Steps = put(m.s.Steps, id, st)
 }
 
 func (m *machine) take(sig signal) move {
 	switch sig.kind {
 	case sigBegin:
+		if m.w.goal.asks() && m.within(m.p.start) != nil {
+			return m.fail(CodeUnmet)
+		}
 		return m.arrive(m.p.first)
 	case sigCancel:
 		return m.cancel()
@@ -113,6 +133,8 @@ func (m *machine) take(sig signal) move {
 		return m.due(n)
 	case sig.kind == sigActivate:
 		return m.activate(sig.name)
+	case sig.kind == sigResend && isStep:
+		return m.resend(n)
 	}
 	return refuse(CodeNotPossibleHere)
 }
@@ -215,20 +237,32 @@ func (m *machine) enter(n *node) (move, bool) {
 		return move{}, false
 	}
 	switch {
-	case !m.w.draws(n.typ.Code):
+	case !m.w.takes(n.typ):
 		return m.fail(CodeCannotDraw), true
 	case n.typ.NeedsDevice && !m.w.bound:
 		return m.fail(CodeDeviceRequired), true
+	case m.hopeless(n):
+		return m.fail(CodeUnmet), true
 	case n.typ.Enrols && (m.s.Subject == "" || m.freshLevel() < m.w.reach(m.p, m.s.Evidence)):
 		return m.exit(n, exitInsufficient), true
 	}
 	m.s.leave()
-	m.s.At = n.def.ID
+	m.s.At, m.s.Handed = n.def.ID, m.w.hands(n.typ.Code)
 	if _, choose := m.p.option(n); choose != nil && len(m.offers(choose)) > 1 {
 		m.s.Other = choose.def.ID
 	}
-	m.s.step(n.def.ID, func(st *StepState) { st.Visits++ })
-	return move{kind: moveEnter, enter: n}, true
+	m.step(n.def.ID, func(st *StepState) { st.Visits++ })
+	mv := move{kind: moveEnter, enter: n}
+	if n.typ.Sends {
+		left, at := n.sends(&m.s)
+		if left == 0 {
+			return m.lose(n, exitExhausted), true
+		}
+		if m.w.now.Before(at) { // who came back has to wait as if they had stayed
+			mv.quiet = at
+		}
+	}
+	return mv, true
 }
 
 // decided applies what the current step decided.
@@ -240,6 +274,10 @@ func (m *machine) decided(n *node, sig signal) move {
 	switch o.kind {
 	case outcomeAsk:
 		m.s.Data = sig.data
+		if o.sent {
+			m.step(n.def.ID, func(st *StepState) { st.Sent, st.SentAt = st.Sent+1, m.w.now })
+			m.note(Event{Type: EventMessageSent, Step: n.def.ID})
+		}
 		if n.def.Timeout > 0 {
 			m.s.Until = m.w.now.Add(n.def.Timeout)
 		}
@@ -312,7 +350,7 @@ func (m *machine) prove(n *node, proof *Proof) (move, bool) {
 func (m *machine) finish(n *node, e Event) move {
 	e.Step = n.def.ID
 	m.note(e)
-	m.s.step(n.def.ID, func(st *StepState) { st.Done = true })
+	m.step(n.def.ID, func(st *StepState) { st.Done = true })
 	m.s.Obliged = slices.DeleteFunc(m.s.Obliged, func(o string) bool { return slices.Contains(n.def.Settles, o) })
 	m.s.Trail = nil // never back across evidence
 	m.s.leave()
@@ -323,7 +361,7 @@ func (m *machine) finish(n *node, e Event) move {
 func (m *machine) reject(n *node, o Outcome, data json.RawMessage) move {
 	m.wrong = true
 	m.note(Event{Type: EventStepRejected, Step: n.def.ID, Reason: o.reason})
-	m.s.step(n.def.ID, func(st *StepState) { st.Rejected++ })
+	m.step(n.def.ID, func(st *StepState) { st.Rejected++ })
 	if m.s.Steps[n.def.ID].Rejected >= n.attempts() {
 		return m.lose(n, exitExhausted)
 	}
@@ -342,12 +380,13 @@ const (
 	exitUnavailable  = "unavailable"
 	exitDenied       = "denied"
 	exitNone         = "none"
+	exitUnmet        = "unmet" // of a step whose verifier proved less than it was asked for
 )
 
 // lose gives a step up: its own exit, another option, or the end.
 func (m *machine) lose(n *node, why string) move {
 	m.note(Event{Type: EventStepLost, Step: n.def.ID, Reason: why})
-	m.s.step(n.def.ID, func(st *StepState) { st.Lost = why })
+	m.step(n.def.ID, func(st *StepState) { st.Lost = why })
 	m.s.Trail = nil
 	if _, handled := n.def.On[why]; handled {
 		return m.exit(n, why)
@@ -357,7 +396,7 @@ func (m *machine) lose(n *node, why string) move {
 		if choose == nil {
 			return m.exit(n, why)
 		}
-		m.s.step(option.def.ID, func(st *StepState) { st.Lost = why })
+		m.step(option.def.ID, func(st *StepState) { st.Lost = why })
 		outer, _ := m.p.enclosing(choose)
 		if _, handled := choose.def.On[why]; handled || outer == nil || choose.otherwise != end ||
 			len(m.offers(choose)) >= choose.def.Any-m.done(choose) {
@@ -423,6 +462,8 @@ func exitCode(exit string) string {
 		return CodeUnavailableStep
 	case exitNone:
 		return CodeNoOption
+	case exitUnmet:
+		return CodeUnmet
 	}
 	return CodeUnhandledExit
 }

@@ -16,14 +16,14 @@ func (m *machine) choose(at int) move {
 	if m.reuseOptions(n) {
 		return m.arrive(n.next)
 	}
-	offers := m.offers(n)
+	offers := m.nearest(m.offers(n))
 	switch {
 	case len(offers) < n.def.Any-m.done(n):
 		return m.nothingLeft(n)
 	case len(offers) == 1:
 		return m.take1(n, offers[0])
 	}
-	m.s.At = n.def.ID
+	m.s.At, m.s.Handed = n.def.ID, m.w.hands(CodeSelection)
 	m.s.Offers = make([]string, len(offers))
 	for i, o := range offers {
 		m.s.Offers[i] = m.p.nodes[o].def.ID
@@ -36,7 +36,7 @@ func (m *machine) choose(at int) move {
 // renew forgets what was completed of a choose when it was passed before (a goto led back to it).
 func (m *machine) renew(n *node) {
 	for _, o := range n.options {
-		m.s.step(m.p.nodes[o].def.ID, func(st *StepState) { st.Done = false })
+		m.step(m.p.nodes[o].def.ID, func(st *StepState) { st.Done = false })
 	}
 }
 
@@ -69,7 +69,7 @@ func (m *machine) take1(choose *node, i int) move {
 // returned arrives behind an option of the choose at index at.
 func (m *machine) returned(at int) move {
 	n := &m.p.nodes[at]
-	m.s.step(m.s.Picks[n.def.ID], func(st *StepState) { st.Done = true })
+	m.step(m.s.Picks[n.def.ID], func(st *StepState) { st.Done = true })
 	delete(m.s.Picks, n.def.ID)
 	if m.done(n) >= n.def.Any {
 		return m.arrive(n.next)
@@ -88,7 +88,7 @@ func (m *machine) reuseOptions(n *node) bool {
 			continue
 		}
 		if opt.def.Kind == flowdefs.Choose && m.reuseOptions(opt) || opt.def.Kind == flowdefs.Step && m.reuse(opt) {
-			m.s.step(opt.def.ID, func(st *StepState) { st.Done = true })
+			m.step(opt.def.ID, func(st *StepState) { st.Done = true })
 		}
 	}
 	return m.done(n) >= n.def.Any
@@ -98,13 +98,16 @@ func (m *machine) reuseOptions(n *node) bool {
 // with the reason why options were lost.
 func (m *machine) nothingLeft(n *node) move {
 	why := exitNone
+	if slices.ContainsFunc(n.options, func(o int) bool { return m.open(&m.p.nodes[o]) && m.pruned(&m.p.nodes[o]) }) {
+		why = m.goalExit(n)
+	}
 	all := n.options
 	if n.otherwise != end {
 		all = append(slices.Clone(all), n.otherwise)
 	}
 	for _, o := range all {
 		switch lost := m.s.Steps[m.p.nodes[o].def.ID].Lost; {
-		case lost == exitLocked, lost == exitExhausted && why == exitNone:
+		case lost == exitLocked, lost == exitExhausted && why != exitLocked:
 			why = lost
 		}
 	}
@@ -117,24 +120,78 @@ func (m *machine) nothingLeft(n *node) move {
 	return m.exit(n, why)
 }
 
-// offers returns the options that may be taken now.
+// goalExit is the exit of a choose whose options do not reach the goal: its own,
+// if that leads somewhere, or the one for having nothing to offer.
+func (m *machine) goalExit(n *node) string {
+	_, unmet := n.def.On[exitUnmet]
+	if _, none := n.def.On[exitNone]; none && !unmet {
+		return exitNone
+	}
+	return exitUnmet
+}
+
+// offers returns the options that may be taken now: those that the client can
+// draw or, if these are too few, those too that a page draws for it.
 func (m *machine) offers(n *node) []int {
-	var out []int
+	var out, drawn []int
 	for _, o := range n.options {
 		opt := &m.p.nodes[o]
 		if m.offered(opt) && (opt.def.Kind != flowdefs.Choose || len(m.offers(opt)) > 0) {
 			out = append(out, o)
+			if m.drawn(opt) {
+				drawn = append(drawn, o)
+			}
 		}
+	}
+	if len(drawn) >= n.def.Any-m.done(n) {
+		return drawn
 	}
 	return out
 }
 
+// nearest puts the options first that reach the goal in the fewest steps, where
+// a session has begun the work; else they stand as the author wrote them.
+func (m *machine) nearest(offers []int) []int {
+	if !m.s.Reused || !m.w.goal.asks() {
+		return offers
+	}
+	steps := make(map[int]int, len(offers))
+	for _, o := range offers {
+		n, err := m.shortest(m.p.nodes[o].ways)
+		if err != nil {
+			n = len(m.p.nodes) // in a handler, or no step: nothing is known of it
+		}
+		steps[o] = n
+	}
+	slices.SortStableFunc(offers, func(a, b int) int { return steps[a] - steps[b] })
+	return offers
+}
+
+// drawn says whether the client itself can draw what an option begins with.
+func (m *machine) drawn(n *node) bool {
+	if first := m.asks(n); first != nil {
+		return m.w.draws(first.typ.Code)
+	}
+	return slices.ContainsFunc(n.options, func(o int) bool { return m.offered(&m.p.nodes[o]) && m.drawn(&m.p.nodes[o]) })
+}
+
 // offered says whether one option may be taken now. An error in its condition withdraws it.
 func (m *machine) offered(n *node) bool {
+	return m.open(n) && !m.pruned(n)
+}
+
+// pruned says whether the goal cannot be reached any more by an option. What
+// comes when no option is left is not pruned: it may be the way to become able.
+func (m *machine) pruned(n *node) bool {
+	return m.w.goal.asks() && n.ways != nil && m.inChoose(n) && m.within(n.ways) != nil
+}
+
+// open says whether an option may be taken, were there no goal.
+func (m *machine) open(n *node) bool {
 	if st := m.s.Steps[n.def.ID]; st.Lost != "" || st.Done && m.inChoose(n) {
 		return false
 	}
-	if first := m.asks(n); first != nil && (!m.w.drawsOption(first.typ.Code) || first.typ.NeedsDevice && !m.w.bound) {
+	if first := m.asks(n); first != nil && (!m.w.takesOption(first.typ) || first.typ.NeedsDevice && !m.w.bound) {
 		return false
 	}
 	if n.def.If == nil {
@@ -237,19 +294,22 @@ func (m *machine) back() move {
 
 // offer is one entry of the selection's data.
 type offer struct {
-	ID       string `json:"id"`
-	Type     string `json:"type"`
-	StepType string `json:"stepType,omitempty"`
+	ID       string `json:"id" doc:"What the answer selects it by."`
+	Type     string `json:"type" doc:"Code of the prompt that it begins with."`
+	StepType string `json:"stepType,omitempty" doc:"Type of the step that it begins with."`
 }
 
 // selection is the data of the prompt of a choose.
 type selection struct {
-	Options []offer `json:"options"`
-	Needed  int     `json:"needed,omitempty"` // how many more have to be completed, if more than one
+	Options []offer `json:"options" doc:"What may be selected."`
+	Needed  int     `json:"needed,omitempty" doc:"How many more have to be completed, if more than one."`
 }
 
 // CodeSelection is the type of the prompt of a choose.
 const CodeSelection = "SELECTION_REQUIRED"
+
+// SelectionSchema is the JSON Schema of the data of a choose's prompt.
+func SelectionSchema() json.RawMessage { return flowdefs.SchemaFor[selection]() }
 
 func (m *machine) selection(n *node, options []int) json.RawMessage {
 	sel := selection{Options: make([]offer, len(options))}

@@ -22,12 +22,16 @@ func (x *exchange) commit(ctx context.Context) (View, error) {
 		}
 		x.handle, r.Handle = newHandle()
 	}
+	if r.Handover != nil && r.Handover.Turn != r.State.Turn {
+		r.Handover = nil
+	}
 	v := x.e.view(x.a, r, x.p)
 	v.Handle, v.Result = x.handle, x.result
+	v.link(x.link)
 	if x.instead != nil {
 		v = *x.instead
 	}
-	if err := r.remember(x.c, x.presented, v, x.refused); err != nil {
+	if err := r.remember(x.c, x.presented, v, x.link, x.refused); err != nil {
 		return View{}, err
 	}
 	x.stamp()
@@ -88,13 +92,14 @@ func (x *exchange) stamp() {
 		ev.Time, ev.Run, ev.Flow, ev.Client, ev.Target = x.w.now, r.ID, r.Flow, r.Client, r.Target
 		ev.Turn, ev.Subject, ev.Request = r.State.Turn, r.State.Subject, x.c.RequestID
 	}
-	r.Effects, r.Activate = x.events, x.enrolled
+	r.Effects, r.Activate, r.Messages = x.events, x.enrolled, x.messages
 }
 
-// recordEffects does what the run's last change lists: audit events, and the
-// authenticators that it makes active. It does nothing if this node knows that it is done.
+// recordEffects does what the run's last change lists: audit events, the
+// authenticators that it makes active, and the messages that it sends. It does
+// nothing if this node knows that it is done.
 func (e *Engine) recordEffects(ctx context.Context, r *run) error {
-	if len(r.Effects)+len(r.Activate) == 0 {
+	if len(r.Effects)+len(r.Activate)+len(r.Messages) == 0 {
 		return nil
 	}
 	key := fmt.Sprintf("%s.%d", r.ID, r.version)
@@ -108,6 +113,9 @@ func (e *Engine) recordEffects(ctx context.Context, r *run) error {
 		if err := e.cfg.Accounts.Activate(ctx, id); err != nil {
 			return fmt.Errorf("%w: activation: %w", ErrUnavailable, err)
 		}
+	}
+	if err := e.handOver(ctx, key, r.Messages); err != nil {
+		return err
 	}
 	e.recorded.add(key)
 	return nil

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows/assurance"
 )
 
 // EngineConfig is everything that an Engine needs. All fields are required unless a default is named.
@@ -27,12 +28,16 @@ type EngineConfig struct {
 	Recorder    Recorder
 	Sealer      Sealer
 	Propagators map[string]Propagator // by type, e.g. "bearer_jwt"
+	Outbox      Outbox                // takes over what steps send; default: none, and steps that send are unavailable
+	Budget      Budget                // of messages; default: five an hour
 	Logger      *zap.Logger
 	Now         func() time.Time
-	DecoyKey    []byte        // 32 bytes; keys the counters, and what unknown accounts are shown
-	PathPrefix  string        // of the hrefs of actions; default "/v1"
-	RunTTL      time.Duration // default 10 minutes
-	SessionTTL  time.Duration // default 12 hours
+	DecoyKey    []byte               // 32 bytes; keys the counters, and what unknown accounts are shown
+	PathPrefix  string               // of the hrefs of actions; default "/v1"
+	HandoverURL string               // external address of the pages that clients hand over to; default: none, and no hand-over
+	Deviations  assurance.Deviations // from the rules of package assurance; default none
+	RunTTL      time.Duration        // default 10 minutes
+	SessionTTL  time.Duration        // default 12 hours
 }
 
 func (c *EngineConfig) check() error {
@@ -61,6 +66,7 @@ func (c *EngineConfig) check() error {
 	if c.RunTTL <= 0 {
 		c.RunTTL = 10 * time.Minute
 	}
+	c.Budget = c.Budget.orDefault()
 	if c.SessionTTL <= 0 {
 		c.SessionTTL = 12 * time.Hour
 	}
@@ -90,6 +96,8 @@ type Engine struct {
 type active struct {
 	set      *flowdefs.Set
 	registry *Registry
+	scales   assurance.Scales
+	levels   []string            // the names of all levels
 	flows    map[string]*program // by flow name
 	targets  map[string]*program // by target name: the flow with what it authorizes
 	origins  []string
@@ -110,7 +118,11 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 // Use makes other definitions the active ones, all of them or, if anything is
 // wrong, none. New runs start on them; running runs finish on what they began with.
 func (e *Engine) Use(set *flowdefs.Set, registry *Registry) error {
-	a := &active{set: set, registry: registry, flows: map[string]*program{}, targets: map[string]*program{}}
+	a := &active{set: set, registry: registry, scales: set.Levels, flows: map[string]*program{}, targets: map[string]*program{}}
+	if len(a.scales) == 0 { // a set that was not loaded
+		a.scales = assurance.BuiltIn()
+	}
+	a.levels = a.scales.Names()
 	var errs []error
 	made := func(f *flowdefs.Flow) *program {
 		p, err := compile(f, registry, set.Providers)
@@ -237,6 +249,9 @@ func (e *Engine) settle(ctx context.Context, now time.Time, limit int) error {
 
 // Origins returns every origin that some client allows, sorted. Do not change it.
 func (e *Engine) Origins() []string { return e.active.Load().origins }
+
+// Levels returns the names of all levels that a token can speak of now.
+func (e *Engine) Levels() []string { return e.active.Load().levels }
 
 // recent remembers the last few thousand changes, so that a node does not
 // record again what it recorded itself. Losing it costs work, never an event.

@@ -384,12 +384,16 @@ func TestConditionsFailClosed(t *testing.T) { // lesson 3, invariant 3
 
 func TestGateRefusesTooLittle(t *testing.T) { // lesson 7, RFC 9470 §5
 	t.Parallel()
-	k := newKit(t, definitions("      - { id: secret, type: secret }\n", "{ acr: aal2 }"))
-	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
-	wants(t, tk.say("ok", ""), flows.KindFailed, flows.CodeUnmet)
-	tk = k.must(flows.StartRequest{Flow: "f", LoginHint: "jane", ACRValues: []string{"aal3", "urn:other"}})
-	wants(t, tk.say("ok", ""), flows.KindFailed, flows.CodeUnmet)
-	tk = k.must(flows.StartRequest{Flow: "f", LoginHint: "jane", ACRValues: []string{"aal3", "aal1"}})
+	k := newKit(t, definitions(secretThenCode, "{ acr: aal2 }"))
+	for _, q := range []flows.StartRequest{
+		{Target: "t", LoginHint: "jane"}, {Flow: "f", LoginHint: "jane", ACRValues: []string{"aal2", "urn:other"}},
+	} {
+		tk := k.must(q)
+		tk.ok("ok", "")
+		wants(t, tk.say("weak", ""), flows.KindFailed, flows.CodeUnmet)
+	}
+	k = newKit(t, definitions("      - { id: secret, type: secret }\n", "{}"))
+	tk := k.must(flows.StartRequest{Flow: "f", LoginHint: "jane", ACRValues: []string{"aal3", "aal1"}})
 	tk.ok("ok", "")
 	if len(k.tokens.all()) != 0 || tk.view.Result.Grant != nil || tk.view.Result.Session == "" {
 		t.Error("a run without a target gives a session only")
@@ -609,6 +613,20 @@ func TestCapabilities(t *testing.T) {
 	if tk.view.NextStep.StepID != "other" {
 		t.Errorf("next %+v", tk.view.NextStep)
 	}
+	// Nothing of a choice can be drawn: otherwise, where there is one; else it is said at the start.
+	k = newKit(t, definitions(`      - { id: secret, type: secret }
+      - { id: pick, choose: [{ id: code, type: code }, { id: other, type: sso }], otherwise: { id: again, type: secret } }
+`, "{}"))
+	tk = k.must(flows.StartRequest{Target: "t", LoginHint: "jane", Capabilities: []string{"X_SECRET_REQUIRED"}})
+	tk.ok("ok", "")
+	if tk.view.NextStep == nil || tk.view.NextStep.StepID != "again" {
+		t.Errorf("next %+v", tk.view.NextStep)
+	}
+	k = newKit(t, definitions(`      - { id: secret, type: secret }
+      - { id: pick, choose: [{ id: code, type: code }, { id: other, type: sso }] }
+`, "{}"))
+	_, err = k.start(flows.StartRequest{ClientID: "app", Target: "t", Capabilities: []string{"X_SECRET_REQUIRED"}}, flows.Caller{})
+	wants(t, err, flows.KindMalformed, flows.CodeCannotDraw)
 }
 
 func TestStartRefusals(t *testing.T) {

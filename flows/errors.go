@@ -69,6 +69,7 @@ const (
 	CodeWaitLonger      = "wait_longer"
 	CodeLoop            = "too_many_moves"
 	CodeJustEnrolled    = "authenticator_just_enrolled"
+	CodeNotHanded       = "handover_refused"
 )
 
 // Problem is an error that may be shown to clients, in its class, with its
@@ -80,7 +81,8 @@ type Problem struct {
 	RetryAfter        time.Duration
 	AttemptsRemaining *int
 	View              *View
-	Err               error // for the log only
+	Enrol             string // of CodeUnmet: the flow that the client may start, so that the next run can reach its goal
+	Err               error  // for the log only
 
 	recorded bool // its audit events are part of the change that it tells of
 }

@@ -20,5 +20,10 @@ const (
 	EventRefused         = "request_refused"      // nothing changed; Reason is the problem's code
 	EventLocked          = "authenticator_locked" // the last attempt was taken
 	EventSignedOut       = "signed_out"
+	EventMessageSent     = "message_sent"
+	EventMessageHeld     = "message_held" // a step was to send something, and the budget is spent
 	EventSessionIgnored  = "session_ignored"
+	EventHandedOver      = "handed_over"       // a link to a page was made
+	EventPageOpened      = "handover_opened"   // a browser has taken the link
+	EventPageAnswered    = "handover_answered" // what was typed there waits for the client
 )

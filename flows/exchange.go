@@ -30,14 +30,17 @@ type exchange struct {
 	replayed  *View // the answer to an idempotent repeat: nothing is to be done
 	fresh     bool  // the run is not in the store yet
 
-	handle   Secret  // a new handle, if the run gets one
-	result   *Result // of a run that completes
-	instead  *View   // of the run that a restart began
+	handle   Secret        // a new handle, if the run gets one
+	link     *handoverData // a new link to a page
+	result   *Result       // of a run that completes
+	instead  *View         // of the run that a restart began
 	refused  *Problem
 	events   []Event
-	enrolled []string // pending authenticators that become active with the change
-	passed   []string // counters to clear once the change is stored
-	session  *Session // to be stored with the completion
+	enrolled []string  // pending authenticators that become active with the change
+	messages []Message // to be sent with the change
+	held     time.Time // a step was not let send before this instant: the budget is spent
+	passed   []string  // counters to clear once the change is stored
+	session  *Session  // to be stored with the completion
 }
 
 // maxMoves bounds the work of one request: no flow that loads has so many nodes.
@@ -48,13 +51,14 @@ func (e *Engine) worldOf(a *active, r *run, p *program, client *flowdefs.Client)
 	w := &world{
 		now: r.State.atLeast(e.cfg.Now().UTC()), key: r.Key, flow: r.Flow, kind: p.flow.Kind,
 		started: r.Started, request: map[string]string{"locale": r.Locale}, drawable: r.Draws,
-		goal: goal{named: r.Target, requires: r.Requires, acrValues: r.ACRValues},
+		scales: a.scales, departs: e.cfg.Deviations,
+		goal: goal{named: r.Target, requires: r.Requires, scale: r.Scale, acrValues: r.ACRValues, voluntary: r.Voluntary},
 	}
 	if r.MaxAge != nil {
 		w.goal.notBefore = r.Started.Add(-*r.MaxAge)
 	}
 	if client != nil {
-		w.keyed = client.DPoPRequired
+		w.keyed, w.web = client.DPoPRequired, e.pages(client, r.Draws)
 		if slices.Contains(client.Targets, r.Target) {
 			w.goal.target = a.set.Targets[r.Target]
 		}
@@ -97,16 +101,23 @@ func (x *exchange) drive(ctx context.Context, sig signal) error {
 	wrong := false
 	for range maxMoves {
 		next, mv := advance(ctx, x.p, x.r.State, sig, x.w)
+		if mv.kind == moveRefuse && !mv.until.IsZero() {
+			return x.tooEarly(mv.until)
+		}
 		if mv.kind == moveRefuse {
 			return x.conflict(mv.code)
 		}
+		again := sig.kind == sigResend
 		x.r.State = next
 		x.events, wrong = append(x.events, mv.notes...), wrong || mv.wrong
 		switch mv.kind {
 		case moveEnter:
-			out, err := x.enter(ctx, mv.enter)
+			out, err := x.enter(ctx, mv.enter, mv.quiet)
 			if err != nil {
 				return err
+			}
+			if again && !x.held.IsZero() {
+				return x.tooEarly(x.held)
 			}
 			if sig, err = x.signal(ctx, mv.enter, out); err != nil {
 				return err
@@ -120,7 +131,7 @@ func (x *exchange) drive(ctx context.Context, sig signal) error {
 			return x.issue(ctx, mv.issue)
 		case moveFinal:
 			if next.Status == Failed {
-				x.refused = &Problem{Kind: KindFailed, Code: next.Failure, Detail: "The flow has failed."}
+				x.refused = &Problem{Kind: KindFailed, Code: next.Failure, Detail: "The flow has failed.", Enrol: x.enrol(next.Failure)}
 			}
 			return nil
 		default:
@@ -133,8 +144,22 @@ func (x *exchange) drive(ctx context.Context, sig signal) error {
 	return fmt.Errorf("flows: run %s made no progress", x.r.ID)
 }
 
-func (x *exchange) enter(ctx context.Context, n *node) (Outcome, error) {
-	out, err := n.step.Enter(ctx, x.visit(n, x.r.State.Turn+1))
+// enrol is the flow by which somebody becomes able to do what this run could not.
+func (x *exchange) enrol(code string) string {
+	if t := x.w.goal.target; code == CodeUnmet && t != nil && x.client != nil && slices.Contains(x.client.Flows, t.Enrol) {
+		return t.Enrol
+	}
+	return ""
+}
+
+// enter calls a step that the run arrives at, or that is to send again.
+func (x *exchange) enter(ctx context.Context, n *node, quiet time.Time) (Outcome, error) {
+	v, before := x.visit(n, x.r.State.Turn+1), len(x.messages)
+	if n.typ.Sends {
+		v.sender = &sender{x: x, n: n, quiet: quiet}
+	}
+	out, err := n.step.Enter(ctx, v)
+	out.sent = len(x.messages) > before
 	return x.routed(n, out, err)
 }
 
@@ -152,7 +177,7 @@ func (x *exchange) visit(n *node, turn int) *Visit {
 		RunID: x.r.ID, Flow: x.r.Flow, StepID: n.def.ID, Turn: turn, Attempt: s.Steps[n.def.ID].Visits,
 		Now: x.w.now, Client: *x.client, Locale: x.r.Locale, Key: x.r.Key,
 		MaxAge: x.r.MaxAge, Subject: s.Subject, Claimed: x.w.account.Subject, Identifier: s.Named, Level: x.w.assess(s.Evidence).Level,
-		owner: x.owner(n, turn), marks: x.e.cfg.Marks, memory: &s.Memory,
+		owner: x.owner(n, turn), marks: x.e.cfg.Marks, memory: &s.Memory, decoy: x.e.decoyOf(x.r),
 	}
 }
 

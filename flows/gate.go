@@ -1,6 +1,8 @@
 package flows
 
 import (
+	"cmp"
+
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/assurance"
 )
@@ -18,18 +20,17 @@ type issuance struct {
 // and for what the client asked; then it maps the target's claims.
 func (m *machine) gate() move {
 	res, g := m.w.assess(m.s.Evidence), &m.w.goal
+	acr := m.acr()
 	switch {
 	case m.s.Subject == "" || m.w.account.Subject != m.s.Subject || m.w.account.Status != AccountActive:
 		return m.fail(CodeDenied)
 	case m.s.Reused && m.w.over: // what stood for a step has ended with its session
 		return m.fail(CodeLoginRequired)
-	case res.Level == assurance.None:
-		return m.fail(CodeUnmet)
-	case len(g.acrValues) > 0 && g.requested(res) == "":
+	case acr == "":
 		return m.fail(CodeUnmet)
 	case g.named != "" && g.target == nil:
 		return m.fail(CodeNotAllowed)
-	case res.Level < g.requires:
+	case g.met(m.w.scales, m.s.Evidence, m.w.now, m.w.policy()) != nil:
 		return m.fail(CodeUnmet)
 	}
 	claims, err := m.claims(g.target)
@@ -37,29 +38,44 @@ func (m *machine) gate() move {
 		m.note(Event{Type: EventConditionFailed, Reason: "claim"})
 		return m.fail(CodeRequirement)
 	}
-	out := &issuance{result: res, acr: g.acr(res), target: g.target, claims: claims}
+	out := &issuance{result: res, acr: acr, target: g.target, claims: claims}
 	m.s.leave()
 	m.s.Status = Completed
 	m.note(Event{Type: EventRunCompleted, ACR: out.acr, AMR: res.AMR})
 	return move{kind: moveIssue, issue: out}
 }
 
+// reach returns nil if what was proved amounts to the level of that name.
+func (m *machine) reach(name string) error {
+	return m.w.scales.Reach(name, m.s.Evidence, m.w.now, m.w.policy())
+}
+
 // requested is the first requested level that is satisfied, "" if none is.
-func (g *goal) requested(res assurance.Result) string {
-	for _, v := range g.acrValues {
-		if l, err := assurance.ParseLevel(v); err == nil && res.Level >= l {
+func (m *machine) requested() string {
+	for _, v := range m.w.goal.acrValues {
+		if m.reach(v) == nil {
 			return v
 		}
 	}
 	return ""
 }
 
-// acr is the first requested value that is satisfied, else the highest of the scale.
-func (g *goal) acr(res assurance.Result) string {
-	if v := g.requested(res); v != "" {
+// acr is the first requested value that is satisfied, else the highest of the
+// target's scale, "" if not even its lowest is.
+func (m *machine) acr() string {
+	if v := m.requested(); v != "" {
 		return v
 	}
-	return res.Level.String()
+	return m.w.best(m.s.Evidence)
+}
+
+// best is the highest level of the target's scale that evidence amounts to, "" if it amounts to none.
+func (w *world) best(ev []assurance.Evidence) string {
+	scale, err := w.scales.Scale(cmp.Or(w.goal.scale, assurance.NIST))
+	if err != nil { // it has gone since the run started
+		return ""
+	}
+	return scale.Best(ev, w.now, w.policy())
 }
 
 // claims maps the target's claims. One that cannot be evaluated fails the run.

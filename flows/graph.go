@@ -10,8 +10,9 @@ import (
 )
 
 // Graph is where a flow can go: the nodes of the program that the machine runs
-// and every way between them, so that a picture of it cannot lie. Not in it is
-// what a client may do at any prompt: go back, ask for the other options, cancel.
+// and every way between them, so that a picture of it cannot lie. What a client
+// may do at a prompt beside answering it stands at the node and is no way; what
+// it may do at every one, to cancel and to start over, is not in it.
 type Graph struct {
 	Flow  string      `json:"flow"`
 	Nodes []GraphNode `json:"nodes"` // start first, then as defined, then the ends
@@ -26,6 +27,11 @@ type GraphNode struct {
 	Code    string `json:"code,omitempty"` // type of its prompts, or code of the failure
 	Text    string `json:"text,omitempty"` // what it says in its definition, if that is more than its kind
 	Handler string `json:"handler,omitempty"`
+
+	// Client is what the client may do at its prompts: back, choose_other, resend.
+	// It may depend on what happened before whether it is possible now.
+	Client []string `json:"client,omitempty"`
+	Resend int      `json:"resend,omitempty"` // how often it sends again
 }
 
 // GraphEdge is one way to go on.
@@ -90,8 +96,67 @@ func (d *drawing) draw() {
 		d.entry = d.into(handlers[n])
 		d.ways(n)
 	}
+	d.prompts()
 	d.gate()
 	d.ends()
+}
+
+// prompts notes what a client may do at each prompt beside answering it.
+func (d *drawing) prompts() {
+	back := d.backs()
+	for i, n := range d.order {
+		g := &d.g.Nodes[i+1]
+		if n.def.Kind != flowdefs.Step && n.def.Kind != flowdefs.Choose {
+			continue
+		}
+		if back[g.ID] {
+			g.Client = append(g.Client, "back")
+		}
+		if n.def.Kind != flowdefs.Step {
+			continue
+		}
+		if option, choose := d.p.option(n); option != nil && len(choose.options) > 1 {
+			g.Client = append(g.Client, "choose_other")
+		}
+		if n.typ.Sends { // also if only once, and that was too early at first
+			g.Client, g.Resend = append(g.Client, "resend"), n.def.Resends().Max
+		}
+	}
+}
+
+// backs are the prompts that a client may come to from the prompt of a choose
+// with nothing completed between: it can go back there.
+func (d *drawing) backs() map[string]bool {
+	out := map[string]bool{}
+	if d.p.flow.NoBack {
+		return out
+	}
+	kinds := map[string]string{}
+	for _, n := range d.g.Nodes {
+		kinds[n.ID] = n.Kind
+	}
+	var todo []string
+	reach := func(e GraphEdge) {
+		if !e.Implied && !out[e.To] {
+			out[e.To] = true
+			todo = append(todo, e.To)
+		}
+	}
+	for _, e := range d.g.Edges {
+		if e.Kind == "option" || e.Kind == "otherwise" {
+			reach(e)
+		}
+	}
+	for len(todo) > 0 {
+		at := todo[0]
+		todo = todo[1:]
+		for _, e := range d.g.Edges {
+			if e.From == at && (e.Kind == "skip" || e.Kind == "next" && kinds[at] != "step" && kinds[at] != "delay") {
+				reach(e)
+			}
+		}
+	}
+	return out
 }
 
 // list adds nodes and what is inside them in the order of the definition.
@@ -186,7 +251,7 @@ func (d *drawing) ways(n *node) {
 	case flowdefs.Group:
 		d.edge(name, n.first, "next", "")
 	case flowdefs.Goto:
-		d.add(GraphEdge{From: name, To: n.def.To, Kind: "goto", Label: fmt.Sprintf("goto %d", n.def.Max)})
+		d.add(GraphEdge{From: name, To: n.def.To, Kind: "goto", Label: bound(n.def)})
 		d.fails(n, CodeExhausted, "too often", true)
 	case flowdefs.Fail:
 		d.fails(n, n.def.Code, "", false)
@@ -203,6 +268,18 @@ func (d *drawing) ways(n *node) {
 	default:
 		d.edge(name, n.next, "next", "")
 	}
+}
+
+// bound is how often a goto may be taken, and whether it costs an attempt.
+func bound(n *flowdefs.Node) string {
+	text := fmt.Sprintf("at most %d times", n.Max)
+	if n.Max == 1 {
+		text = "at most once"
+	}
+	if n.Counts {
+		text += ", counts as wrong"
+	}
+	return text
 }
 
 // skips adds the way around a node that does not stand in the sequence. What

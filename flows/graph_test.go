@@ -70,11 +70,25 @@ func walk(t *testing.T, rt *rapid.T, f *flowdefs.Flow, reg *flows.Registry, g fl
 			return
 		}
 		at = to
+		if move == "wait" {
+			offered(rt, trial, g)
+		}
 		if trial.State.Subject == "" {
 			trial.Claim(account)
 		}
 		trial.Bind(rapid.Bool().Draw(rt, "bound"))
 		move = happen(rt, trial, move, g)
+	}
+}
+
+// offered: what a client may do at a prompt stands at its node.
+func offered(rt *rapid.T, trial *flows.Trial, g flows.Graph) {
+	n := g.Nodes[slices.IndexFunc(g.Nodes, func(n flows.GraphNode) bool { return n.ID == trial.State.At })]
+	for signal, name := range map[string]string{"back": "back", "reopen": "choose_other", "resend": "resend"} {
+		other := *trial
+		if other.Do(signal, "", flows.Outcome{}) != "refuse" && !slices.Contains(n.Client, name) {
+			rt.Fatalf("%s is possible at %s, and not drawn: %v", name, n.ID, n.Client)
+		}
 	}
 }
 
@@ -214,7 +228,7 @@ func TestGraphSaysWhatIsDefined(t *testing.T) {
         otherwise: { id: note, type: note }
       - { require: acr >= level.aal1 }
       - { id: bind, type: bind, activate: true }
-      - { goto: login, max: 2, if: "!device.bound" }
+      - { goto: login, max: 2, counts: true, if: "!device.bound" }
     handlers:
       away: [{ id: sorry, type: note }]
 `, "{}"))
@@ -244,7 +258,7 @@ note -> (require 1) [next]
 bind -> (goto 1) [skip] not activated
 bind -> (goto 1) [next]
 (goto 1) -> (gate) [skip] not (!device.bound)
-(goto 1) -> login [goto] goto 2
+(goto 1) -> login [goto] at most 2 times, counts as wrong
 sorry -> (failed attempts_exhausted) [next]
 (gate) -> (completed) [next]`), "\n")
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -37,7 +37,7 @@ func (x *exchange) newSession() Secret {
 	s := &x.r.State
 	x.session = &Session{
 		ID: newID(), Secret: alias, Subject: s.Subject, Client: x.r.Client, Key: x.r.Key,
-		Evidence: s.Evidence, Tags: s.Tags, Created: x.w.now,
+		Evidence: s.Evidence, Tags: s.Tags, Created: x.w.now, Seen: x.w.now,
 	}
 	if ps := s.Session; ps != nil && ps.Subject == s.Subject && !x.w.over {
 		x.session.ID, x.session.Created = ps.ID, ps.Created

@@ -34,6 +34,7 @@ type kit struct {
 	tokens *tokens
 	events *ledger
 	config flows.EngineConfig
+	mails  *mails
 
 	upstream time.Time // when the provider says that the person authenticated
 }
@@ -130,6 +131,37 @@ func (p *tokens) Propagate(_ context.Context, id flows.Identity) (flows.Grant, e
 
 func (p *tokens) all() []flows.Identity { p.mu.Lock(); defer p.mu.Unlock(); return slices.Clone(p.got) }
 
+// mails is an outbox that keeps each message once.
+type mails struct {
+	mu   sync.Mutex
+	seen map[string]bool
+	got  []flows.Message
+	err  error
+}
+
+func (m *mails) Put(_ context.Context, key string, msg flows.Message) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err == nil && !m.seen[key] {
+		m.seen[key] = true
+		m.got = append(m.got, msg)
+	}
+	return m.err
+}
+
+// to lists whom something was sent to.
+func (m *mails) to() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []string
+	for _, msg := range m.got {
+		out = append(out, msg.To)
+	}
+	return out
+}
+
+func (m *mails) fail(err error) { m.mu.Lock(); m.err = err; m.mu.Unlock() }
+
 // ledger records each event once.
 type ledger struct {
 	mu     sync.Mutex
@@ -187,6 +219,7 @@ func newKitOn(t testing.TB, text string, st ports) *kit {
 	t.Helper()
 	k := &kit{
 		t: t, ports: st, clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, tokens: &tokens{},
+		mails:  &mails{seen: map[string]bool{}},
 		people: &people{accounts: map[string]flows.Account{}}, events: &ledger{seen: map[string]bool{}},
 	}
 	for _, a := range []flows.Account{
@@ -217,7 +250,8 @@ func (k *kit) another(text string) *flows.Engine {
 	k.config = flows.EngineConfig{
 		Definitions: set, Registry: reg, Store: k.ports, Texts: k.ports, Sessions: k.ports, Throttle: k.ports, Marks: k.ports,
 		Accounts: k.people, Recorder: k.events, Sealer: sealer, Logger: zap.NewNop(), Now: k.clock.now,
-		Propagators: map[string]flows.Propagator{"bearer_jwt": k.tokens}, DecoyKey: make([]byte, 32),
+		Propagators: map[string]flows.Propagator{"bearer_jwt": k.tokens}, DecoyKey: make([]byte, 32), Outbox: k.mails,
+		Budget: flows.Budget{PerAccount: 5, PerDestination: 6, Window: time.Hour},
 	}
 	e, err := flows.NewEngine(k.config)
 	if err != nil {
@@ -248,7 +282,10 @@ func (f fake) Claim(in flows.Input) (string, error) {
 	return a.User, nil
 }
 
-func (f fake) Enter(_ context.Context, v *flows.Visit) (flows.Outcome, error) {
+func (f fake) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error) {
+	if f.typ == "mail" {
+		return f.send(ctx, v)
+	}
 	return flows.Ask(flows.Prompt{Data: map[string]int{"visit": v.Attempt}}), nil
 }
 
@@ -302,19 +339,39 @@ func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 		return flows.Outcome{}, err
 	}
 	for _, au := range acc.Authenticators {
-		if au.Type == f.typ && a.Answer == "ok" {
+		if (au.Type == f.typ || f.typ == "mail" && au.Type == "secret") && (a.Answer == "ok" || a.Answer == "weak") {
 			ev := f.evidence(au.ID)
 			ev.Binding = au.Binding
+			if a.Answer == "weak" { // less than the account promised
+				ev.Binding = assurance.AAL1
+			}
 			return flows.Pass(flows.Proof{Evidence: ev}), nil
 		}
 	}
+	if f.typ == "mail" {
+		return flows.Reject("wrong", nil), nil
+	}
 	return flows.Reject("wrong", &flows.Prompt{Data: map[string]int{"visit": v.Attempt}}), nil
+}
+
+// send sends to the claimed account's address; two people share one.
+func (f fake) send(ctx context.Context, v *flows.Visit) (flows.Outcome, error) {
+	to := strings.TrimPrefix(v.Claimed, "sub-")
+	if to == "bob" || to == "bare" {
+		to = "shared"
+	}
+	d, err := v.Send(ctx, flows.Message{Channel: "email", To: to, Template: "t", Expires: v.Now.Add(time.Minute)})
+	data := map[string]any{"sent": d.Sent}
+	if !d.Again.IsZero() {
+		data["again"] = int(d.Again.Sub(v.Now) / time.Second)
+	}
+	return flows.Ask(flows.Prompt{Data: data}), err
 }
 
 func (f fake) evidence(id string) assurance.Evidence {
 	e := assurance.Evidence{Authenticator: id, Binding: assurance.AAL3, Cap: assurance.AAL3}
 	switch f.typ {
-	case "secret":
+	case "secret", "mail":
 		e.Method, e.Categories = assurance.Password, []assurance.Category{assurance.Knowledge}
 	case "code":
 		e.Method, e.Categories, e.ReplayResistant = assurance.TOTP, []assurance.Category{assurance.Possession}, true
@@ -336,12 +393,13 @@ func (k *kit) types() []flows.StepType {
 		"bind":   {Enrols: true},
 		"note":   {},
 		"device": {NeedsDevice: true},
+		"mail":   {Sends: true, Authenticator: "secret", Guessable: true, Evidence: ceil(assurance.Password, false, assurance.Knowledge)},
 	}
 	var out []flows.StepType
 	for _, name := range slices.Sorted(maps.Keys(base)) {
 		t := base[name]
 		t.Name, t.Doc, t.Code = name, "Test step.\n\nA step of the tests.", "X_"+map[string]string{
-			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE",
+			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE", "mail": "MAIL",
 		}[name]+"_REQUIRED"
 		t.Exits = []string{"denied"}
 		t.New = func(cfg flowdefs.Config) (flows.Step, error) { return fake{k, name}, cfg.Decode(&struct{}{}) }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows/assurance"
 )
 
 // Trial is the machine alone, without stores: tests say what the world is and what happens.
@@ -19,7 +20,7 @@ type Trial struct {
 // NewTrial makes a run of f that has not begun.
 func NewTrial(f *flowdefs.Flow, r *Registry, now time.Time) (*Trial, error) {
 	p, err := compile(f, r, nil)
-	return &Trial{p: p, State: State{Status: InProgress}, w: &world{now: now, started: now, flow: f.Name, kind: f.Kind, keyed: true, key: "key"}}, err
+	return &Trial{p: p, State: State{Status: InProgress}, w: &world{now: now, started: now, flow: f.Name, kind: f.Kind, keyed: true, key: "key", scales: assurance.BuiltIn()}}, err
 }
 
 // Claim says whose account the run is about.
@@ -42,7 +43,7 @@ func (t *Trial) Type() string {
 // Signals are the signals by name.
 var Signals = map[string]signalKind{
 	"begin": sigBegin, "outcome": sigOutcome, "pick": sigPick, "reopen": sigReopen, "back": sigBack, "cancel": sigCancel,
-	"lock": sigLock, "time": sigTime, "activate": sigActivate, "issue": sigIssue, "denied": sigDenied,
+	"lock": sigLock, "time": sigTime, "activate": sigActivate, "issue": sigIssue, "denied": sigDenied, "resend": sigResend,
 }
 
 var moveNames = map[moveKind]string{
@@ -59,3 +60,31 @@ func (t *Trial) Do(kind, name string, o Outcome) string {
 	t.State, t.Notes = next, mv.notes
 	return moveNames[mv.kind]
 }
+
+// Seek gives the run a goal: levels of which one has to be reached.
+func (t *Trial) Seek(acr ...string) { t.w.goal.acrValues = acr }
+
+// Pruned says whether an option would be withdrawn if one of the levels had to be reached.
+func (t *Trial) Pruned(option string, acr ...string) bool {
+	m := machine{p: t.p, s: t.State.clone(), w: t.w}
+	defer t.Seek(t.w.goal.acrValues...)
+	t.Seek(acr...)
+	return m.pruned(&t.p.nodes[t.p.byID[option]])
+}
+
+// OutOfReach says whether a run for one of the levels is refused from the beginning.
+func (t *Trial) OutOfReach(acr ...string) bool {
+	m := machine{p: t.p, s: t.State.clone(), w: t.w}
+	defer t.Seek(t.w.goal.acrValues...)
+	t.Seek(acr...)
+	return m.within(t.p.start) != nil
+}
+
+// Met says whether what was proved amounts to one of the levels.
+func (t *Trial) Met(acr ...string) bool {
+	g := goal{acrValues: acr}
+	return g.met(t.w.scales, t.State.Evidence, t.w.now, t.w.policy()) == nil
+}
+
+// Bound is the level at which the account's authenticators were bound.
+func (t *Trial) Account() Account { return t.w.account }

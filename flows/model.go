@@ -31,6 +31,8 @@ type Facts struct {
 	Account      Account // of the subject or the claimed account; zero if there is none
 	Key          string  // the run's key; an authenticator of the account with this key makes the device a bound one
 	Target       *flowdefs.Target
+	Scales       assurance.Scales
+	Departs      assurance.Deviations
 	Unknown      Unknown
 }
 
@@ -43,6 +45,9 @@ type Unknown interface {
 	// Proved returns what the presented session has of a step of that type and
 	// configuration, and the authenticators of the account that it rests on.
 	Proved(n *flowdefs.Node) ([]assurance.Evidence, []Authenticator)
+	// Bound says at which level the authenticator was bound that the account has
+	// for a step; false if it has none.
+	Bound(n *flowdefs.Node) (assurance.Level, bool)
 	// Reach says what the account's authenticators can reach in all, known being
 	// what those in Facts can and most what any could.
 	Reach(known, most assurance.Level) assurance.Level
@@ -113,10 +118,11 @@ func (m *Model) Step(ctx context.Context, s State, sig Signal, f *Facts) (State,
 
 func (m *Model) world(f *Facts, s *State) *world {
 	w := &world{
-		now: f.Now, started: f.Started, key: f.Key, keyed: true, flow: m.p.flow.Name, kind: m.p.flow.Kind, unknown: f.Unknown,
+		now: f.Now, started: f.Started, key: f.Key, keyed: true, flow: m.p.flow.Name, kind: m.p.flow.Kind,
+		scales: f.Scales, departs: f.Departs, unknown: f.Unknown,
 	}
 	if t := f.Target; t != nil {
-		w.goal = goal{named: t.Name, target: t, requires: t.Requires.ACR}
+		w.goal = goal{named: t.Name, target: t, requires: t.Requires.ACR, scale: t.Scale}
 		if age := t.Requires.MaxAge; age > 0 {
 			w.goal.notBefore = f.Started.Add(-age)
 		}
@@ -234,12 +240,12 @@ func (p *program) ways(n *node, add func(int)) {
 	}
 }
 
-// drawsOption is draws for what decides whether an option is offered.
-func (w *world) drawsOption(code string) bool {
+// takesOption is takes for what decides whether an option is offered.
+func (w *world) takesOption(t StepType) bool {
 	if w.unknown != nil {
-		return code == "" || w.unknown.Draws(code, true)
+		return t.Code == "" || w.unknown.Draws(t.Code, true)
 	}
-	return w.draws(code)
+	return w.takes(t)
 }
 
 // recall is what the session proved that may stand for a step.
@@ -258,7 +264,7 @@ func (w *world) recall(n *node, ps *presented) []assurance.Evidence {
 
 // settledReach is what the account can reach, if not all of it is known.
 func (w *world) settledReach(p *program, known []assurance.Evidence) assurance.Level {
-	level := assurance.Assess(known, w.now, assurance.Policy{}).Level
+	level := assurance.Assess(known, w.now, w.since(time.Time{})).Level
 	if w.unknown == nil {
 		return level
 	}
@@ -270,7 +276,7 @@ func (w *world) settledReach(p *program, known []assurance.Evidence) assurance.L
 			most = append(most, e)
 		}
 	}
-	return w.unknown.Reach(level, assurance.Assess(most, w.now, assurance.Policy{}).Level)
+	return w.unknown.Reach(level, assurance.Assess(most, w.now, w.since(time.Time{})).Level)
 }
 
 // passes tells a model that the run gets to n.

@@ -22,7 +22,7 @@ func (m *machine) jump(n *node) move {
 	at := m.p.byID[to]
 	target := &m.p.nodes[at]
 	if n.def.Counts {
-		m.s.step(to, func(st *StepState) { st.Rejected++ })
+		m.step(to, func(st *StepState) { st.Rejected++ })
 		if target.def.Kind == flowdefs.Step && m.s.Steps[to].Rejected >= target.attempts() {
 			return m.lose(target, exitExhausted)
 		}
@@ -92,11 +92,19 @@ func (m *machine) oblige(name string) {
 // CodeWait is the type of the prompt of a delay.
 const CodeWait = "WAIT_REQUIRED"
 
+// pause is the data of the prompt of a delay.
+type pause struct {
+	Until time.Time `json:"until" doc:"When the run goes on."`
+}
+
+// PauseSchema is the JSON Schema of the data of a delay's prompt.
+func PauseSchema() json.RawMessage { return flowdefs.SchemaFor[pause]() }
+
 // delay waits in the state of the run: no request is held.
 func (m *machine) delay(n *node) move {
 	m.s.leave()
-	m.s.At, m.s.Until = n.def.ID, m.w.until(n.def.Wait)
-	data, err := json.Marshal(map[string]time.Time{"until": m.s.Until})
+	m.s.At, m.s.Until, m.s.Handed = n.def.ID, m.w.until(n.def.Wait), m.w.hands(CodeWait)
+	data, err := json.Marshal(pause{m.s.Until})
 	if err != nil {
 		return m.fail(CodeInternal)
 	}
@@ -112,6 +120,31 @@ func (m *machine) due(n *node) move {
 		return m.arrive(n.next)
 	}
 	return m.exit(n, exitTimeout)
+}
+
+// sends is how many messages a step that sends may still send in this run, and
+// when the next one. They are counted over all visits: leaving and coming back
+// is no way around the limit.
+func (n *node) sends(s *State) (left int, at time.Time) {
+	limit, st := n.def.Resends(), s.Steps[n.def.ID]
+	if st.Sent > 0 {
+		at = st.SentAt.Add(limit.Wait(st.Sent))
+	}
+	return max(1+limit.Max-st.Sent, 0), at
+}
+
+// resend lets the step that waits send once more. What it asks for is then what
+// it sent last.
+func (m *machine) resend(n *node) move {
+	left, at := n.sends(&m.s)
+	switch {
+	case !n.typ.Sends || left == 0:
+		return refuse(CodeNotPossibleHere)
+	case m.w.now.Before(at):
+		return move{kind: moveRefuse, code: CodeThrottled, until: at}
+	}
+	m.s.Memory = nil
+	return move{kind: moveEnter, enter: n}
 }
 
 // activate lets a later step run that runs only if the client asks for it.

@@ -57,6 +57,7 @@ type Session struct {
 	Evidence []assurance.Evidence
 	Tags     []Tag
 	Created  time.Time
+	Seen     time.Time // when the person last proved something or completed a run with it; zero: Created
 	Expires  time.Time
 }
 

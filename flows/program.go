@@ -26,6 +26,7 @@ type program struct {
 	flow     *flowdefs.Flow
 	nodes    []node
 	first    int
+	start    []way // from the beginning to the gate
 	byID     map[string]int
 	handlers map[string]int
 	reach    map[string][]assurance.Ceiling // by type of authenticator: what it could prove at most
@@ -41,7 +42,11 @@ type node struct {
 	main      bool // stands in the flow's own sequence, not inside anything
 	options   []int
 	otherwise int
-	first     int // of a group
+	first     int   // of a group
+	handler   bool  // stands in a handler, not inside anything
+	returns   int   // how often gotos may lead here
+	ways      []way // from here to the gate; nil for what stands in a handler, or asks for nothing
+	enrols    bool  // here or behind it a step may bind an authenticator
 }
 
 // compiler turns definitions into nodes, from back to front: what a node goes on
@@ -67,7 +72,11 @@ func compile(f *flowdefs.Flow, r *Registry, providers map[string]*flowdefs.Provi
 		p.nodes[i].main = p.nodes[i].parent == end
 	}
 	for i := range f.Handlers {
+		before := len(p.nodes)
 		p.handlers[f.Handlers[i].Name] = c.sequence(f.Handlers[i].Steps, handlerEnd, end)
+		for j := range p.nodes[before:] {
+			p.nodes[before+j].handler = p.nodes[before+j].parent == end
+		}
 	}
 	if len(f.Steps) == 0 {
 		c.errs = append(c.errs, errors.New("no steps"))
@@ -76,6 +85,7 @@ func compile(f *flowdefs.Flow, r *Registry, providers map[string]*flowdefs.Provi
 	if len(c.errs) > 0 {
 		return nil, fmt.Errorf("flows: flow %q: %w", f.Name, errors.Join(c.errs...))
 	}
+	p.survey()
 	return p, nil
 }
 
@@ -149,6 +159,8 @@ func (c *compiler) checkNames() {
 		}
 		if to, ok := c.p.byID[d.To]; !ok || !c.p.nodes[to].main || d.Max < 1 {
 			c.errs = append(c.errs, fmt.Errorf("goto %q: not a step of the flow's own sequence, or without a bound", d.To))
+		} else {
+			c.p.nodes[to].returns = max(c.p.nodes[to].returns, d.Max)
 		}
 	}
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/stile-auth/stile/flows/assurance"
 )
 
+// mostResends is what no generated step exceeds.
+const mostResends = 2
+
 // evidence is what the model says a run rests on now: what was answered in it,
 // and what its session proved, for the steps that were skipped.
 func (w *model) evidence(r *modelRun) []proof {
@@ -119,11 +122,15 @@ func (w *model) check() {
 	if n := len(w.k.tokens.all()); n != w.issued { // one issuing function: whatever left was seen to be earned
 		w.rt.Fatalf("%d tokens were made, %d were earned", n, w.issued)
 	}
-	ends, subjects := map[string]int{}, map[string]string{}
+	ends, subjects, sent := map[string]int{}, map[string]string{}, map[string]int{}
 	for _, e := range w.k.events.all() {
 		switch e.Type {
 		case flows.EventRunCompleted, flows.EventRunFailed, flows.EventRunCancelled:
 			ends[e.Run]++
+		case flows.EventMessageSent:
+			if sent[e.Run+e.Step]++; sent[e.Run+e.Step] > 1+mostResends { // CVE-2024-8122, T-46
+				w.rt.Fatalf("step %s of run %s sent %d messages", e.Step, e.Run, sent[e.Run+e.Step])
+			}
 		}
 		if e.Run == "" || e.Subject == "" {
 			continue

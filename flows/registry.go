@@ -56,6 +56,7 @@ func checkType(t StepType) error {
 	add(t.Code != "" && !codeName.MatchString(t.Code), "code must match "+codeName.String())
 	add(t.New == nil, "has no New")
 	add(t.Guessable && t.Authenticator == "", "is guessable but names no authenticator to count attempts on")
+	add(t.Sends && t.Code == "", "sends but never asks for what it sent")
 	add(t.Enrols && len(t.Evidence) > 0, "enrols and proves: an enrolment is never a proof")
 	return errors.Join(errs...)
 }
@@ -85,7 +86,7 @@ func (r *Registry) Describe(name string) (flowdefs.StepInfo, bool) {
 		return flowdefs.StepInfo{}, false
 	}
 	return flowdefs.StepInfo{
-		Name: t.Name, Doc: t.Doc, Config: t.Config, Exits: slices.Clone(t.Exits), Never: never(t),
+		Name: t.Name, Doc: t.Doc, Config: t.Config, Exits: slices.Clone(t.Exits), Never: never(t), Sends: t.Sends,
 		Check: func(cfg flowdefs.Config) error {
 			_, err := t.New(cfg)
 			return err

@@ -51,6 +51,17 @@ func (e *Engine) Back(ctx context.Context, h Secret, c Caller, turn int) (View, 
 	return e.change(ctx, h, c, func(ctx context.Context, x *exchange) error { return x.turned(ctx, turn, signal{kind: sigBack}) })
 }
 
+// Resend lets the step that waits send once more what it sent. Too early, or with
+// the budget spent, it is a [KindThrottled] that says when.
+func (e *Engine) Resend(ctx context.Context, h Secret, c Caller, turn int) (View, error) {
+	return e.change(ctx, h, c, func(ctx context.Context, x *exchange) error {
+		if turn == x.r.State.Turn && x.overdue() {
+			return x.drive(ctx, signal{kind: sigTime})
+		}
+		return x.turned(ctx, turn, signal{kind: sigResend})
+	})
+}
+
 // Activate lets a later step run that runs only if the client asks for it.
 func (e *Engine) Activate(ctx context.Context, h Secret, c Caller, turn int, in Input) (View, error) {
 	return e.change(ctx, h, c, func(ctx context.Context, x *exchange) error {

@@ -7,35 +7,37 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
-
-	"github.com/stile-auth/stile/flows/assurance"
 )
 
 // run is one execution of a flow as it is kept, sealed, in the store.
 type run struct {
-	ID         string          `json:"id"`
-	Flow       string          `json:"flow"`
-	Definition string          `json:"definition"` // content hash that it finishes on
-	Client     string          `json:"client"`
-	Target     string          `json:"target,omitempty"`
-	Key        string          `json:"key,omitempty"`
-	Locale     string          `json:"locale,omitempty"`
-	Draws      []string        `json:"draws,omitempty"`
-	ACRValues  []string        `json:"acrValues,omitempty"`
-	Requires   assurance.Level `json:"requires,omitempty"` // of the target when the run started
-	MaxAge     *time.Duration  `json:"maxAge,omitempty"`   // goal: what was proved longer than this before the start does not count; nil: no limit
-	Started    time.Time       `json:"started"`
-	Expires    time.Time       `json:"expires"`
-	Proved     bool            `json:"proved,omitempty"` // the handle was replaced at the first proof
-	State      State           `json:"state"`
+	ID         string         `json:"id"`
+	Flow       string         `json:"flow"`
+	Definition string         `json:"definition"` // content hash that it finishes on
+	Client     string         `json:"client"`
+	Target     string         `json:"target,omitempty"`
+	Key        string         `json:"key,omitempty"`
+	Locale     string         `json:"locale,omitempty"`
+	Draws      []string       `json:"draws,omitempty"`
+	ACRValues  []string       `json:"acrValues,omitempty"`
+	Voluntary  bool           `json:"voluntary,omitempty"` // ACRValues are wished for, not necessary
+	Requires   string         `json:"requires,omitempty"`  // of the target when the run started
+	Scale      string         `json:"scale,omitempty"`     // likewise
+	MaxAge     *time.Duration `json:"maxAge,omitempty"`    // goal: what was proved longer than this before the start does not count; nil: no limit
+	Started    time.Time      `json:"started"`
+	Expires    time.Time      `json:"expires"`
+	Proved     bool           `json:"proved,omitempty"` // the handle was replaced at the first proof
+	State      State          `json:"state"`
 
 	Handle    Alias     `json:"handle"`            // of the current handle
 	Retired   *Alias    `json:"retired,omitempty"` // of the handle that the current one replaced
 	Begun     *Alias    `json:"begun,omitempty"`   // of the idempotency key of the start
 	BegunBody [32]byte  `json:"begunBody"`
 	Answered  *answered `json:"answered,omitempty"`
+	Handover  *handover `json:"handover,omitempty"` // to a page, of the prompt that waits
 	Effects   []Event   `json:"effects,omitempty"`  // of the last change: recorded again on load if this node did not see it done
 	Activate  []string  `json:"activate,omitempty"` // authenticators that the last change makes active, likewise
+	Messages  []Message `json:"messages,omitempty"` // that the last change sends, likewise
 
 	version int64
 	ignored bool // a session was presented that counts for nothing
@@ -77,7 +79,7 @@ func (e *Engine) record(r *run, version int64) (Record, error) {
 		return Record{}, fmt.Errorf("flows: seal run: %w", err)
 	}
 	rec := Record{ID: r.ID, Version: version, Expires: r.Expires, Data: data, Aliases: []Alias{r.Handle}}
-	for _, a := range []*Alias{r.Retired, r.Begun} {
+	for _, a := range append([]*Alias{r.Retired, r.Begun}, r.Handover.aliases()...) {
 		if a != nil {
 			rec.Aliases = append(rec.Aliases, *a)
 		}

@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -16,7 +17,8 @@ type StartRequest struct {
 	ClientID     string
 	Flow         string
 	Target       string
-	ACRValues    []string       // necessary: the run fails if none is met (RFC 9470 §5)
+	ACRValues    []string       // the first most; the run fails if none is met (RFC 9470 §5)
+	Voluntary    bool           // ACRValues are wished for, and no reason to fail (OpenID Connect Core §3.1.2.1)
 	MaxAge       *time.Duration // what the session proved longer ago does not count; 0: authenticate now
 	LoginHint    string
 	Locale       string
@@ -47,11 +49,8 @@ func (e *Engine) start(ctx context.Context, c Caller, q StartRequest) (View, err
 			return v, err
 		}
 	}
-	if err := p.undrawable(q.Capabilities); err != nil {
+	if err := p.undrawable(&world{drawable: q.Capabilities, web: e.pages(client, q.Capabilities)}); err != nil {
 		return View{}, err
-	}
-	if len(q.ACRValues) > 0 && !slices.ContainsFunc(q.ACRValues, onScale) {
-		return View{}, &Problem{Kind: KindFailed, Code: CodeUnmet, Detail: "No such level can be reached."}
 	}
 	if r.State.Activated, err = p.activated(q.Activate); err != nil {
 		return View{}, err
@@ -93,11 +92,6 @@ func (e *Engine) launch(ctx context.Context, c Caller, a *active, r *run, p *pro
 	return v, err
 }
 
-func onScale(acr string) bool {
-	_, err := assurance.ParseLevel(acr)
-	return err == nil
-}
-
 // entitled holds what a self-service flow asks of the session that it is started with.
 func (x *exchange) entitled() error {
 	f := x.p.flow
@@ -112,7 +106,9 @@ func (x *exchange) entitled() error {
 	if age := f.Requires.MaxAge; age > 0 {
 		notBefore = x.w.now.Add(-age)
 	}
-	if ps.levelOf(x.w.now, notBefore) < max(f.Requires.ACR, assurance.AAL1) {
+	requires := cmp.Or(f.Requires.ACR, assurance.AAL1.String())
+	if ps.level(x.w.now, x.w.since(notBefore)) < x.w.scales.Floor(requires) ||
+		x.w.scales.Reach(requires, ps.Evidence, x.w.now, x.w.since(notBefore)) != nil {
 		return &Problem{Kind: KindFailed, Code: CodeInsufficient, Detail: "The session has not reached what this flow needs."}
 	}
 	return nil
@@ -158,12 +154,12 @@ func (e *Engine) newRun(a *active, c Caller, q StartRequest, p *program) *run {
 	now := e.cfg.Now().UTC()
 	r := &run{
 		ID: newID(), Flow: p.flow.Name, Definition: p.flow.Hash, Client: q.ClientID, Target: q.Target,
-		Key: c.Key, Locale: q.Locale, Draws: q.Capabilities, ACRValues: q.ACRValues,
+		Key: c.Key, Locale: q.Locale, Draws: q.Capabilities, ACRValues: q.ACRValues, Voluntary: q.Voluntary,
 		Started: now, Expires: now.Add(ttl),
 		State: State{Status: InProgress},
 	}
 	if t := a.set.Targets[q.Target]; t != nil {
-		r.Requires = t.Requires.ACR
+		r.Requires, r.Scale = t.Requires.ACR, t.Scale
 		if age := t.Requires.MaxAge; age > 0 {
 			r.MaxAge = &age
 		}
@@ -247,7 +243,7 @@ func (e *Engine) session(ctx context.Context, r *run, s Secret) (*presented, err
 		return nil, nil
 	}
 	r.State.Tags = found.Tags
-	return &presented{ID: found.ID, Secret: alias, Subject: found.Subject, Created: found.Created, Evidence: found.Evidence, Tags: found.Tags}, nil
+	return &presented{ID: found.ID, Secret: alias, Subject: found.Subject, Created: found.Created, Seen: found.Seen, Evidence: found.Evidence, Tags: found.Tags}, nil
 }
 
 // claim notes who a client says that the person is. Nobody learns whether that account exists.
@@ -260,16 +256,38 @@ func (e *Engine) claim(ctx context.Context, s *State, identifier string) error {
 	return nil
 }
 
-// undrawable refuses a start that must lead to a prompt that the client cannot draw.
-func (p *program) undrawable(draws []string) error {
-	w := world{drawable: draws}
+// undrawable refuses a start that must lead to a prompt that neither the client nor a page can draw.
+func (p *program) undrawable(w *world) error {
 	for i := range p.nodes {
 		n := &p.nodes[i]
-		if n.main && n.def.Kind == flowdefs.Step && n.def.If == nil && !n.def.Activate && !w.draws(n.typ.Code) {
+		if n.main && n.def.If == nil && !n.def.Activate && !p.passable(w, n) {
 			return &Problem{Kind: KindMalformed, Code: CodeCannotDraw, Detail: "The flow has a step that this client cannot draw."}
 		}
 	}
 	return nil
+}
+
+// passable says whether there may be a way past a node, by what can be drawn alone.
+func (p *program) passable(w *world, n *node) bool {
+	switch n.def.Kind {
+	case flowdefs.Step:
+		return w.takes(n.typ)
+	case flowdefs.Group:
+		return p.passable(w, &p.nodes[n.first])
+	case flowdefs.Choose:
+		if p.handles(n, exitNone) || n.otherwise != end && p.passable(w, &p.nodes[n.otherwise]) {
+			return true
+		}
+		left := 0
+		for _, o := range n.options {
+			if p.passable(w, &p.nodes[o]) {
+				left++
+			}
+		}
+		return left >= n.def.Any
+	default: // the others ask nothing, or what every client can wait for
+		return true
+	}
 }
 
 // activated checks the steps that a client activates with its start.

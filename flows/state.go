@@ -22,6 +22,7 @@ type State struct {
 	Offers []string        `json:"offers,omitempty"` // ids of the options of the choose that waits
 	Other  string          `json:"other,omitempty"`  // id of the choose whose other options can be had instead of the step that waits
 	Memory json.RawMessage `json:"memory,omitempty"` // of the step that waits
+	Handed bool            `json:"handed,omitempty"` // the client cannot draw what waits: a page does
 	Until  time.Time       `json:"until,omitzero"`   // when the prompt times out, or a delay is over
 	Trail  []string        `json:"trail,omitempty"`  // prompts that back can return to
 
@@ -49,6 +50,9 @@ type StepState struct {
 	Rejected int    `json:"rejected,omitempty"`
 	Lost     string `json:"lost,omitempty"` // "exhausted" or "locked": not offered again in this run
 	Done     bool   `json:"done,omitempty"`
+
+	Sent   int       `json:"sent,omitempty"` // messages of this step, whatever visit they were of
+	SentAt time.Time `json:"sentAt,omitzero"`
 }
 
 // presented is the session that a run was started with.
@@ -57,32 +61,36 @@ type presented struct {
 	Secret   Alias                `json:"secret"`
 	Subject  string               `json:"subject"`
 	Created  time.Time            `json:"created"`
+	Seen     time.Time            `json:"seen,omitzero"` // when it was used last before this run; zero: Created
 	Evidence []assurance.Evidence `json:"evidence"`
 	Tags     []Tag                `json:"tags,omitempty"`
 }
 
-// levelOf is what a presented session amounts to now.
-func (p *presented) levelOf(now, notBefore time.Time) assurance.Level {
-	return assurance.Assess(p.Evidence, now, assurance.Policy{NotBefore: notBefore}).Level
+// level is what a presented session amounts to now.
+func (p *presented) level(now time.Time, policy assurance.Policy) assurance.Level {
+	l := assurance.Assess(p.Evidence, now, policy).Level
+	for l > assurance.None && p.restedFor(l, now) {
+		l--
+	}
+	return l
 }
 
-// clone copies what advance may change.
-func (s State) clone() State {
-	s.Steps = maps.Clone(s.Steps)
-	if s.Steps == nil {
-		s.Steps = map[string]StepState{}
+// restedFor says whether the session rested for too long to carry a level.
+func (p *presented) restedFor(l assurance.Level, now time.Time) bool {
+	seen := p.Seen
+	if seen.IsZero() {
+		seen = p.Created
 	}
+	return l.MaxIdle() > 0 && now.Sub(seen) > l.MaxIdle()
+}
+
+// clone copies what advance may change, but for Steps: see [machine.step].
+func (s State) clone() State {
 	s.Picks, s.Jumps, s.Assigned = maps.Clone(s.Picks), maps.Clone(s.Jumps), maps.Clone(s.Assigned)
 	s.Offers, s.Trail = slices.Clone(s.Offers), slices.Clone(s.Trail)
-	s.Evidence, s.Enrolled = slices.Clone(s.Evidence), slices.Clone(s.Enrolled)
+	s.Evidence, s.Enrolled = slices.Clip(s.Evidence), slices.Clip(s.Enrolled) // they only grow
 	s.Activated, s.Tags, s.Obliged = slices.Clone(s.Activated), slices.Clone(s.Tags), slices.Clone(s.Obliged)
 	return s
-}
-
-func (s *State) step(id string, change func(*StepState)) {
-	st := s.Steps[id]
-	change(&st)
-	s.Steps[id] = st
 }
 
 // put sets a key of a map that may not be there yet.
@@ -127,4 +135,5 @@ func (s *State) atLeast(now time.Time) time.Time {
 // leave forgets what belongs to the prompt that waited.
 func (s *State) leave() {
 	s.At, s.Data, s.Offers, s.Other, s.Memory, s.Until = "", nil, nil, "", nil, time.Time{}
+	s.Handed = false
 }

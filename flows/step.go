@@ -36,6 +36,7 @@ type StepType struct {
 	Doc    string          // first line: title; the rest: manual
 	Code   string          // nextStep.type of its prompts, upper snake case, ends in _REQUIRED; "": it never asks
 	Config json.RawMessage // JSON Schema of "with:"; see flowdefs.SchemaFor
+	Prompt json.RawMessage // JSON Schema of the data of its prompts
 	Input  json.RawMessage // JSON Schema of the answer
 
 	Evidence []assurance.Ceiling // the most that it can prove; empty: it proves nothing
@@ -57,6 +58,9 @@ type StepType struct {
 	// HardLimit is the number of consecutive failures after which the
 	// authenticator stays locked until an administrator acts; 0: the engine's default.
 	HardLimit int
+	// Typed is true if the answer consists of what a person types or ticks: strings
+	// and booleans. A page can then take it for a client that cannot draw the prompt.
+	Typed bool
 	// NeedsDevice is true if the step is offered only on a run whose key belongs to a bound device.
 	NeedsDevice bool
 	// NeedsSubject is true if the step acts on who was proved to be there: a flow
@@ -65,6 +69,9 @@ type StepType struct {
 	// Enrols is true if the step binds an authenticator: it then needs the
 	// highest level that the account's active authenticators can reach.
 	Enrols bool
+	// Sends is true if the step sends a message when it is entered ([Visit.Send]):
+	// it is then entered again when the client asks for another one.
+	Sends bool
 
 	// New makes a configured step: strict decode and validation, no I/O.
 	New func(cfg flowdefs.Config) (Step, error)
@@ -105,6 +112,7 @@ type Outcome struct {
 	reason   string
 	enrolled string
 	raises   []string
+	sent     bool // a message is on its way once the change is stored
 }
 
 type outcomeKind int

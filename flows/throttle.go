@@ -114,6 +114,18 @@ func (e *Engine) Unlock(ctx context.Context, subject, authenticator string) erro
 // counterKey names the counter: the account's, a shadow of an account that does
 // not exist, or the run's own if nobody is claimed. All of one shape.
 func (e *Engine) counterKey(r *run, n *node) string {
+	return e.counterOf(whose(r), n.typ.Authenticator)
+}
+
+// named is what was claimed in its one spelling, or who the run is about if
+// nothing was; "" if nobody is.
+func named(r *run) string {
+	s := &r.State
+	return cmp.Or(s.Shadow, strings.ToLower(strings.TrimSpace(s.Named)), s.Subject, s.Claimed)
+}
+
+// whose is who a run's attempts and messages are counted on.
+func whose(r *run) string {
 	who := r.State.Subject
 	if who == "" {
 		who = r.State.Claimed
@@ -124,11 +136,16 @@ func (e *Engine) counterKey(r *run, n *node) string {
 	if who == "unknown\x00" {
 		who += r.ID
 	}
-	return e.counterOf(who, n.typ.Authenticator)
+	return who
 }
 
 func (e *Engine) counterOf(who, authenticator string) string {
+	return hex.EncodeToString(e.keyed("attempts\x00" + authenticator + "\x00" + who))
+}
+
+// keyed is what stands for a text where nobody is to read it.
+func (e *Engine) keyed(text string) []byte {
 	mac := hmac.New(sha256.New, e.cfg.DecoyKey)
-	mac.Write([]byte("attempts\x00" + authenticator + "\x00" + who))
-	return hex.EncodeToString(mac.Sum(nil))
+	mac.Write([]byte(text))
+	return mac.Sum(nil)
 }

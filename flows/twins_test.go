@@ -55,7 +55,7 @@ func (k *kit) askAll(rt *rapid.T, def flowText, twins []*talk) bool {
 	if n == nil || def.types[n.StepID] == "note" {
 		return false // the end, or a step that anybody passes
 	}
-	how := rapid.SampledFrom([]string{"wrong", "wrong", "wrong", "malformed", "down", "stale", "select", "wait", "show"}).Draw(rt, "how")
+	how := rapid.SampledFrom([]string{"wrong", "wrong", "wrong", "malformed", "down", "stale", "select", "wait", "show", "resend"}).Draw(rt, "how")
 	if how == "wait" {
 		k.clock.pass(time.Duration(rapid.IntRange(1, 60).Draw(rt, "s")) * time.Second)
 		return true
@@ -84,6 +84,8 @@ func (k *kit) ask(tk *talk, how, option string, i int) error {
 		return tk.answer(n.StepID, tk.view.Flow.Turn, flows.Input(`{"x":1}`))
 	case "stale":
 		return tk.answer(n.StepID, tk.view.Flow.Turn-1, in("ok", ""))
+	case "resend":
+		return tk.resend()
 	case "show":
 		v, err := tk.e.Show(context.Background(), tk.handle, tk.caller)
 		return tk.take(v, err)

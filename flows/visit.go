@@ -34,12 +34,15 @@ type Visit struct {
 	owner  string
 	marks  Marks
 	memory *json.RawMessage
+	sender courier
+	decoy  []byte
 }
 
 // NewVisit returns a copy of v that is ready for use outside an engine (tests of
 // step types), with an empty memory of its own.
 func NewVisit(v Visit, owner string, marks Marks) *Visit {
 	v.owner, v.marks, v.memory = owner, marks, new(json.RawMessage)
+	v.sender, v.decoy = &outbox{next: v.Now.Add(time.Minute)}, []byte(v.Identifier)
 	return &v
 }
 

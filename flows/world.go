@@ -25,17 +25,11 @@ type world struct {
 	started  time.Time
 	request  map[string]string
 	drawable []string // step codes that the client can draw; empty: all
+	scales   assurance.Scales
+	departs  assurance.Deviations
+	web      bool // a page draws what the client cannot draw
 	goal     goal
 	unknown  Unknown // of a model: settles what was not looked up
-}
-
-// goal is what a run has to reach.
-type goal struct {
-	named     string           // the target, "" if none
-	target    *flowdefs.Target // nil if none, or if it is gone or the client may not use it any more
-	requires  assurance.Level
-	acrValues []string  // necessary; empty: none asked
-	notBefore time.Time // what was proved earlier does not count; zero: no limit
 }
 
 func (w *world) draws(code string) bool {
@@ -45,7 +39,18 @@ func (w *world) draws(code string) bool {
 	return len(w.drawable) == 0 || code == "" || slices.Contains(w.drawable, code)
 }
 
-func (w *world) policy() assurance.Policy { return assurance.Policy{NotBefore: w.goal.notBefore} }
+// takes says whether anybody can draw the prompts of a step type: the client or a page.
+func (w *world) takes(t StepType) bool { return w.draws(t.Code) || w.web && t.Typed }
+
+// hands says whether a page draws what has this code.
+func (w *world) hands(code string) bool { return w.web && !w.draws(code) }
+
+func (w *world) policy() assurance.Policy { return w.since(w.goal.notBefore) }
+
+// since is the policy under which nothing counts that was proved before an instant.
+func (w *world) since(notBefore time.Time) assurance.Policy {
+	return assurance.Policy{NotBefore: notBefore, Deviations: w.departs}
+}
 
 func (w *world) assess(ev []assurance.Evidence) assurance.Result {
 	return assurance.Assess(ev, w.now, w.policy())
@@ -101,7 +106,7 @@ func (m *machine) freshLevel() assurance.Level {
 	if m.w.goal.notBefore.After(limit) {
 		limit = m.w.goal.notBefore
 	}
-	return assurance.Assess(m.s.Evidence, m.w.now, assurance.Policy{NotBefore: limit}).Level
+	return assurance.Assess(m.s.Evidence, m.w.now, m.w.since(limit)).Level
 }
 
 // reuse lets fresh session evidence of the same step type and configuration,
@@ -114,14 +119,18 @@ func (m *machine) reuse(n *node) bool {
 	if m.s.Subject != "" && m.s.Subject != ps.Subject || m.w.keyed && m.w.key == "" {
 		return false
 	}
-	for _, e := range assurance.Fresh(m.w.recall(n, ps), m.w.now, m.w.policy()) {
+	floor := m.w.goal.floor(m.w.scales)
+	if m.w.unknown == nil && ps.restedFor(floor, m.w.started) {
+		return false
+	}
+	for _, e := range assurance.Fresh(m.w.recall(n, ps), m.w.now, m.w.since(m.w.goal.oldest(floor, m.w.started))) {
 		if e.StepType != n.def.Type || e.Config != n.def.ConfigHash || !m.stillBound(e) {
 			continue
 		}
 		e.Step = n.def.ID
 		m.s.Subject, m.s.Claimed, m.s.Reused = ps.Subject, ps.Subject, true
 		m.s.Evidence = append(m.s.Evidence, m.capped(e))
-		m.s.step(n.def.ID, func(st *StepState) { st.Done = true })
+		m.step(n.def.ID, func(st *StepState) { st.Done = true })
 		m.s.Trail = nil
 		m.note(Event{Type: EventStepSkipped, Step: n.def.ID})
 		return true
@@ -155,6 +164,7 @@ func (m *machine) env() *flowdefs.Env {
 		Device:   flowdefs.DeviceEnv{Bound: w.bound},
 		Evidence: s.Evidence,
 		ACR:      w.assess(s.Evidence).Level,
+		Reached:  func() []string { return w.scales.Reached(s.Evidence, w.now, w.policy()) },
 		Tags:     s.liveTags(w.now),
 		Assigned: s.Assigned,
 		Target:   w.goal.named,

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // The paths of the documents, below the issuer.
@@ -18,10 +20,10 @@ const (
 
 // DocumentsConfig is what the published documents say.
 type DocumentsConfig struct {
-	Issuer         string   // as in [BearerConfig]
-	Keys           *KeySet  // all are published, their public half only
-	ACRValues      []string // every acr that a token can have; at least one
-	DPoPAlgorithms []string // JWS algorithms of DPoP proofs that are accepted; none: no DPoP
+	Issuer         string          // as in [BearerConfig]
+	Keys           *KeySet         // all are published, their public half only
+	ACRValues      func() []string // every acr that a token can have now; at least one
+	DPoPAlgorithms []string        // JWS algorithms of DPoP proofs that are accepted; none: no DPoP
 }
 
 // metadata says what exists and nothing else. There is no authorization and
@@ -55,28 +57,57 @@ func Documents(cfg DocumentsConfig) (map[string]http.Handler, error) {
 	if cfg.Keys == nil {
 		return nil, fmt.Errorf("%w: no keys", ErrKey)
 	}
-	if len(cfg.ACRValues) == 0 {
+	if cfg.ACRValues == nil || len(cfg.ACRValues()) == 0 {
 		return nil, fmt.Errorf("propagation: metadata without acr values")
 	}
-	oauth := metadata{
-		Issuer: cfg.Issuer, JWKSURI: cfg.Issuer + PathKeys,
-		ResponseTypes: []string{}, GrantTypes: []string{},
-		ACRValues: cfg.ACRValues, DPoPAlgorithms: cfg.DPoPAlgorithms,
+	keys, err := render(publicKeys(cfg.Keys))
+	if err != nil {
+		return nil, err
 	}
-	contents := map[string]any{
-		PathKeys:   publicKeys(cfg.Keys),
-		PathOAuth:  oauth,
-		PathOpenID: openIDMetadata{metadata: oauth, SubjectTypes: []string{"public"}, Algorithms: cfg.Keys.Algorithms()},
-	}
-	handlers := map[string]http.Handler{}
-	for path, content := range contents {
-		d, err := render(content)
-		if err != nil {
-			return nil, err
-		}
-		handlers[path] = d
+	handlers := map[string]http.Handler{PathKeys: keys}
+	for path, about := range map[string]func(metadata) any{
+		PathOAuth: func(m metadata) any { return m },
+		PathOpenID: func(m metadata) any {
+			return openIDMetadata{metadata: m, SubjectTypes: []string{"public"}, Algorithms: cfg.Keys.Algorithms()}
+		},
+	} {
+		handlers[path] = &described{values: cfg.ACRValues, render: func(values []string) (*document, error) {
+			return render(about(metadata{
+				Issuer: cfg.Issuer, JWKSURI: cfg.Issuer + PathKeys,
+				ResponseTypes: []string{}, GrantTypes: []string{},
+				ACRValues: values, DPoPAlgorithms: cfg.DPoPAlgorithms,
+			}))
+		}}
 	}
 	return handlers, nil
+}
+
+// described is a document that lists levels: it is rendered anew when a reload has changed them.
+type described struct {
+	values func() []string
+	render func(values []string) (*document, error)
+	now    atomic.Pointer[listing]
+}
+
+type listing struct {
+	values []string
+	doc    *document
+}
+
+// ServeHTTP answers as a document does.
+func (d *described) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	values := d.values()
+	now := d.now.Load()
+	if now == nil || !slices.Equal(now.values, values) {
+		doc, err := d.render(values)
+		if err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		now = &listing{slices.Clone(values), doc}
+		d.now.Store(now)
+	}
+	now.doc.ServeHTTP(w, r)
 }
 
 func publicKeys(set *KeySet) any {

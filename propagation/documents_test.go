@@ -24,7 +24,7 @@ func p256() elliptic.Curve { return elliptic.P256() }
 func documents(t testing.TB, set *propagation.KeySet, iss string) *http.ServeMux {
 	t.Helper()
 	handlers, err := propagation.Documents(propagation.DocumentsConfig{
-		Issuer: iss, Keys: set, ACRValues: []string{"aal1", "aal2"}, DPoPAlgorithms: []string{"ES256"},
+		Issuer: iss, Keys: set, ACRValues: acrValues([]string{"aal1", "aal2"}...), DPoPAlgorithms: []string{"ES256"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -178,8 +178,8 @@ func TestRelyingPartyFindsTheKeysByDiscovery(t *testing.T) {
 func TestDocumentsConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]propagation.DocumentsConfig{
-		"no issuer":     {Keys: newSet(t), ACRValues: []string{"aal1"}},
-		"no keys":       {Issuer: issuer, ACRValues: []string{"aal1"}},
+		"no issuer":     {Keys: newSet(t), ACRValues: acrValues([]string{"aal1"}...)},
+		"no keys":       {Issuer: issuer, ACRValues: acrValues([]string{"aal1"}...)},
 		"no acr values": {Issuer: issuer, Keys: newSet(t)},
 	} {
 		if _, err := propagation.Documents(cfg); err == nil {
@@ -189,3 +189,30 @@ func TestDocumentsConfigIsChecked(t *testing.T) {
 }
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+// acrValues are the levels of a deployment that never reloads.
+func acrValues(values ...string) func() []string { return func() []string { return values } }
+
+// A reload that declares a level shows it, under another tag.
+func TestMetadataFollowsTheLevels(t *testing.T) {
+	t.Parallel()
+	values := []string{"aal1"}
+	docs, err := propagation.Documents(propagation.DocumentsConfig{Issuer: "https://stile.example", Keys: newSet(t), ACRValues: func() []string { return values }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{propagation.PathOAuth, propagation.PathOpenID} {
+		values = []string{"aal1"}
+		before := httptest.NewRecorder()
+		docs[path].ServeHTTP(before, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		values = []string{"aal1", "gold"}
+		after := httptest.NewRecorder()
+		docs[path].ServeHTTP(after, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if !strings.Contains(after.Body.String(), `"acr_values_supported":["aal1","gold"]`) || strings.Contains(before.Body.String(), "gold") {
+			t.Errorf("%s: %s, then %s", path, before.Body, after.Body)
+		}
+		if before.Header().Get("ETag") == after.Header().Get("ETag") {
+			t.Errorf("%s: the tag stayed", path)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/steps/devicebiometric"
 	"github.com/stile-auth/stile/steps/deviceenrolment"
+	"github.com/stile-auth/stile/steps/emailcode"
 	"github.com/stile-auth/stile/steps/httpcall"
 	"github.com/stile-auth/stile/steps/message"
 	"github.com/stile-auth/stile/steps/password"
@@ -26,6 +27,7 @@ type Deps struct {
 	Authenticators Authenticators
 	Hasher         *account.Hasher // of passwords and PINs
 	Seeds          account.Sealer  // seals the seeds of one-time codes
+	Codes          []byte          // 32 bytes that key the hashes of codes that are sent
 	Issuer         string          // Stile's issuer URL: the audience of what devices sign
 	Providers      sso.Providers   // remote providers by name; see [sso.NewProvider]
 	Links          sso.Accounts    // accounts by their identities at providers
@@ -53,6 +55,7 @@ func Builtin(d Deps) []flows.StepType {
 		password.Type(d.Authenticators, d.Hasher),
 		pin.Type(d.Authenticators, d.Hasher),
 		totp.Type(d.Authenticators, d.Seeds),
+		emailcode.Type(d.Authenticators, d.Codes),
 		deviceenrolment.Type(d.Authenticators, d.Issuer),
 		devicebiometric.Type(d.Authenticators, d.Issuer),
 		message.Type(),

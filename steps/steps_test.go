@@ -32,6 +32,16 @@ func TestBuiltinIsARegistry(t *testing.T) {
 	}
 }
 
+// Whoever asks says what it shows, so that clients and pages can be made before it asks.
+func TestEveryPromptIsDescribed(t *testing.T) {
+	t.Parallel()
+	for _, typ := range steps.Builtin(steps.Deps{}) {
+		if typ.Code != "" && (len(typ.Prompt) == 0 || len(typ.Input) == 0) {
+			t.Errorf("%s asks with %s, and does not say what it shows or takes", typ.Name, typ.Code)
+		}
+	}
+}
+
 func repository(t testing.TB) *memory.Accounts {
 	t.Helper()
 	r := memory.New().Accounts()

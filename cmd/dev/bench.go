@@ -7,7 +7,13 @@ import (
 	"github.com/stile-auth/stile/cmd/dev/bench"
 )
 
-func runBench(ctx context.Context, args []string) error { return bench.Run(ctx, args, os.Stdout) }
+func runBench(ctx context.Context, args []string) error {
+	root, err := findRoot()
+	if err != nil {
+		return err
+	}
+	return bench.Run(ctx, root, args, os.Stdout)
+}
 
 func runBenchServe(ctx context.Context, _ []string) error {
 	return bench.Serve(ctx, os.Stdin, os.Stdout)

@@ -8,6 +8,7 @@ import (
 	"github.com/stile-auth/stile/cmd/stile/node"
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/assurance"
 	"github.com/stile-auth/stile/flows/prove"
 )
 
@@ -19,6 +20,8 @@ type checkCmd struct {
 type checkReport struct {
 	OK       bool           `json:"ok"`
 	Problems []checkProblem `json:"problems"`
+	// Deviations are the configured departures from the rules of assurance.
+	Deviations []string `json:"deviations,omitempty"`
 	counts
 	Proofs []prove.Verdict `json:"proofs,omitempty"`
 }
@@ -56,12 +59,14 @@ func (c counts) String() string {
 // holds them against the configuration as a server would. Problems are the
 // result and go to standard output.
 func (c checkCmd) Run(w *world) error {
+	var deviations []string
 	dir, suits := c.Dir, func(*flowdefs.Set) error { return nil }
 	if dir == "" {
 		cfg, _, err := w.configuration()
 		if err != nil {
 			return err
 		}
+		deviations = cfg.Assurance.Deviations
 		dir, suits = cfg.Definitions, func(s *flowdefs.Set) error { return node.CheckLifetimes(s, cfg) }
 	}
 	cat, err := node.Catalogue()
@@ -76,13 +81,13 @@ func (c checkCmd) Run(w *world) error {
 	if err != nil && !errors.As(err, &problems) {
 		return err
 	}
-	r := checkReport{OK: len(problems) == 0, Problems: []checkProblem{}}
+	r := checkReport{OK: len(problems) == 0, Problems: []checkProblem{}, Deviations: deviations}
 	for _, p := range problems {
 		r.Problems = append(r.Problems, checkProblem{File: p.Pos.File, Line: p.Pos.Line, Column: p.Pos.Column, Message: p.Message})
 	}
 	if r.OK {
 		r.counts = countsOf(set)
-		if err := r.prove(w, dir, set, cat); err != nil {
+		if err := r.prove(w, dir, node.Deviations(deviations), set, cat); err != nil {
 			return err
 		}
 	}
@@ -90,8 +95,8 @@ func (c checkCmd) Run(w *world) error {
 }
 
 // prove adds what the proofs come to.
-func (r *checkReport) prove(w *world, dir string, set *flowdefs.Set, cat *flows.Registry) error {
-	verdicts, err := node.Prove(w.ctx, dir, set, cat, nil)
+func (r *checkReport) prove(w *world, dir string, departs assurance.Deviations, set *flowdefs.Set, cat *flows.Registry) error {
+	verdicts, err := node.Prove(w.ctx, dir, set, cat, prove.Options{Deviations: departs})
 	var problems flowdefs.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return err
@@ -125,7 +130,7 @@ func (c checkCmd) show(w *world, r checkReport) error {
 // text writes the report for people.
 func (r *checkReport) text(w *world) {
 	for _, p := range r.Problems {
-		fmt.Fprintf(w.out, "%s:%d:%d: %s\n", p.File, p.Line, p.Column, p.words())
+		listProblems(w.out, flowdefs.Problems{{Pos: flowdefs.Pos{File: p.File, Line: p.Line, Column: p.Column}, Message: p.words()}}, coloured(w.out))
 		if p.Scenario != "" {
 			fmt.Fprintf(w.out, "    as a scenario:\n%s", indented(p.Scenario, "      "))
 		}
@@ -134,6 +139,9 @@ func (r *checkReport) text(w *world) {
 		return
 	}
 	fmt.Fprintln(w.out, "ok:", r.counts)
+	for _, d := range r.Deviations {
+		fmt.Fprintln(w.out, "assurance departs from the standards:", d)
+	}
 	for _, v := range r.Proofs {
 		fmt.Fprintf(w.out, "\n%s: %d states\n", titleOf(v), v.States)
 		for _, c := range v.Classes {

@@ -106,7 +106,7 @@ func report(errs io.Writer, err error) int {
 		fmt.Fprintf(errs, "stile: %v\n", err)
 		return exitUsage
 	case errors.As(err, &problems):
-		fmt.Fprintln(errs, problems.Error())
+		listProblems(errs, problems, coloured(errs))
 		return exitProblem
 	}
 	fmt.Fprintf(errs, "stile: %v\n", err)

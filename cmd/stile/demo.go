@@ -15,6 +15,7 @@ type demoCmd struct {
 	Keep   bool          `help:"Leave everything running afterwards, and print how to drive a flow by hand."`
 	JSON   bool          `name:"json" help:"Print a transcript for machines, one JSON object a line."`
 	Pace   time.Duration `placeholder:"DURATION" help:"Wait this long before each step, for an audience (at most 5s)."`
+	Story  string        `enum:"bank,step-up" default:"bank" help:"What is played: ${enum}."`
 	Factor string        `enum:"pin,code,biometric" default:"pin" help:"What the user chooses in the third run: ${enum}."`
 }
 
@@ -28,8 +29,12 @@ func (c demoCmd) Run(w *world) error {
 		return err
 	}
 	signal.Ignore(syscall.SIGPIPE) // a reader who leaves ends the story, which then cleans up
+	story := c.Story
+	if story == "bank" {
+		story = ""
+	}
 	err = demo.Play(w.ctx, demo.Options{
-		Out: w.out, JSON: c.JSON, Keep: c.Keep, Pace: c.Pace, Factor: c.Factor, Logger: logger, Now: w.now,
+		Out: w.out, JSON: c.JSON, Keep: c.Keep, Pace: c.Pace, Story: story, Factor: c.Factor, Logger: logger, Now: w.now,
 	})
 	var failed *demo.StepError
 	if errors.As(err, &failed) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stile-auth/stile/cmd/stile/node"
 	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows/assurance"
 	"github.com/stile-auth/stile/flows/prove"
 )
 
@@ -46,7 +48,7 @@ func (c diffCmd) Run(w *world) error {
 			return err
 		}
 		var unproved flowdefs.Problems // what is wrong with a folder is for check to say
-		if proofs[i], err = node.Prove(w.ctx, dir, sets[i], cat, nil); err != nil && !errors.As(err, &unproved) {
+		if proofs[i], err = node.Prove(w.ctx, dir, sets[i], cat, prove.Options{}); err != nil && !errors.As(err, &unproved) {
 			return err
 		}
 	}
@@ -71,19 +73,62 @@ func (c diffCmd) Run(w *world) error {
 
 // differ collects differences of what stands at where.
 type differ struct {
-	where string
-	out   []change
+	where  string
+	levels assurance.Scales // as they shall be
+	out    []change
 }
 
 // compare lists the differences between two sets, sorted by section and name.
 func compare(before, after *flowdefs.Set, was, is []prove.Verdict) []change {
-	d := &differ{out: []change{}}
+	d := &differ{out: []change{}, levels: after.Levels}
+	each(d, "scale", scales(before), scales(after), changed, d.scale)
 	each(d, "flow", before.Flows, after.Flows, changed, d.flow)
 	each(d, "target", before.Targets, after.Targets, more, d.target)
 	each(d, "provider", before.Providers, after.Providers, more, d.provider)
 	each(d, "client", before.Clients, after.Clients, more, d.client)
 	d.weakest(was, is)
 	return d.out
+}
+
+func scales(s *flowdefs.Set) map[string]*assurance.Scale {
+	out := map[string]*assurance.Scale{}
+	for i := range s.Levels {
+		out[s.Levels[i].Name] = &s.Levels[i]
+	}
+	return out
+}
+
+// scale compares two scales level by level. Whether an expression asks for more
+// than another only people can judge: until they have, it may ask for less.
+func (d *differ) scale(a, b *assurance.Scale) {
+	base := d.where
+	rungs := func(s *assurance.Scale) map[string]*assurance.Rung {
+		out := map[string]*assurance.Rung{}
+		for i := range s.Rungs {
+			out[s.Rungs[i].Name] = &s.Rungs[i]
+		}
+		return out
+	}
+	each(d, base[len("scale "):]+" level", rungs(a), rungs(b), changed, func(a, b *assurance.Rung) {
+		d.amount("what it requires", less, int(a.Floor), int(b.Floor))
+		d.limit("max_age", a.MaxAge, b.MaxAge)
+		if a.Asks != b.Asks {
+			d.note(more, "what it asks changed from %q to %q", a.Asks, b.Asks)
+		}
+	})
+	d.where = base
+	order := func(s *assurance.Scale) (names []string) {
+		for _, r := range s.Rungs {
+			names = append(names, r.Name)
+		}
+		return names
+	}
+	x, y := order(a), order(b)
+	slices.Sort(x)
+	slices.Sort(y)
+	if slices.Equal(x, y) && !slices.Equal(order(a), order(b)) {
+		d.note(more, "order of levels changed")
+	}
 }
 
 // each compares what both have, and notes what only one has.
@@ -171,14 +216,37 @@ func opposite(mark string) string {
 	return more
 }
 
+// requirement compares what is asked for. Between scales nothing but their
+// floors can be compared: where that does not tell, more is allowed until
+// somebody has looked.
 func (d *differ) requirement(a, b flowdefs.Requirement) {
+	from, to := cmp.Or(a.ACR, "none"), cmp.Or(b.ACR, "none")
 	switch {
-	case b.ACR > a.ACR:
-		d.note(less, "level raised from %s to %s", a.ACR, b.ACR)
-	case b.ACR < a.ACR:
-		d.note(more, "level lowered from %s to %s", a.ACR, b.ACR)
+	case a.ACR == b.ACR:
+	case d.atLeast(b.ACR, a.ACR):
+		d.note(less, "level raised from %s to %s", from, to)
+	case d.atLeast(a.ACR, b.ACR):
+		d.note(more, "level lowered from %s to %s", from, to)
+	default:
+		d.note(more, "level changed from %s to %s", from, to)
 	}
 	d.limit("max_age", a.MaxAge, b.MaxAge)
+}
+
+// atLeast says whether a level is certainly no lower than another.
+func (d *differ) atLeast(name, other string) bool {
+	if other == "" {
+		return true
+	}
+	above, at, err := d.levels.Find(name)
+	same, than, err2 := d.levels.Find(other)
+	if err != nil || err2 != nil {
+		return false
+	}
+	if above.Name == same.Name {
+		return at >= than
+	}
+	return same.Name == assurance.NIST && above.Rungs[at].Floor >= same.Rungs[than].Floor
 }
 
 func (d *differ) target(a, b *flowdefs.Target) {

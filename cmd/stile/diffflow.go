@@ -243,6 +243,9 @@ func (d *differ) node(old, now standing, back bool) {
 		d.amount("attempts", more, cmp.Or(a.Attempts, flowdefs.DefaultAttempts), cmp.Or(b.Attempts, flowdefs.DefaultAttempts))
 	}
 	d.limit("timeout", a.Timeout, b.Timeout)
+	before, after := a.Resends(), b.Resends()
+	d.amount("resends", more, before.Max, after.Max)
+	d.amount("seconds before the first resend", less, int(before.Every.Seconds()), int(after.Every.Seconds()))
 	switch {
 	case b.Activate && !a.Activate:
 		d.note(more, "runs only if the client asks for it: it always ran")

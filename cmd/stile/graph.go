@@ -31,9 +31,9 @@ func (c graphCmd) Run(w *world) error {
 	case "json":
 		return w.printJSON(g)
 	case "svg":
-		_, err = w.out.Write(svg(g))
+		_, err = w.out.Write(svg(merged(g)))
 	default:
-		_, err = fmt.Fprint(w.out, mermaid(g))
+		_, err = fmt.Fprint(w.out, mermaid(merged(g)))
 	}
 	return err
 }
@@ -81,6 +81,24 @@ func mentioned(g flows.Graph) flows.Graph {
 	return g
 }
 
+// merged makes one way of the exits that lead from one node to another: their
+// names fit beside one arrow, and not beside several.
+func merged(g flows.Graph) flows.Graph {
+	var edges []flows.GraphEdge
+	for _, e := range g.Edges {
+		i := slices.IndexFunc(edges, func(o flows.GraphEdge) bool {
+			return e.Kind == "exit" && o.Kind == e.Kind && o.From == e.From && o.To == e.To && o.Implied == e.Implied
+		})
+		if i < 0 {
+			edges = append(edges, e)
+			continue
+		}
+		edges[i].Label += ", " + e.Label
+	}
+	g.Edges = edges
+	return g
+}
+
 // titles are the one or two lines of a node.
 func titles(n flows.GraphNode) (string, string) {
 	switch {
@@ -98,6 +116,36 @@ func titles(n flows.GraphNode) (string, string) {
 	return n.ID, n.Kind
 }
 
+// signs are what a client may do at the prompts of a node, in a few characters
+// that [legend] explains.
+func signs(n flows.GraphNode) string {
+	var out []string
+	for _, name := range n.Client {
+		sign := map[string]string{"back": "↶", "choose_other": "⇄", "resend": "✉"}[name]
+		if name == "resend" {
+			sign += fmt.Sprintf(" %d", n.Resend)
+		}
+		out = append(out, sign)
+	}
+	return strings.Join(out, "  ")
+}
+
+// legend explains the signs of a graph; "" if it has none.
+func legend(g flows.Graph) string {
+	var out []string
+	for _, s := range []struct{ name, says string }{
+		{"back", "↶ may go back"}, {"choose_other", "⇄ may choose again"}, {"resend", "✉ n: may have it sent again n times"},
+	} {
+		if slices.ContainsFunc(g.Nodes, func(n flows.GraphNode) bool { return slices.Contains(n.Client, s.name) }) {
+			out = append(out, s.says)
+		}
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return "The client: " + strings.Join(out, "   ")
+}
+
 // mermaid draws a graph as a flowchart in the language of Mermaid.
 func mermaid(g flows.Graph) string {
 	var b strings.Builder
@@ -109,6 +157,9 @@ func mermaid(g flows.Graph) string {
 		text := mermaidText(first)
 		if second != "" {
 			text += "<br/>" + mermaidText(second)
+		}
+		if s := signs(n); s != "" {
+			text += "<br/>" + mermaidText(s)
 		}
 		shape := `["%s"]`
 		switch n.Kind {
@@ -128,6 +179,9 @@ func mermaid(g flows.Graph) string {
 			arrow += `|"` + mermaidText(e.Label) + `"|`
 		}
 		fmt.Fprintf(&b, "  %s %s %s\n", names[e.From], arrow, names[e.To])
+	}
+	if text := legend(g); text != "" {
+		fmt.Fprintf(&b, "  legend>\"%s\"]\n", mermaidText(text))
 	}
 	return b.String()
 }

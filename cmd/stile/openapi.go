@@ -62,41 +62,17 @@ func (c openAPICmd) prompts(dir string, registry *flows.Registry) ([]httpapi.Pro
 	}
 	var out []httpapi.Prompt
 	for _, name := range names {
-		f := set.Flows[name]
-		out = append(out, promptsOf(f.Steps, registry)...)
-		for _, h := range f.Handlers {
-			out = append(out, promptsOf(h.Steps, registry)...)
-		}
+		out = append(out, httpapi.PromptsOf(set.Flows[name], registry, handsOver(set, name))...)
 	}
 	return out, nil
 }
 
-// promptsOf lists what nodes ask.
-func promptsOf(nodes []flowdefs.Node, registry *flows.Registry) []httpapi.Prompt {
-	var out []httpapi.Prompt
-	for i := range nodes {
-		n := &nodes[i]
-		ids := []string{n.ID}
-		switch n.Kind {
-		case flowdefs.Step:
-			if t, ok := registry.Lookup(n.Type); ok && t.Code != "" {
-				out = append(out, httpapi.Prompt{Code: t.Code, Doc: t.Doc, IDs: ids, Answer: t.Input})
-			}
-		case flowdefs.Choose:
-			var options []string
-			for j := range n.Options {
-				options = append(options, n.Options[j].ID)
-			}
-			out = append(out, httpapi.SelectionPrompt(ids, options))
-		case flowdefs.Delay:
-			out = append(out, httpapi.WaitPrompt(ids))
-		default: // the others ask nothing
-		}
-		out = append(out, promptsOf(n.Options, registry)...)
-		out = append(out, promptsOf(n.Steps, registry)...)
-		if n.Otherwise != nil {
-			out = append(out, promptsOf([]flowdefs.Node{*n.Otherwise}, registry)...)
+// handsOver says whether some client of that flow hands over what it cannot draw.
+func handsOver(set *flowdefs.Set, flow string) bool {
+	for _, c := range set.Clients {
+		if c.HandOver && slices.Contains(c.Flows, flow) {
+			return true
 		}
 	}
-	return out
+	return false
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -15,9 +17,12 @@ import (
 	"github.com/stile-auth/stile/flows/assurance"
 )
 
+//go:generate go run -tags nomsgpack . steps --format markdown --output ../../docs/steps.md
+
 type stepsCmd struct {
-	format
-	Name string `arg:"" optional:"" help:"Name of one step type. Default: all of them, in short."`
+	Name   string `arg:"" optional:"" help:"Name of one step type. Default: all of them, in short."`
+	Format string `enum:"text,json,markdown" default:"text" help:"Form of the output: ${enum}."`
+	Output string `placeholder:"FILE" help:"Write to this file instead."`
 }
 
 // stepType is what is told of a step type.
@@ -26,6 +31,7 @@ type stepType struct {
 	Doc           string          `json:"doc"`
 	Code          string          `json:"code,omitempty"`
 	Config        json.RawMessage `json:"config,omitempty"`
+	Prompt        json.RawMessage `json:"prompt,omitempty"`
 	Input         json.RawMessage `json:"input,omitempty"`
 	Exits         []string        `json:"exits"`
 	Raises        []string        `json:"raises"`
@@ -42,6 +48,11 @@ type ceiling struct {
 	Method     string   `json:"method"`
 	Categories []string `json:"categories"`
 	Properties []string `json:"properties"`
+}
+
+// String is the method, and what it can have.
+func (c ceiling) String() string {
+	return c.Method + ": " + strings.Join(append(slices.Clone(c.Categories), c.Properties...), ", ")
 }
 
 func ceilingOf(c assurance.Ceiling) ceiling {
@@ -70,7 +81,7 @@ func ceilingOf(c assurance.Ceiling) ceiling {
 
 func stepTypeOf(t flows.StepType) stepType {
 	out := stepType{
-		Name: t.Name, Doc: strings.TrimSpace(t.Doc), Code: t.Code, Config: t.Config, Input: t.Input,
+		Name: t.Name, Doc: strings.TrimSpace(t.Doc), Code: t.Code, Config: t.Config, Prompt: t.Prompt, Input: t.Input,
 		Exits: append([]string{}, t.Exits...), Raises: append([]string{}, t.Raises...), Proves: []ceiling{},
 		Authenticator: t.Authenticator, Guessable: t.Guessable, HardLimit: t.HardLimit, NeedsDevice: t.NeedsDevice, Enrols: t.Enrols,
 	}
@@ -95,10 +106,23 @@ func (c stepsCmd) Run(w *world) error {
 			all = append(all, stepTypeOf(t))
 		}
 	}
+	if c.Output == "" {
+		return c.print(w, all)
+	}
+	var text bytes.Buffer
+	to := *w
+	to.out = &text
+	return errors.Join(c.print(&to, all), os.WriteFile(c.Output, text.Bytes(), 0o644)) //nolint:gosec // a page for everybody
+}
+
+func (c stepsCmd) print(w *world, all []stepType) error {
 	switch {
-	case c.json() && c.Name != "":
+	case c.Format == "markdown":
+		_, err := io.WriteString(w.out, pageOf(all))
+		return err
+	case c.Format == "json" && c.Name != "":
 		return w.printJSON(all[0])
-	case c.json():
+	case c.Format == "json":
 		return w.printJSON(all)
 	case c.Name != "":
 		return all[0].write(w.out)
@@ -130,7 +154,7 @@ func (t stepType) write(out io.Writer) error {
 		fmt.Fprintf(tab, "proves\tnothing\n")
 	}
 	for _, p := range t.Proves {
-		fmt.Fprintf(tab, "proves at most\t%s: %s\n", p.Method, strings.Join(append(slices.Clone(p.Categories), p.Properties...), ", "))
+		fmt.Fprintf(tab, "proves at most\t%s\n", p)
 	}
 	fmt.Fprintf(tab, "authenticator\t%s\n", cmp.Or(t.Authenticator, "none"))
 	fmt.Fprintf(tab, "limits\t%s\n", t.limits())
@@ -138,6 +162,9 @@ func (t stepType) write(out io.Writer) error {
 		return err
 	}
 	if err := document(out, "configuration (with:)", t.Config); err != nil {
+		return err
+	}
+	if err := document(out, "prompt (nextStep.data)", t.Prompt); err != nil {
 		return err
 	}
 	return document(out, "answer", t.Input)

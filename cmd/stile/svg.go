@@ -16,6 +16,8 @@ const (
 	lane                = 40 // of a way that passes a layer
 	gapX, gapY          = 28, 74
 	margin              = 24
+	legendWidth         = 560
+	lineHeight          = 14
 	longest             = 30 // characters of a line; the rest is in the tooltip
 )
 
@@ -162,9 +164,13 @@ func (l *layout) picture() []byte {
 	if len(l.back) > 0 {
 		width += longest * 7
 	}
+	height := bottom + margin
+	if legend(l.g) != "" {
+		height, width = height+margin, max(width, legendWidth)
+	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" role="img">`+"\n",
-		width, bottom+margin, width, bottom+margin)
+		width, height, width, height)
 	fmt.Fprintf(&b, "<title>%s</title>\n", html.EscapeString(l.g.Flow))
 	b.WriteString(svgStyle)
 	for _, w := range l.ways {
@@ -176,9 +182,18 @@ func (l *layout) picture() []byte {
 	for i := range l.g.Nodes {
 		l.box(&b, i)
 	}
+	above := map[int]int{}
 	for _, w := range l.ways {
 		a, z := l.places[w.via[0]], l.places[w.via[1]]
-		label(&b, w.edge.Label, (a.x+2*z.x)/3, a.y+boxHeight/2+gapY*0.62, "middle")
+		y := a.y + boxHeight/2 + gapY*0.62
+		if w.edge.Label != "" { // those that leave one box would lie on one another
+			y += float64(above[w.via[0]]%3-1) * lineHeight
+			above[w.via[0]]++
+		}
+		label(&b, w.edge.Label, (a.x+2*z.x)/3, y, "middle")
+	}
+	if text := legend(l.g); text != "" {
+		fmt.Fprintf(&b, `<text class="label" style="text-anchor:start" x="%d" y="%.1f">%s</text>`+"\n", margin, bottom+margin+4, html.EscapeString(text))
 	}
 	b.WriteString("</svg>\n")
 	return b.Bytes()
@@ -191,6 +206,7 @@ path { fill: none; stroke: #555; stroke-width: 1.3; } .dashed { stroke-dasharray
 rect { fill: #eef4fb; stroke: #467; } .choose, .decide, .require, .gate { fill: #fff6dd; } .handler { fill: #f6ecf6; }
 .start, .completed { fill: #e3f4e3; } .failed, .cancelled { fill: #fbe6e6; }
 text { fill: #222; text-anchor: middle; } .second { fill: #667; font-size: 11px; }
+.signs { fill: #467; font-size: 10px; text-anchor: end; }
 .label { fill: #333; font-size: 11px; paint-order: stroke; stroke: #fff; stroke-width: 4px; }
 </style>
 <defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0 8 4 0 8z"/></marker></defs>
@@ -239,6 +255,9 @@ func (l *layout) box(b *bytes.Buffer, i int) {
 		round = boxHeight / 2
 	}
 	first, second := titles(n)
+	if s := signs(n); s != "" {
+		defer fmt.Fprintf(b, `<text class="signs" x="%.1f" y="%.1f">%s</text>`+"\n", p.x+boxWidth/2-5, p.y-boxHeight/2+12, html.EscapeString(s))
+	}
 	fmt.Fprintf(b, `<g><title>%s</title><rect class="%s" x="%.1f" y="%.1f" width="%d" height="%d" rx="%d"/>`,
 		html.EscapeString(first+" "+second), class, p.x-boxWidth/2, p.y-boxHeight/2, boxWidth, boxHeight, round)
 	if second == "" {

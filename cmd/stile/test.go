@@ -13,6 +13,7 @@ import (
 	"github.com/stile-auth/stile/cmd/stile/stage"
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flowdefs/examples"
+	"github.com/stile-auth/stile/flows/prove"
 	"github.com/stile-auth/stile/flows/scenario"
 )
 
@@ -92,7 +93,7 @@ func load(ctx context.Context, dir string) (*flowdefs.Set, []*scenario.Scenario,
 		return nil, nil, nil, err
 	}
 	var unproved flowdefs.Problems
-	if _, err := node.Prove(ctx, dir, set, cat, nil); err != nil && !errors.As(err, &unproved) {
+	if _, err := node.Prove(ctx, dir, set, cat, prove.Options{}); err != nil && !errors.As(err, &unproved) {
 		return nil, nil, nil, err
 	}
 	var fsys fs.FS = examples.FS

@@ -40,6 +40,7 @@ const (
 	TypePIN      = "pin"
 	TypeTOTP     = "totp"
 	TypeDevice   = "device"
+	TypeEmail    = "email"
 )
 
 // Authenticator is a bound authenticator of an account.

@@ -284,7 +284,8 @@ func TestAssessFreshness(t *testing.T) {
 		{"at the limit", func(e *assurance.Evidence) { e.At = now.Add(-time.Minute) }, assurance.Policy{NotBefore: now.Add(-time.Minute)}, true},
 		{"before the limit", func(e *assurance.Evidence) { e.At = now.Add(-time.Minute - 1) }, assurance.Policy{NotBefore: now.Add(-time.Minute)}, false},
 		{"limit in the future", func(e *assurance.Evidence) { e.At = now }, assurance.Policy{NotBefore: now.Add(1)}, false},
-		{"no limit", func(e *assurance.Evidence) { e.At = now.AddDate(-500, 0, 0) }, assurance.Policy{}, true},
+		{"thirty days old", func(e *assurance.Evidence) { e.At = now.AddDate(0, 0, -30) }, assurance.Policy{}, true},
+		{"older than thirty days", func(e *assurance.Evidence) { e.At = now.AddDate(0, 0, -30).Add(-1) }, assurance.Policy{}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

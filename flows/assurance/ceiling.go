@@ -21,7 +21,9 @@ type Ceiling struct {
 	Attested          bool
 	UserPresent       bool
 	UserVerified      bool
-	Cap               Level // most that the verifier is trusted for; None: no limit of its own
+	Unlock            Unlock   // the only word that evidence may say
+	Mapped            []string // the only values that evidence may be granted
+	Cap               Level    // most that the verifier is trusted for; None: no limit of its own
 }
 
 // Allows returns nil if the evidence is of the ceiling's method and nowhere
@@ -38,6 +40,11 @@ func (c Ceiling) Allows(e Evidence) error {
 	}
 	if e.Binding > AAL3 || e.Cap > c.limit() {
 		return fmt.Errorf("%w: level off the scale", ErrAboveCeiling)
+	}
+	for _, value := range e.Mapped {
+		if !slices.Contains(c.Mapped, value) {
+			return fmt.Errorf("%w: amr %q", ErrAboveCeiling, value)
+		}
 	}
 	for _, axis := range c.axes(e) {
 		if axis.claimed && !axis.allowed {
@@ -70,6 +77,7 @@ func (c Ceiling) axes(e Evidence) []axis {
 		{"attested", e.Attested, c.Attested},
 		{"user present", e.UserPresent, c.UserPresent},
 		{"user verified", e.UserVerified, c.UserVerified},
+		{"unlock", e.Unlock != "", e.Unlock == c.Unlock},
 	}
 }
 
@@ -107,6 +115,8 @@ func Highest(c Ceiling, binding, limit Level, at time.Time) Evidence {
 		Attested:          c.Attested,
 		UserPresent:       c.UserPresent,
 		UserVerified:      c.UserVerified,
+		Unlock:            c.Unlock,
+		Mapped:            slices.Clone(c.Mapped),
 		Binding:           binding,
 		Cap:               min(limit, c.limit()),
 	}

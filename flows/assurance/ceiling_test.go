@@ -40,6 +40,8 @@ func TestCeilingAllows(t *testing.T) {
 		{"attested", func(e *assurance.Evidence) { e.Attested = true }, assurance.ErrAboveCeiling},
 		{"user verified", func(e *assurance.Evidence) { e.UserVerified = true }, assurance.ErrAboveCeiling},
 		{"bound off the scale", func(e *assurance.Evidence) { e.Binding = assurance.AAL3 + 1 }, assurance.ErrAboveCeiling},
+		{"unlocked by a PIN", func(e *assurance.Evidence) { e.Unlock = assurance.UnlockPIN }, assurance.ErrAboveCeiling},
+		{"granted", func(e *assurance.Evidence) { e.Mapped = []string{"hwk"} }, assurance.ErrAboveCeiling},
 		{"capped off the scale", func(e *assurance.Evidence) { e.Cap = assurance.AAL3 + 1 }, assurance.ErrAboveCeiling},
 	}
 	for _, tt := range tests {

@@ -25,11 +25,30 @@ type Method string
 
 // The methods that steps can prove.
 const (
-	Password  Method = "password"   // memorised secret verified here
-	PIN       Method = "pin"        // short memorised secret verified here: a password to NIST and to RFC 8176
-	TOTP      Method = "totp"       // RFC 6238 code
-	DeviceKey Method = "device_key" // signature by a key that a bound device holds
-	Federated Method = "federated"  // a remote provider vouches
+	Password    Method = "password"    // memorised secret verified here
+	PIN         Method = "pin"         // short memorised secret verified here: a password to NIST and to RFC 8176
+	TOTP        Method = "totp"        // RFC 6238 code
+	HOTP        Method = "hotp"        // RFC 4226 code
+	SMS         Method = "sms"         // code sent over the telephone network as text
+	Voice       Method = "voice"       // code told in a telephone call
+	Email       Method = "email"       // code or link sent by mail: proves an address, no factor (SP 800-63B-4 §3.1.3.1)
+	Recovery    Method = "recovery"    // look-up secret that was handed out to be kept
+	DeviceKey   Method = "device_key"  // signature by a key that a bound device holds
+	Passkey     Method = "passkey"     // WebAuthn assertion
+	Certificate Method = "certificate" // TLS client certificate
+	Push        Method = "push"        // approval on another enrolled device
+	Federated   Method = "federated"   // a remote provider vouches
+	Risk        Method = "risk"        // signals were judged: no factor
+	Location    Method = "location"    // the place was judged: no factor
+)
+
+// Unlock says how the person unlocked the key that signed, where attestation tells.
+type Unlock string
+
+// What unlocks a key on the device.
+const (
+	UnlockPIN       Unlock = "pin"
+	UnlockBiometric Unlock = "biometric"
 )
 
 // Evidence is what one completed step proved. It is immutable once recorded
@@ -56,9 +75,14 @@ type Evidence struct {
 	UserVerified      bool `json:"userVerified,omitempty"` // attested user verification, never a client's claim
 	Restricted        bool `json:"restricted,omitempty"`   // PSTN (SP 800-63B-4 §3.2.9)
 
-	LowEntropy bool  `json:"lowEntropy,omitempty"` // a secret too short to earn a category credit (server-verified PIN under eight digits)
-	Binding    Level `json:"binding"`              // level at which the authenticator was bound: caps it for ever
-	Cap        Level `json:"cap"`                  // most that the verifier is trusted for (provider mapping); AAL3 when verified here
+	LowEntropy bool   `json:"lowEntropy,omitempty"` // a secret too short to earn a category credit (server-verified PIN under eight digits)
+	Unlock     Unlock `json:"unlock,omitempty"`     // what unlocked the key; "" if nothing tells
+	Channel    string `json:"channel,omitempty"`    // what carried the proof, if it was not the app's own connection: "telephone", "mail", "push"
+
+	Mapped []string `json:"mapped,omitempty"` // of Federated: the amr values that this provider's configuration grants
+
+	Binding Level `json:"binding"` // level at which the authenticator was bound: caps it for ever
+	Cap     Level `json:"cap"`     // most that the verifier is trusted for (provider mapping); AAL3 when verified here
 
 	Upstream *Upstream `json:"upstream,omitempty"` // what a remote provider said, kept apart, never copied into our claims
 }

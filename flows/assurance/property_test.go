@@ -12,7 +12,11 @@ import (
 )
 
 var (
-	methods    = []assurance.Method{assurance.Password, assurance.PIN, assurance.TOTP, assurance.DeviceKey, assurance.Federated}
+	methods = []assurance.Method{
+		assurance.Password, assurance.PIN, assurance.TOTP, assurance.DeviceKey, assurance.DeviceKey, assurance.Federated, assurance.SMS,
+		assurance.Voice, assurance.Email, assurance.Recovery, assurance.HOTP, assurance.Passkey, assurance.Certificate, assurance.Push,
+		assurance.Risk, assurance.Location,
+	}
 	categories = []assurance.Category{assurance.Knowledge, assurance.Possession, assurance.Inherence}
 )
 
@@ -200,14 +204,17 @@ func TestAssessIsTheBestOfAllSubsets(t *testing.T) {
 
 // subsetLevel is the level of exactly this set: its rule's level, then the lowest cap.
 func subsetLevel(set []assurance.Evidence) assurance.Level {
+	nothing := []assurance.Method{assurance.Email, assurance.Risk, assurance.Location}
+	telephone := []assurance.Method{assurance.SMS, assurance.Voice}
+	keys := []assurance.Method{assurance.DeviceKey, assurance.Passkey, assurance.Certificate}
 	counts := func(e assurance.Evidence, c assurance.Category) bool {
-		return slices.Contains(e.Categories, c) && !e.LowEntropy && e.Binding > 0 && e.Cap > 0
+		return !slices.Contains(nothing, e.Method) && slices.Contains(e.Categories, c) && !e.LowEntropy && e.Binding > 0 && e.Cap > 0
 	}
 	var one, replay, multi, hardware bool
 	limit := assurance.AAL3
 	for _, a := range set {
 		limit = min(limit, a.Binding, a.Cap)
-		if a.Restricted {
+		if a.Restricted || slices.Contains(telephone, a.Method) {
 			limit = min(limit, assurance.AAL1)
 		}
 		factor := counts(a, assurance.Knowledge) || counts(a, assurance.Possession)
@@ -216,7 +223,7 @@ func subsetLevel(set []assurance.Evidence) assurance.Level {
 		if !counts(a, assurance.Possession) {
 			continue
 		}
-		hardware = hardware || a.Method == assurance.DeviceKey && a.HardwareBound && a.Attested && a.PhishingResistant &&
+		hardware = hardware || slices.Contains(keys, a.Method) && a.HardwareBound && a.Attested && a.PhishingResistant &&
 			a.ReplayResistant && a.UserPresent && !a.Exportable && !a.SoftwareBound
 		multi = multi || counts(a, assurance.Knowledge) || counts(a, assurance.Inherence)
 		for _, b := range set {

@@ -1,6 +1,9 @@
 package assurance
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // level is the highest L of the built-in scale such that some subset of the
 // evidence meets L and no member of it is capped below L.
@@ -10,24 +13,25 @@ import "slices"
 // still does when members are added. The largest subset in which nothing is
 // capped below L therefore meets L whenever any such subset does. The work is
 // quadratic in the evidence, and adding evidence can never lower the level.
-func level(live []Evidence) Level {
+func level(live []Evidence, now time.Time) Level {
 	for l := AAL3; l > None; l-- {
-		if meets(l, uncapped(live, l)) {
+		if meets(l, able(live, l, now)) {
 			return l
 		}
 	}
 	return None
 }
 
-// uncapped keeps the evidence that may carry level l.
-func uncapped(live []Evidence, l Level) []Evidence {
-	var able []Evidence
+// able keeps the evidence that may carry level l: not capped below it, and not
+// older than it allows.
+func able(live []Evidence, l Level, now time.Time) []Evidence {
+	var out []Evidence
 	for _, e := range live {
-		if ceilingOf(e) >= l {
-			able = append(able, e)
+		if ceilingOf(e) >= l && now.Sub(e.At) <= l.MaxAge() {
+			out = append(out, e)
 		}
 	}
-	return able
+	return out
 }
 
 // ceilingOf is the highest level that a set with this evidence in it can have.
@@ -36,7 +40,7 @@ func uncapped(live []Evidence, l Level) []Evidence {
 // public telephone network (§3.2.9) no more than AAL1.
 func ceilingOf(e Evidence) Level {
 	l := min(e.Binding, e.Cap)
-	if e.Restricted {
+	if e.Restricted || e.Method == SMS || e.Method == Voice {
 		l = min(l, AAL1)
 	}
 	return l
@@ -73,7 +77,7 @@ func isHardwareKey(e Evidence) bool {
 }
 
 // publicKey reports whether the method is a signature by the claimant's key.
-func publicKey(m Method) bool { return m == DeviceKey }
+func publicKey(m Method) bool { return m == DeviceKey || m == Passkey || m == Certificate }
 
 // inHardware reports whether attestation proves that the key stays in hardware.
 // Without attestation, or with contradictory claims, nothing is proved.
@@ -87,7 +91,7 @@ func inHardware(e Evidence) bool {
 // (§3.2.3); so possession is always one of the two.
 func multiFactor(set []Evidence) bool {
 	for _, p := range set {
-		if !earns(p, Possession) {
+		if !earns(p, Possession) || p.Method == mailedFactor { // §3.1.3.1: e-mail is no factor
 			continue
 		}
 		if earns(p, Knowledge) || earns(p, Inherence) {
@@ -129,11 +133,12 @@ func credited(e Evidence) []Category {
 	return cs
 }
 
-// known reports whether the method is one of this package. Evidence of any
-// other is not described by amr, so it must not reach acr either.
+// known reports whether the method is one that authenticates. A mailed code
+// proves an address (SP 800-63B-4 §3.1.3.1) and signals prove nothing; of any
+// other word nothing is known.
 func known(m Method) bool {
 	switch m {
-	case Password, PIN, TOTP, DeviceKey, Federated:
+	case Password, PIN, TOTP, HOTP, SMS, Voice, Recovery, DeviceKey, Passkey, Certificate, Push, Federated, mailedFactor:
 		return true
 	default:
 		return false

@@ -37,6 +37,7 @@ func TestCallsReachTheEngine(t *testing.T) {
 		{"POST", "/v1/flow/back?turn=1", "", 200, call{Name: "back", Handle: goodHandle, Turn: 1}},
 		{"POST", "/v1/flow/back?turn=999999999", " {} ", 200, call{Name: "back", Handle: goodHandle, Turn: 999999999}},
 		{"POST", "/v1/flow/activate?turn=4", `{"step":"stay"}`, 200, call{Name: "activate", Handle: goodHandle, Turn: 4, Input: `{"step":"stay"}`}},
+		{"POST", "/v1/flow/resend?turn=5", "{}", 200, call{Name: "resend", Handle: goodHandle, Turn: 5}},
 		{"POST", "/v1/flow/restart?turn=3", "", 201, call{Name: "restart", Handle: goodHandle, Turn: 3}},
 		{"POST", "/v1/flow/restart?turn=3", "{}", 201, call{Name: "restart", Handle: goodHandle, Turn: 3}},
 	}

@@ -9,6 +9,7 @@
 //	GET    /v1/flow/events               every view from now on, as server-sent events
 //	POST   /v1/flow/activate?turn=N      let an optional later step run
 //	POST   /v1/flow/back?turn=N          return to the previous prompt
+//	POST   /v1/flow/resend?turn=N        send once more what the current step has sent
 //	POST   /v1/flow/restart?turn=N       a new run of the same flow: 201
 //	DELETE /v1/flow                      cancel
 //	DELETE /v1/session                   end a session: 204

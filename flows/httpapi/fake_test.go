@@ -98,8 +98,16 @@ func (e *fakeEngine) Back(_ context.Context, h flows.Secret, c flows.Caller, tur
 	return e.take(call{Name: "back", Handle: string(h), Caller: c, Turn: turn})
 }
 
+func (e *fakeEngine) Resend(_ context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error) {
+	return e.take(call{Name: "resend", Handle: string(h), Caller: c, Turn: turn})
+}
+
 func (e *fakeEngine) Restart(_ context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error) {
 	return e.take(call{Name: "restart", Handle: string(h), Caller: c, Turn: turn})
+}
+
+func (e *fakeEngine) HandOver(_ context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error) {
+	return e.take(call{Name: "hand over", Handle: string(h), Caller: c, Turn: turn})
 }
 
 func (e *fakeEngine) Cancel(_ context.Context, h flows.Secret, c flows.Caller) (flows.View, error) {

@@ -23,7 +23,7 @@ func TestOtherMethodsAreRefusedWithAllow(t *testing.T) {
 	t.Parallel()
 	paths := map[string][]string{
 		"/v1/flows": {"POST"}, "/v1/flow": {"DELETE", "GET"}, "/v1/flow/steps/pin": {"POST"}, "/v1/flow/back": {"POST"},
-		"/v1/flow/restart": {"POST"}, "/v1/flow/activate": {"POST"}, "/v1/flow/events": {"GET"}, "/v1/session": {"DELETE"}, "/healthz": {"GET"}, "/readyz": {"GET"}, "/metrics": {"GET"}, "/.well-known/x": {"GET"}, "/openapi.json": {"GET"},
+		"/v1/flow/restart": {"POST"}, "/v1/flow/resend": {"POST"}, "/v1/flow/activate": {"POST"}, "/v1/flow/events": {"GET"}, "/v1/session": {"DELETE"}, "/healthz": {"GET"}, "/readyz": {"GET"}, "/metrics": {"GET"}, "/.well-known/x": {"GET"}, "/openapi.json": {"GET"},
 	}
 	w := newWorld(t, func(c *httpapi.Config) {
 		c.WellKnown = map[string]http.Handler{"/.well-known/x": http.NotFoundHandler()}

@@ -10,48 +10,7 @@ import (
 	"strings"
 
 	"github.com/gin-gonic/gin"
-
-	"github.com/stile-auth/stile/flows"
 )
-
-// Prompt is something that flows ask of clients, and how it is answered.
-type Prompt struct {
-	Code   string          // nextStep.type
-	Doc    string          // what it is; may be empty
-	IDs    []string        // of the steps that ask it; none: any
-	Answer json.RawMessage // JSON Schema of the answer, without references; nil: an empty object
-}
-
-// Prompts lists what steps of these types ask, and what choices and delays do.
-func Prompts(types []flows.StepType) []Prompt {
-	out := []Prompt{SelectionPrompt(nil, nil), WaitPrompt(nil)}
-	for _, t := range types {
-		if t.Code != "" {
-			out = append(out, Prompt{Code: t.Code, Doc: t.Doc, Answer: t.Input})
-		}
-	}
-	return out
-}
-
-// SelectionPrompt is what those choices ask, with these options; none: any.
-func SelectionPrompt(ids, options []string) Prompt {
-	one := member{"type": "string"}
-	if len(options) > 0 {
-		one["enum"] = options
-	}
-	text, err := json.Marshal(member{
-		"type": "object", "properties": member{"select": one}, "required": []string{"select"}, "additionalProperties": false,
-	})
-	if err != nil {
-		panic("httpapi: " + err.Error()) // cannot happen: strings only
-	}
-	return Prompt{Code: flows.CodeSelection, Doc: "One of the options of nextStep.data is to be picked.", IDs: ids, Answer: text}
-}
-
-// WaitPrompt is what those delays ask: nothing but patience.
-func WaitPrompt(ids []string) Prompt {
-	return Prompt{Code: flows.CodeWait, Doc: "The run goes on at the time in nextStep.data, when it is asked again.", IDs: ids}
-}
 
 // DocumentConfig is what a description of the API says beyond what is always so.
 type DocumentConfig struct {
@@ -61,7 +20,7 @@ type DocumentConfig struct {
 }
 
 // Document returns the description of the API in OpenAPI 3.1. It fails if the
-// answer of a prompt is not JSON.
+// data or the answer of a prompt is not JSON.
 func Document(cfg DocumentConfig) (json.RawMessage, error) {
 	schemas := schemasOf()
 	answers, err := addPrompts(schemas, cfg.Prompts)
@@ -141,6 +100,8 @@ func calls() []described {
 		{method: "POST", path: "/v1/flow/steps/{stepId}", id: "answer", summary: "Answer the current step, as an action of nextStep says.", scheme: schemeFlow, key: true, turn: true, body: "answers", status: 200, result: "View", problems: act},
 		{method: "POST", path: "/v1/flow/activate", id: "activate", summary: "Let an optional later step run.", scheme: schemeFlow, key: true, turn: true, body: "Activate", status: 200, result: "View", problems: act},
 		{method: "POST", path: "/v1/flow/back", id: "back", summary: "Return to the previous prompt.", scheme: schemeFlow, key: true, turn: true, body: "Empty", optional: true, status: 200, result: "View", problems: act},
+		{method: "POST", path: "/v1/flow/resend", id: "resend", summary: "Send once more what the current step has sent.", scheme: schemeFlow, key: true, turn: true, body: "Empty", optional: true, status: 200, result: "View", problems: act},
+		{method: "POST", path: "/v1/flow/hand_over", id: "handOver", summary: "A link to the page that draws what the client cannot draw.", scheme: schemeFlow, key: true, turn: true, body: "Empty", optional: true, status: 200, result: "View", problems: act},
 		{method: "POST", path: "/v1/flow/restart", id: "restart", summary: "A new run of the same flow.", scheme: schemeFlow, key: true, turn: true, body: "Empty", optional: true, status: 201, result: "View", problems: act},
 		{method: "DELETE", path: "/v1/session", id: "signOut", summary: "End a session. Whether there was one is not said.", scheme: schemeSession, key: true, status: 204, problems: []int{400, 401, 409, 413, 422, 429, 500, 503}},
 		{method: "GET", path: "/healthz", id: "health", summary: "Whether the process answers.", status: 200, result: "Status"},

@@ -28,12 +28,16 @@ import (
 // colour asks for a colour; red is right.
 type colour struct{}
 
+type colourPrompt struct {
+	Length int `json:"length"`
+}
+
 type colourAnswer struct {
 	Colour string `json:"colour" minLength:"1"`
 }
 
 func (colour) Enter(context.Context, *flows.Visit) (flows.Outcome, error) {
-	return flows.Ask(flows.Prompt{Data: map[string]int{"length": 3}}), nil
+	return flows.Ask(flows.Prompt{Data: colourPrompt{Length: 3}}), nil
 }
 
 func (colour) Answer(_ context.Context, _ *flows.Visit, in flows.Input) (flows.Outcome, error) {
@@ -51,7 +55,8 @@ func (colour) Answer(_ context.Context, _ *flows.Visit, in flows.Input) (flows.O
 
 func colourType() flows.StepType {
 	return flows.StepType{
-		Name: "colour", Doc: "Asks for a colour.", Code: "COLOUR_REQUIRED", Input: flowdefs.SchemaFor[colourAnswer](),
+		Name: "colour", Doc: "Asks for a colour.", Code: "COLOUR_REQUIRED",
+		Prompt: flowdefs.SchemaFor[colourPrompt](), Input: flowdefs.SchemaFor[colourAnswer](),
 		Evidence: []assurance.Ceiling{{Method: assurance.Password, Categories: []assurance.Category{assurance.Knowledge}}},
 		New:      func(flowdefs.Config) (flows.Step, error) { return colour{}, nil },
 	}
@@ -198,16 +203,32 @@ func TestDescriptionRefersToWhatItHas(t *testing.T) {
 	}
 }
 
+// shut allows only the members that a schema names, at any depth.
+func shut(schema any) {
+	switch s := schema.(type) {
+	case map[string]any:
+		for name, inner := range s {
+			if name != "oneOf" { // of which every alternative names some of the members
+				shut(inner)
+			}
+		}
+		if _, open := s["additionalProperties"]; !open && s["properties"] != nil {
+			s["additionalProperties"] = false
+		}
+	case []any:
+		for _, inner := range s {
+			shut(inner)
+		}
+	}
+}
+
 // validator compiles the schema that the document has at a place; members that
 // it does not name are mistakes here.
 func validator(t *testing.T, doc map[string]any, pointer string) *jsonschema.Resolved {
 	t.Helper()
 	schemas, _ := at(doc, "/components/schemas").(map[string]any)
-	for name, s := range schemas {
-		s, _ := s.(map[string]any)
-		if _, open := s["additionalProperties"]; !open && s["properties"] != nil && name != "Document" {
-			s["additionalProperties"] = false
-		}
+	for _, s := range schemas {
+		shut(s)
 	}
 	text, err := json.Marshal(map[string]any{"$defs": schemas, "allOf": []any{at(doc, pointer)}})
 	if err != nil {
@@ -229,6 +250,9 @@ func TestDescriptionIsTrue(t *testing.T) {
 	t.Parallel()
 	w := small(t)
 	doc := description(t, w)
+	if at(doc, "/components/schemas/COLOUR_REQUIRED/properties/data/properties/length") == nil {
+		t.Error("what COLOUR_REQUIRED shows is not described")
+	}
 	handle := ""
 	// does one call, and holds request and answer against the document.
 	does := func(method, path, query, body string, want int) map[string]any {
@@ -324,8 +348,9 @@ func TestDescriptionRefusesWhatTheAPIRefuses(t *testing.T) {
 func TestDescriptionOfSomePrompts(t *testing.T) {
 	t.Parallel()
 	text, err := httpapi.Document(httpapi.DocumentConfig{Prompts: []httpapi.Prompt{
-		{Code: "A_REQUIRED", IDs: []string{"b"}, Answer: json.RawMessage(`{"type":"object","required":["x"]}`)},
+		{Code: "A_REQUIRED", IDs: []string{"b"}, Data: flowdefs.SchemaFor[colourPrompt](), Answer: json.RawMessage(`{"type":"object","required":["x"]}`)},
 		{Code: "A_REQUIRED", IDs: []string{"a"}, Answer: json.RawMessage(`{"type":"object","required":["x"]}`)},
+		{Code: "B_REQUIRED", IDs: []string{"c"}, Data: flowdefs.SchemaFor[colourPrompt]()},
 		httpapi.SelectionPrompt([]string{"c"}, []string{"a", "b"}),
 	}})
 	if err != nil {
@@ -335,11 +360,16 @@ func TestDescriptionOfSomePrompts(t *testing.T) {
 	if err := json.Unmarshal(text, &doc); err != nil {
 		t.Fatal(err)
 	}
+	length := map[string]any{
+		"type": "object", "required": []any{"length"}, "properties": map[string]any{"length": map[string]any{"type": "integer"}},
+	}
 	for pointer, want := range map[string]any{
 		"/components/schemas/A_REQUIRED/properties/stepId/enum":         []any{"a", "b"},
 		"/components/schemas/A_REQUIRED/properties/type/const":          "A_REQUIRED",
 		"/components/schemas/SELECTION_REQUIRED/properties/stepId/enum": []any{"c"},
 		"/components/schemas/A_REQUIRED.answer":                         map[string]any{"anyOf": []any{map[string]any{"type": "object", "required": []any{"x"}}}},
+		"/components/schemas/A_REQUIRED/properties/data":                map[string]any{"anyOf": []any{length, map[string]any{"type": "object"}}},
+		"/components/schemas/B_REQUIRED/properties/data":                length, // open: clients expect more
 		"/components/schemas/WAIT_REQUIRED":                             nil,
 		"/servers":                                                      nil,
 	} {
@@ -353,5 +383,8 @@ func TestDescriptionOfSomePrompts(t *testing.T) {
 	}
 	if _, err := httpapi.Document(httpapi.DocumentConfig{Prompts: []httpapi.Prompt{{Code: "A_REQUIRED", Answer: json.RawMessage(`{`)}}}); err == nil {
 		t.Error("an answer that is not JSON is described")
+	}
+	if _, err := httpapi.Document(httpapi.DocumentConfig{Prompts: []httpapi.Prompt{{Code: "A_REQUIRED", Data: json.RawMessage(`{`)}}}); err == nil {
+		t.Error("data that is not JSON is described")
 	}
 }

@@ -4,42 +4,52 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
-	"github.com/stile-auth/stile/flows/assurance"
 )
+
+// asked is what prompts of one code look like, and what answers them: different
+// step types may ask with the same code.
+type asked struct {
+	doc     string
+	ids     []string // none: any
+	data    []any
+	answers []any
+}
 
 // addPrompts adds the schemas of prompts and answers, and returns what may be sent as an answer.
 func addPrompts(schemas member, prompts []Prompt) ([]any, error) {
-	merged := map[string]*Prompt{}
-	answers := map[string][]any{}
+	all := map[string]*asked{}
 	for _, p := range prompts {
-		m, ok := merged[p.Code]
-		if !ok {
-			m = &Prompt{Code: p.Code, Doc: p.Doc, IDs: slices.Clone(p.IDs)}
-			merged[p.Code] = m
-		} else if len(m.IDs) == 0 || len(p.IDs) == 0 {
-			m.IDs = nil
-		} else {
-			m.IDs = append(m.IDs, p.IDs...)
+		a, ok := all[p.Code]
+		switch {
+		case !ok:
+			a = &asked{doc: p.Doc, ids: slices.Clone(p.IDs)}
+			all[p.Code] = a
+		case len(a.ids) == 0 || len(p.IDs) == 0:
+			a.ids = nil
+		default:
+			a.ids = append(a.ids, p.IDs...)
 		}
-		var answer any = refTo("Empty")
-		if p.Answer != nil {
-			if err := json.Unmarshal(p.Answer, &answer); err != nil {
-				return nil, fmt.Errorf("httpapi: answer of %s: %w", p.Code, err)
-			}
+		data, err := parsed(p.Data, member{"type": "object"})
+		if err != nil {
+			return nil, fmt.Errorf("httpapi: data of %s: %w", p.Code, err)
 		}
-		if !slices.ContainsFunc(answers[p.Code], func(other any) bool { return fmt.Sprint(other) == fmt.Sprint(answer) }) {
-			answers[p.Code] = append(answers[p.Code], answer)
+		answer, err := parsed(p.Answer, refTo("Empty"))
+		if err != nil {
+			return nil, fmt.Errorf("httpapi: answer of %s: %w", p.Code, err)
 		}
+		open(data)
+		a.data, a.answers = include(a.data, data), include(a.answers, answer)
 	}
 	var steps, bodies []any
-	for _, code := range slices.Sorted(maps.Keys(merged)) {
-		schemas[code] = merged[code].schema()
-		schemas[code+".answer"] = member{"anyOf": answers[code]}
+	for _, code := range slices.Sorted(maps.Keys(all)) {
+		schemas[code] = all[code].schema(code)
+		schemas[code+".answer"] = member{"anyOf": all[code].answers}
 		steps, bodies = append(steps, refTo(code)), append(bodies, refTo(code+".answer"))
 	}
 	if len(steps) == 0 {
@@ -49,41 +59,60 @@ func addPrompts(schemas member, prompts []Prompt) ([]any, error) {
 	return append(bodies, refTo("Empty")), nil // choose_other has nothing to say
 }
 
-// schema is what nextStep looks like when it asks this.
-func (p *Prompt) schema() member {
-	s := schemaOf[flows.NextStep]()
-	properties := propertiesOf(s)
-	properties["type"] = member{"const": p.Code}
-	if len(p.IDs) > 0 {
-		slices.Sort(p.IDs)
-		properties["stepId"] = member{"enum": slices.Compact(p.IDs)}
+// parsed is a schema, or what stands for the one that is absent.
+func parsed(schema json.RawMessage, absent any) (any, error) {
+	if schema == nil {
+		return absent, nil
 	}
-	properties["data"] = dataOf(p.Code)
-	properties["actions"] = member{"type": "array", "items": refTo("Action")}
-	if p.Doc != "" {
-		s["description"] = strings.TrimSpace(p.Doc)
-	}
-	return s
+	var out any
+	err := json.Unmarshal(schema, &out)
+	return out, err
 }
 
-// dataOf is what is shown with a prompt. What steps show is described by them in words.
-func dataOf(code string) member {
-	text := member{"type": "string"}
-	switch code {
-	case flows.CodeSelection:
-		option := member{
-			"type": "object", "required": []string{"id", "type"},
-			"properties": member{"id": text, "type": text, "stepType": text},
-		}
-		return member{"type": "object", "required": []string{"options"}, "properties": member{
-			"options": member{"type": "array", "items": option}, "needed": member{"type": "integer"},
-		}}
-	case flows.CodeWait:
-		return member{"type": "object", "required": []string{"until"}, "properties": member{
-			"until": member{"type": "string", "format": "date-time"},
-		}}
+// include adds a schema that is not there yet.
+func include(list []any, schema any) []any {
+	if slices.ContainsFunc(list, func(other any) bool { return reflect.DeepEqual(other, schema) }) {
+		return list
 	}
-	return member{"type": "object"}
+	return append(list, schema)
+}
+
+// open lets objects have members that the schema does not name: clients must
+// expect them in what they are shown.
+func open(schema any) {
+	switch s := schema.(type) {
+	case member:
+		if s["properties"] != nil {
+			delete(s, "additionalProperties")
+		}
+		for _, inner := range s {
+			open(inner)
+		}
+	case []any:
+		for _, inner := range s {
+			open(inner)
+		}
+	}
+}
+
+// schema is what nextStep looks like when it asks this.
+func (a *asked) schema(code string) member {
+	s := schemaOf[flows.NextStep]()
+	properties := propertiesOf(s)
+	properties["type"] = member{"const": code}
+	if len(a.ids) > 0 {
+		slices.Sort(a.ids)
+		properties["stepId"] = member{"enum": slices.Compact(a.ids)}
+	}
+	properties["data"] = a.data[0]
+	if len(a.data) > 1 {
+		properties["data"] = member{"anyOf": a.data}
+	}
+	properties["actions"] = member{"type": "array", "items": refTo("Action")}
+	if a.doc != "" {
+		s["description"] = strings.TrimSpace(a.doc)
+	}
+	return s
 }
 
 // schemasOf makes the schemas of the API's own types.
@@ -91,11 +120,7 @@ func schemasOf() member {
 	flow, action, proved := schemaOf[flows.FlowView](), schemaOf[flows.Action](), schemaOf[flows.AssuranceView]()
 	propertiesOf(flow)["status"] = member{"enum": []flows.Status{flows.InProgress, flows.Completed, flows.Failed, flows.Cancelled}}
 	propertiesOf(action)["schema"] = member{"type": "object", "description": "JSON Schema of the body; absent: no body."}
-	levels := []any{nil}
-	for _, name := range assurance.Levels() {
-		levels = append(levels, name)
-	}
-	propertiesOf(proved)["acr"] = member{"enum": levels, "description": "null: nothing is proved yet."}
+	propertiesOf(proved)["acr"] = member{"type": []string{"string", "null"}, "description": "A level of the target's scale; null: none is reached yet."}
 	result, view, trouble, state := schemaOf[flows.Result](), schemaOf[flows.View](), schemaOf[problem](), schemaOf[statusBody]()
 	propertiesOf(result)["grant"] = refTo("Grant")
 	propertiesOf(view)["result"] = refTo("Result")
@@ -132,6 +157,8 @@ func startSchema() member {
 			continue
 		}
 		switch {
+		case name == "claims":
+			p["type"], p["description"] = "object", "What is asked of acr, as in OpenID Connect Core 5.5."
 		case name == "loginHint":
 			p["maxLength"] = maxHint
 		case p["type"] == "string":
@@ -158,7 +185,7 @@ func schemaOf[T any]() member {
 	if err := json.Unmarshal(flowdefs.SchemaFor[T](), &s); err != nil {
 		panic("httpapi: " + err.Error()) // cannot happen: it was made from JSON
 	}
-	delete(s, "additionalProperties")
+	open(s)
 	return s
 }
 

@@ -25,6 +25,7 @@ type failure struct {
 	detail     string // a fixed sentence, never data
 	retryAfter time.Duration
 	attempts   *int
+	enrol      string
 	view       *flows.View
 	err        error  // for the log only
 	refusal    bool   // the engine has not seen the request: it is told
@@ -97,7 +98,7 @@ func failureOf(err error) *failure {
 	}
 	return &failure{
 		status: statusOf(p.Kind), code: p.Code, detail: p.Detail, retryAfter: p.RetryAfter,
-		attempts: p.AttemptsRemaining, view: p.View, err: p.Err,
+		attempts: p.AttemptsRemaining, enrol: p.Enrol, view: p.View, err: p.Err,
 	}
 }
 
@@ -110,6 +111,7 @@ type problem struct {
 	Detail            string               `json:"detail,omitempty"`
 	RetryAfter        int64                `json:"retryAfter,omitempty"` // seconds
 	AttemptsRemaining *int                 `json:"attemptsRemaining,omitempty"`
+	Enrolment         *enrolment           `json:"enrolment,omitempty"`
 	Dependencies      []string             `json:"dependencies,omitempty"` // of /readyz: what cannot be used
 	Definitions       *Definitions         `json:"definitions,omitempty"`  // of /readyz
 	Flow              *flows.FlowView      `json:"flow,omitempty"`
@@ -118,10 +120,18 @@ type problem struct {
 	Assurance         *flows.AssuranceView `json:"assurance,omitempty"`
 }
 
+// enrolment names the flow that makes a level reachable.
+type enrolment struct {
+	Flow string `json:"flow"`
+}
+
 func (f *failure) document() problem {
 	p := problem{
 		Type: "about:blank", Title: http.StatusText(f.status), Status: f.status, Code: f.code,
 		Detail: f.detail, RetryAfter: seconds(f.retryAfter), AttemptsRemaining: f.attempts,
+	}
+	if f.enrol != "" {
+		p.Enrolment = &enrolment{f.enrol}
 	}
 	if f.view != nil {
 		p.Flow, p.Handle, p.NextStep, p.Assurance = &f.view.Flow, f.view.Handle, f.view.NextStep, &f.view.Assurance

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/stile-auth/stile/flows"
@@ -8,16 +9,18 @@ import (
 
 // startBody is the body of POST /v1/flows.
 type startBody struct {
-	ClientID     string   `json:"clientId"`
-	Flow         string   `json:"flow,omitempty"`
-	Target       string   `json:"target,omitempty"`
-	ACRValues    []string `json:"acrValues,omitempty"`
-	MaxAge       *int64   `json:"maxAge,omitempty"` // seconds
-	LoginHint    string   `json:"loginHint,omitempty"`
-	Locale       string   `json:"locale,omitempty"`
-	Capabilities []string `json:"capabilities,omitempty"`
-	Session      string   `json:"session,omitempty"`
-	Activate     []string `json:"activate,omitempty"`
+	ClientID     string          `json:"clientId"`
+	Flow         string          `json:"flow,omitempty"`
+	Target       string          `json:"target,omitempty"`
+	ACRValues    []string        `json:"acrValues,omitempty"`
+	ACREssential *bool           `json:"acrEssential,omitempty"`
+	Claims       json.RawMessage `json:"claims,omitempty"`
+	MaxAge       *int64          `json:"maxAge,omitempty"` // seconds
+	LoginHint    string          `json:"loginHint,omitempty"`
+	Locale       string          `json:"locale,omitempty"`
+	Capabilities []string        `json:"capabilities,omitempty"`
+	Session      string          `json:"session,omitempty"`
+	Activate     []string        `json:"activate,omitempty"`
 }
 
 // Limits of a start. They are far above what apps need; what they keep small
@@ -42,6 +45,12 @@ func parseStart(data []byte) (flows.StartRequest, error) {
 		ClientID: b.ClientID, Flow: b.Flow, Target: b.Target, ACRValues: b.ACRValues,
 		LoginHint: b.LoginHint, Locale: b.Locale, Capabilities: b.Capabilities, Session: flows.Secret(b.Session),
 		Activate: b.Activate,
+	}
+	if b.ACREssential != nil {
+		r.Voluntary = !*b.ACREssential
+	}
+	if err := b.claimed(&r); err != nil {
+		return flows.StartRequest{}, err
 	}
 	if b.MaxAge != nil {
 		age := time.Duration(*b.MaxAge) * time.Second
@@ -72,4 +81,37 @@ func entriesFit(list []string) bool {
 		}
 	}
 	return len(list) <= maxEntries
+}
+
+// claimed reads what a claims parameter (OpenID Connect Core §5.5) asks of acr:
+// one value or several, essential or not. All else that it can ask for is in
+// every token, or in none.
+func (b *startBody) claimed(r *flows.StartRequest) error {
+	if b.Claims == nil {
+		return nil
+	}
+	var claims map[string]map[string]json.RawMessage // maps, because names of members are case-sensitive
+	if err := json.Unmarshal(b.Claims, &claims); err != nil {
+		return flows.ErrMalformed
+	}
+	var acr struct {
+		Essential bool     `json:"essential,omitempty"`
+		Value     string   `json:"value,omitempty"`
+		Values    []string `json:"values,omitempty"`
+	}
+	raw, asked := claims["id_token"]["acr"]
+	if !asked || string(raw) == "null" {
+		return nil
+	}
+	if err := flows.DecodeStrict(raw, &acr); err != nil || len(b.ACRValues) > 0 || acr.Value != "" && len(acr.Values) > 0 {
+		return flows.ErrMalformed
+	}
+	r.ACRValues, r.Voluntary = acr.Values, !acr.Essential
+	if acr.Value != "" {
+		r.ACRValues = []string{acr.Value}
+	}
+	if !entriesFit(r.ACRValues) {
+		return flows.ErrMalformed
+	}
+	return nil
 }

@@ -23,11 +23,13 @@ const (
 
 // explorer walks through all that can happen in the runs of one flow for one target.
 type explorer struct {
-	ctx    context.Context
-	m      *flows.Model
-	flow   *flowdefs.Flow
-	target *flowdefs.Target // nil: none
-	most   int              // states
+	ctx     context.Context
+	m       *flows.Model
+	flow    *flowdefs.Flow
+	target  *flowdefs.Target // nil: none
+	most    int              // states
+	scales  assurance.Scales
+	departs assurance.Deviations
 
 	conditions []*flowdefs.Condition
 	errorIs    map[string]bool // of a source that is not mixed: whether an error means yes
@@ -297,7 +299,7 @@ func (e *explorer) endOf(s *flows.State) string {
 
 // facts is what is so at this moment.
 func (e *explorer) facts(s *flows.State, t *turn, somebodyProved bool) *flows.Facts {
-	f := &flows.Facts{Now: now, Started: now, Key: runKey, Target: e.target}
+	f := &flows.Facts{Now: now, Started: now, Key: runKey, Target: e.target, Scales: e.scales, Departs: e.departs}
 	if t != nil {
 		f.Unknown = t
 	}

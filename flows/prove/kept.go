@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/assurance"
@@ -22,27 +23,35 @@ type Kept interface {
 }
 
 // keyOf names everything that the verdicts of one flow depend on: the program
-// that proves and runs, the definitions of the flow and of what its targets ask,
-// what providers are trusted for, and which tags sessions can have.
-func keyOf(build string, set *flowdefs.Set, jobs []job) string {
+// that proves and runs and how it departs from the rules of assurance, the definitions
+// of the flow, of what its targets ask and of levels, what providers are trusted for, and which tags sessions can have.
+func keyOf(o Options, set *flowdefs.Set, jobs []job) string {
 	type trusted struct {
 		Categories []assurance.Category
 		Cap        assurance.Level
+		Mapping    []flowdefs.Mapping
+	}
+	type rung struct {
+		Name, Asks string
+		Floor      assurance.Level
+		MaxAge     time.Duration
 	}
 	type asked struct {
-		Hash, Target, ACR, MaxAge string
-		Claims                    map[string]string
+		Hash, Target, ACR, Scale, MaxAge string
+		Claims                           map[string]string
 	}
 	all := struct {
 		Build     string
 		Jobs      []asked
 		Providers map[string]trusted
 		Tags      []string
-	}{Build: build, Providers: map[string]trusted{}}
+		Levels    map[string][]rung
+		Departs   assurance.Deviations
+	}{Build: o.Build, Departs: o.Deviations, Levels: map[string][]rung{}, Providers: map[string]trusted{}}
 	for _, j := range jobs {
 		a := asked{Hash: j.flow.Hash}
 		if t := j.target; t != nil {
-			a.Target, a.ACR, a.MaxAge, a.Claims = t.Name, t.Requires.ACR.String(), t.Requires.MaxAge.String(), map[string]string{}
+			a.Target, a.ACR, a.Scale, a.MaxAge, a.Claims = t.Name, t.Requires.ACR, t.Scale, t.Requires.MaxAge.String(), map[string]string{}
 			for name, c := range t.Propagate.Claims {
 				a.Claims[name] = c.Source
 			}
@@ -50,7 +59,12 @@ func keyOf(build string, set *flowdefs.Set, jobs []job) string {
 		all.Jobs = append(all.Jobs, a)
 	}
 	for name, p := range set.Providers {
-		all.Providers[name] = trusted{p.Categories, p.Cap}
+		all.Providers[name] = trusted{p.Categories, p.Cap, p.Mapping}
+	}
+	for _, s := range set.Levels {
+		for _, r := range s.Rungs {
+			all.Levels[s.Name] = append(all.Levels[s.Name], rung{r.Name, r.Asks, r.Floor, r.MaxAge})
+		}
 	}
 	for _, f := range set.Flows {
 		eachNode(f, func(n *flowdefs.Node, _ bool) { all.Tags = append(all.Tags, n.Set...) })

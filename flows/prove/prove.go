@@ -26,10 +26,11 @@ const DefaultStates = 200_000
 
 // Options are for [Prove].
 type Options struct {
-	States int    // at most this many for one flow and target; default [DefaultStates]
-	Kept   Kept   // what was proved before; nil: nothing
-	Runs   bool   // the verdicts have a run to every state
-	Build  string // names the program that proves: verdicts of another one are not taken
+	States     int                  // at most this many for one flow and target; default [DefaultStates]
+	Kept       Kept                 // what was proved before; nil: nothing
+	Runs       bool                 // the verdicts have a run to every state
+	Build      string               // names the program that proves: verdicts of another one are not taken
+	Deviations assurance.Deviations // of the deployment
 
 	without Check // for tests: is not checked
 }
@@ -90,7 +91,7 @@ func Prove(ctx context.Context, set *flowdefs.Set, r *flows.Registry, o Options)
 func flow(ctx context.Context, set *flowdefs.Set, r *flows.Registry, o Options, jobs []job) ([]Verdict, error) {
 	key := ""
 	if o.Kept != nil && o.Build != "" {
-		key = keyOf(o.Build, set, jobs)
+		key = keyOf(o, set, jobs)
 		if vs, ok := o.Kept.Verdicts(key); ok {
 			return vs, nil
 		}
@@ -220,7 +221,7 @@ func one(ctx context.Context, set *flowdefs.Set, r *flows.Registry, o Options, j
 
 func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, o Options) *explorer {
 	e := &explorer{
-		ctx: ctx, m: m, flow: j.flow, target: j.target, most: cmp.Or(o.States, DefaultStates), deviceType: "device",
+		ctx: ctx, m: m, flow: j.flow, target: j.target, scales: set.Levels, departs: o.Deviations, most: cmp.Or(o.States, DefaultStates), deviceType: "device",
 		mixed: map[string]bool{}, errorIs: map[string]bool{}, tried: map[string]bool{}, sameLoss: map[string]bool{}, claims: map[*flowdefs.Condition]bool{}, exits: map[*flowdefs.Condition][]string{}, options: map[string]bool{},
 		shaped: map[*flowdefs.Node][]assurance.Evidence{}, alive: map[string]*live{}, guesses: map[string]guessed{}, seen: map[string][]int{},
 	}
@@ -266,7 +267,7 @@ func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, 
 			e.claims[c] = true
 		}
 	}
-	e.axes = axesRead(e.conditions)
+	e.axes = axesRead(append(slices.Clone(e.conditions), set.Asked...))
 	e.top = topLevel(m, e.all)
 	e.tags = sessionTags(set, e.conditions)
 	return e

@@ -211,6 +211,16 @@ func (t *turn) Proved(n *flowdefs.Node) ([]assurance.Evidence, []flows.Authentic
 	return []assurance.Evidence{ev}, []flows.Authenticator{t.e.authenticator(typ, t.situation)}
 }
 
+// Bound implements [flows.Unknown].
+func (t *turn) Bound(n *flowdefs.Node) (assurance.Level, bool) {
+	_, info := t.e.m.Node(n.ID)
+	if !t.Has(info.Type.Authenticator) {
+		return assurance.None, false
+	}
+	shapes := t.e.shapes(n)
+	return shapes[t.settle(fact{shape, authenticator(n, info)}, len(shapes))].Binding, true
+}
+
 // Reach implements [flows.Unknown].
 func (t *turn) Reach(known, most assurance.Level) assurance.Level {
 	if most <= known || t.settleYes(fact{reach, ""}) {

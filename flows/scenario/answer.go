@@ -10,11 +10,13 @@ import (
 	"strings"
 
 	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows"
 )
 
 // answer is an answer of the API, read.
 type answer struct {
 	http int
+	sent []flows.Message // with it
 	doc  struct {
 		Code       string `json:"code"`
 		RetryAfter int64  `json:"retryAfter"`
@@ -101,8 +103,13 @@ func (a *answer) options() []any {
 // facts are what expectations can speak of.
 func (a *answer) facts() map[string]any {
 	d := &a.doc
+	sent := []any{}
+	for _, m := range a.sent {
+		sent = append(sent, map[string]any{"channel": m.Channel, "to": m.To, "template": m.Template, "locale": m.Locale})
+	}
 	f := map[string]any{
-		"http": float64(a.http), "actions": a.actions(), "retryAfter": float64(d.RetryAfter),
+		"outbox": sent,
+		"http":   float64(a.http), "actions": a.actions(), "retryAfter": float64(d.RetryAfter),
 		"session": d.Result != nil && d.Result.Session != "",
 	}
 	if d.Code != "" {
@@ -238,6 +245,10 @@ func at(v any, path []string) any {
 
 // equal compares as JSON; loose: members of mappings that nobody named do not count.
 func equal(want, got any, loose bool) bool {
+	if l, ok := want.([]any); ok && loose {
+		g, ok := got.([]any)
+		return ok && slices.EqualFunc(l, g, func(w, g any) bool { return equal(w, g, true) })
+	}
 	w, ok := want.(map[string]any)
 	g, alike := got.(map[string]any)
 	if !ok || !alike || !loose {

@@ -155,6 +155,9 @@ func (d onEngine) act(ctx context.Context, handle string, a action, body json.Ra
 	case "back":
 		v, err := d.engine.Back(ctx, h, c, turn)
 		return answerOf(http.StatusOK, v, err)
+	case "resend":
+		v, err := d.engine.Resend(ctx, h, c, turn)
+		return answerOf(http.StatusOK, v, err)
 	case "activate":
 		v, err := d.engine.Activate(ctx, h, c, turn, in)
 		return answerOf(http.StatusOK, v, err)

@@ -28,6 +28,7 @@ func (r *reader) expect(n *yaml.Node) *Expect {
 		"http": x.number("http"), "attemptsRemaining": x.number("attemptsRemaining"),
 		"data": x.members("data"), "claims": x.members("claims"),
 		"status": x.status, "session": x.session, "retryAfter": x.retryAfter, "assurance": x.assurance,
+		"outbox": x.outbox,
 	})
 	if ok && len(n.Content) == 0 {
 		r.fail(n, "expect: nothing is expected")
@@ -77,6 +78,28 @@ func (x *expectation) members(name string) func(*yaml.Node) {
 		}
 	}
 }
+
+// outbox reads what the last answer must have sent: all of it, in order. Of each
+// message only what is named counts.
+func (x *expectation) outbox(n *yaml.Node) {
+	if n.Kind != yaml.SequenceNode {
+		x.fail(n, "outbox: expected a list of messages, found %s", describe(n))
+		return
+	}
+	for _, item := range n.Content {
+		x.fields(item, "outbox", map[string]func(*yaml.Node){
+			"channel": x.plain("channel"), "to": x.plain("to"), "template": x.plain("template"), "locale": x.plain("locale"),
+		})
+	}
+	list, _ := x.value(n).([]any)
+	if list == nil {
+		list = []any{}
+	}
+	x.wants = append(x.wants, want{path: []string{"outbox"}, value: list, loose: true, pos: x.pos(n)})
+}
+
+// plain demands a text.
+func (x *expectation) plain(name string) func(*yaml.Node) { return x.text(name, new(string)) }
 
 func (x *expectation) status(n *yaml.Node) {
 	var s string

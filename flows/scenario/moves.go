@@ -70,7 +70,7 @@ func (k *names) node(n *flowdefs.Node) {
 // verbs are the words that a step of a scenario can be known by. A step of the
 // flow that has such a name is answered with { answer: NAME, with: WORD }.
 func verbs() []string {
-	return []string{"answer", "pick", "choose_other", "back", "restart", "cancel", "activate", "after", "provider", "start", "expect"}
+	return []string{"answer", "pick", "choose_other", "back", "restart", "cancel", "resend", "activate", "after", "provider", "start", "expect"}
 }
 
 // move reads one step: a word, or a mapping with one verb and what belongs to it.
@@ -78,10 +78,10 @@ func (r *reader) move(n *yaml.Node, known *names) Move {
 	m := Move{Times: 1, Pos: r.pos(n)}
 	if n.Kind == yaml.ScalarNode {
 		switch Verb(n.Value) {
-		case VerbChooseOther, VerbBack, VerbRestart, VerbCancel:
+		case VerbChooseOther, VerbBack, VerbRestart, VerbCancel, VerbResend:
 			m.Verb = Verb(n.Value)
 		default:
-			r.fail(n, "a step: expected choose_other, back, restart, cancel or a mapping, found %s", describe(n))
+			r.fail(n, "a step: expected choose_other, back, restart, cancel, resend or a mapping, found %s", describe(n))
 		}
 		return m
 	}
@@ -138,6 +138,11 @@ func (r *reader) verb(key, value *yaml.Node, m *Move, known *names) bool {
 		r.restart(value, m, known)
 	case VerbExpect:
 		m.Expect = r.expect(value)
+	case VerbResend:
+		var now bool
+		if r.flag("resend", &now)(value); !now {
+			r.fail(value, "resend: expected true")
+		}
 	case VerbChooseOther, VerbBack, VerbRestart, VerbCancel:
 		r.fail(value, "%s stands alone: - %s", key.Value, key.Value)
 	default:

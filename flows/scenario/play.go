@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -34,6 +35,7 @@ type player struct {
 	view    answer // the last that showed the run
 	handle  string
 	session string
+	sent    int // messages that were sent so far
 	def     *flowdefs.Flow
 	names   []string // the flows that def consists of
 	client  string
@@ -118,6 +120,8 @@ func (p *player) move(ctx context.Context, m Move, expected *Expect) *Failure {
 		f = p.body(ctx, m, "activate", map[string]string{"step": m.Name})
 	case VerbChooseOther:
 		f = p.body(ctx, m, string(m.Verb), map[string]string{})
+	case VerbResend:
+		f = p.patiently(m, func() *Failure { return p.act(ctx, m, string(m.Verb), nil) })
 	default: // back, restart, cancel
 		f = p.act(ctx, m, string(m.Verb), nil)
 		if m.Verb == VerbRestart && f == nil && !p.last.refused() {
@@ -242,6 +246,10 @@ func (p *player) take(pos flowdefs.Pos, r reply, err error) *Failure {
 	if p.last, err = parse(r); err != nil {
 		return p.fail(pos, "%v", err)
 	}
+	if p.world.Outbox != nil {
+		all := p.world.Outbox()
+		p.last.sent, p.sent = all[p.sent:], len(all)
+	}
 	d := &p.last.doc
 	if d.Flow != nil {
 		p.view = p.last
@@ -277,9 +285,9 @@ func (p *player) body(ctx context.Context, m Move, name string, value map[string
 	return p.act(ctx, m, name, text)
 }
 
-// answer answers the prompt, and again when the time has come if it was too early.
+// answer answers the prompt.
 func (p *player) answer(ctx context.Context, m Move) *Failure {
-	for range maxWaits {
+	return p.patiently(m, func() *Failure {
 		if f := p.asked(m); f != nil {
 			return f
 		}
@@ -290,7 +298,14 @@ func (p *player) answer(ctx context.Context, m Move) *Failure {
 				return p.fail(m.Pos, "%s: %s: %v", m.Name, m.Word, err)
 			}
 		}
-		if f := p.act(ctx, m, "submit", body); f != nil {
+		return p.act(ctx, m, "submit", body)
+	})
+}
+
+// patiently does something, and again when the time has come if it was too early.
+func (p *player) patiently(m Move, do func() *Failure) *Failure {
+	for range maxWaits {
+		if f := do(); f != nil {
 			return f
 		}
 		wait := time.Duration(p.last.doc.RetryAfter) * time.Second
@@ -299,7 +314,7 @@ func (p *player) answer(ctx context.Context, m Move) *Failure {
 		}
 		p.clock.Pass(wait)
 	}
-	return p.fail(m.Pos, "%s is throttled for ever", m.Name)
+	return p.fail(m.Pos, "%s is throttled for ever", cmp.Or(m.Name, string(m.Verb)))
 }
 
 // asked says whether the step of an answer is the one that waits.

@@ -66,6 +66,7 @@ const (
 	VerbBack        Verb = "back"
 	VerbRestart     Verb = "restart"
 	VerbCancel      Verb = "cancel"
+	VerbResend      Verb = "resend"
 	VerbActivate    Verb = "activate" // Name: the step
 	VerbAfter       Verb = "after"    // Wait: how much time passes
 	VerbProvider    Verb = "provider" // Name: which, "" is all; Up

@@ -35,6 +35,7 @@ type World struct {
 	Phone    Phone        // signs DPoP proofs; nil: requests carry none
 	Actors   map[string]Actor
 	Lookup   func(typ string) (flows.StepType, bool)
+	Outbox   func() []flows.Message           // what was sent so far, the oldest first; nil: nothing ever
 	Provider func(name string, up bool) error // makes a provider unreachable, or reachable again; may be nil
 	Events   func(ctx context.Context) ([]flows.Event, error)
 	Close    func() error

@@ -57,10 +57,11 @@ var errRevoked = errors.New("devicebiometric: revoked")
 // Type returns the step type. The audience is Stile's issuer URL.
 func Type(as Authenticators, audience string) flows.StepType {
 	return flows.StepType{
-		Name:  "device_biometric",
-		Doc:   doc,
-		Code:  "BIOMETRIC_ATTESTATION_REQUIRED",
-		Input: flowdefs.SchemaFor[answer](),
+		Name:   "device_biometric",
+		Doc:    doc,
+		Code:   "BIOMETRIC_ATTESTATION_REQUIRED",
+		Prompt: flowdefs.SchemaFor[prompt](),
+		Input:  flowdefs.SchemaFor[answer](),
 		Evidence: []assurance.Ceiling{{
 			Method:          assurance.DeviceKey,
 			Categories:      []assurance.Category{assurance.Possession},
@@ -90,11 +91,11 @@ type answer struct {
 }
 
 type prompt struct {
-	Challenge string    `json:"challenge"`
-	Audience  string    `json:"audience"`
-	Flow      string    `json:"flow"`
-	Step      string    `json:"step"`
-	ExpiresAt time.Time `json:"expiresAt"`
+	Challenge string    `json:"challenge" doc:"What is to be signed: the nonce of the payload."`
+	Audience  string    `json:"audience" doc:"aud of the payload."`
+	Flow      string    `json:"flow" doc:"flow of the payload."`
+	Step      string    `json:"step" doc:"step of the payload."`
+	ExpiresAt time.Time `json:"expiresAt" doc:"How long the challenge is good."`
 }
 
 type step struct {

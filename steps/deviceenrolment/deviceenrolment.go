@@ -59,6 +59,7 @@ func Type(as Authenticators, audience string) flows.StepType {
 		Name:   "device_enrolment",
 		Doc:    doc,
 		Code:   "DEVICE_ENROLMENT_REQUIRED",
+		Prompt: flowdefs.SchemaFor[prompt](),
 		Input:  flowdefs.SchemaFor[answer](),
 		Enrols: true,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
@@ -79,12 +80,12 @@ type answer struct {
 }
 
 type prompt struct {
-	Challenge  string    `json:"challenge"`
-	Audience   string    `json:"audience"`
-	Flow       string    `json:"flow"`
-	Step       string    `json:"step"`
-	Algorithms []string  `json:"algorithms"`
-	ExpiresAt  time.Time `json:"expiresAt"`
+	Challenge  string    `json:"challenge" doc:"What is to be signed: the nonce of the payload."`
+	Audience   string    `json:"audience" doc:"aud of the payload."`
+	Flow       string    `json:"flow" doc:"flow of the payload."`
+	Step       string    `json:"step" doc:"step of the payload."`
+	Algorithms []string  `json:"algorithms" doc:"Those that the key may have."`
+	ExpiresAt  time.Time `json:"expiresAt" doc:"How long the challenge is good."`
 }
 
 type step struct {

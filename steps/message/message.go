@@ -15,12 +15,15 @@ import (
 const doc = `Shows a message that the person acknowledges.
 
 The definition names the message, and the app has its text, in the person's
-language: the server sends no text.
+language: the server sends no text. Where the definitions have texts ("messages"),
+they must have this one; pages of the server show it.
 
-	prompt  ACKNOWLEDGEMENT_REQUIRED   {"message": "account-locked"}
+	prompt  ACKNOWLEDGEMENT_REQUIRED
+	        {"message": "account-locked", "arguments": {"phone": "+41 44 000 00 00"}}
 	answer  {}
 
-	with    text: id of the message, made of a-z, 0-9, ".", "_" and "-"
+	with    text:      id of the message, made of a-z, 0-9, ".", "_" and "-"
+	        arguments: what stands in the text, by name; optional
 
 It proves nothing and has no exits. At the end of a handler it tells why a
 sign-in came to nothing; in the sequence it is what the person has to see first.
@@ -35,7 +38,9 @@ func Type() flows.StepType {
 		Doc:    doc,
 		Code:   "ACKNOWLEDGEMENT_REQUIRED",
 		Config: flowdefs.SchemaFor[config](),
+		Prompt: flowdefs.SchemaFor[prompt](),
 		Input:  flowdefs.SchemaFor[answer](),
+		Typed:  true,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			var c config
 			if err := cfg.Decode(&c); err != nil {
@@ -44,7 +49,7 @@ func Type() flows.StepType {
 			if !idForm.MatchString(c.Text) {
 				return nil, fmt.Errorf("message: text is the id of a message, not %q", c.Text)
 			}
-			return step{c.Text}, nil
+			return step{prompt{c.Text, c.Arguments}}, nil
 		},
 		Actor: actor,
 	}
@@ -53,20 +58,22 @@ func Type() flows.StepType {
 var idForm = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,63}$`)
 
 type config struct {
-	Text string `yaml:"text" pattern:"^[a-z][a-z0-9._-]{0,63}$" doc:"Id of the message."`
+	Text      string            `yaml:"text" pattern:"^[a-z][a-z0-9._-]{0,63}$" ref:"message" arguments:"arguments" doc:"Id of the message."`
+	Arguments map[string]string `yaml:"arguments,optional" doc:"What stands in the text, by name."`
 }
 
 type prompt struct {
-	Message string `json:"message"`
+	Message   string            `json:"message" doc:"Id of the message."`
+	Arguments map[string]string `json:"arguments,omitempty" doc:"What stands in the text, by name."`
 }
 
 type answer struct{}
 
-type step struct{ id string }
+type step struct{ asks prompt }
 
 // Enter shows the message.
 func (s step) Enter(context.Context, *flows.Visit) (flows.Outcome, error) {
-	return flows.Ask(flows.Prompt{Data: prompt{s.id}}), nil
+	return flows.Ask(flows.Prompt{Data: s.asks}), nil
 }
 
 // Answer takes the acknowledgement.

@@ -52,10 +52,12 @@ func Type(as Authenticators, h Hasher) flows.StepType {
 		Name:          "password",
 		Doc:           doc,
 		Code:          "PASSWORD_REQUIRED",
+		Prompt:        flowdefs.SchemaFor[prompt](),
 		Input:         flowdefs.SchemaFor[answer](),
 		Evidence:      []assurance.Ceiling{{Method: assurance.Password, Categories: []assurance.Category{assurance.Knowledge}}},
 		Authenticator: account.TypePassword,
 		Guessable:     true,
+		Typed:         true,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			if err := cfg.Decode(&struct{}{}); err != nil {
 				return nil, err
@@ -67,11 +69,11 @@ func Type(as Authenticators, h Hasher) flows.StepType {
 
 type answer struct {
 	Username string `json:"username,omitempty" maxLength:"256" doc:"only where identifierRequired"`
-	Password string `json:"password" minLength:"1" maxLength:"1024"`
+	Password string `json:"password" format:"password" minLength:"1" maxLength:"1024"`
 }
 
 type prompt struct {
-	IdentifierRequired bool `json:"identifierRequired"`
+	IdentifierRequired bool `json:"identifierRequired" doc:"Whether the answer has to name the account."`
 }
 
 type step struct {

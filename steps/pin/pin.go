@@ -60,10 +60,12 @@ func Type(as Authenticators, h Hasher) flows.StepType {
 		Name:          "pin",
 		Doc:           doc,
 		Code:          "PIN_REQUIRED",
+		Prompt:        flowdefs.SchemaFor[prompt](),
 		Input:         flowdefs.SchemaFor[answer](),
 		Evidence:      []assurance.Ceiling{{Method: assurance.PIN, Categories: []assurance.Category{assurance.Knowledge}}},
 		Authenticator: account.TypePIN,
 		Guessable:     true,
+		Typed:         true,
 		HardLimit:     hardLimit,
 		NeedsDevice:   true,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
@@ -76,12 +78,12 @@ func Type(as Authenticators, h Hasher) flows.StepType {
 }
 
 type answer struct {
-	PIN string `json:"pin" pattern:"^[0-9]{6,12}$"`
+	PIN string `json:"pin" format:"password" pattern:"^[0-9]{6,12}$"`
 }
 
 type prompt struct {
-	MinLength int `json:"minLength"`
-	MaxLength int `json:"maxLength"`
+	MinLength int `json:"minLength" doc:"Least number of digits."`
+	MaxLength int `json:"maxLength" doc:"Greatest number of digits."`
 }
 
 type step struct {

@@ -27,8 +27,9 @@ var _ Client = (*oidcclient.Provider)(nil)
 // Provider is a remote provider: how to talk to it, and what it is trusted with.
 type Provider struct {
 	Client     Client               // nil: its secret is not set, the step fails with 503
-	Categories []assurance.Category // what it proves
+	Categories []assurance.Category // what a sign-on proves that no mapping fits
 	Cap        assurance.Level      // most that it is trusted for
+	Mapping    []flowdefs.Mapping   // what it says to what that proves
 	Provision  flowdefs.Provision   // what an unknown identity comes to; "" is never
 }
 
@@ -56,7 +57,7 @@ type Access struct {
 // NewProvider makes a provider of its definition. It asks nobody: a provider
 // that is down fails when it is used, and one whose secret is not set too.
 func NewProvider(d *flowdefs.Provider, a Access) (Provider, error) {
-	p := Provider{Categories: d.Categories, Cap: d.Cap, Provision: d.Provision}
+	p := Provider{Categories: d.Categories, Cap: d.Cap, Mapping: d.Mapping, Provision: d.Provision}
 	client, err := oidcclient.New(oidcclient.Config{
 		Issuer: d.Issuer, ClientID: d.ClientID, ClientSecret: a.Secret, Scopes: d.Scopes,
 		UserInfo:  d.Provision == flowdefs.ProvisionCreate && slices.Contains(d.Scopes, "email"), // used for nothing else

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
@@ -26,6 +27,11 @@ browser, and posts back the query of the redirect, as it came.
 
 	with    provider: name of an entry of "providers"
 	        max_age:  greatest age of the sign-on at the provider; optional
+	        acr_values: what the provider is asked to reach, in its own words,
+	                  the first most; optional
+	        unmet:    what follows if it says none of these: accept (what it did
+	                  say is mapped; default), again (the person is sent there
+	                  once more, to sign on anew; then exit), or exit
 
 The redirect URI is the client's first. State, nonce and PKCE verifier stay here.
 A request is good for ten minutes. A response with another state or issuer is a
@@ -36,9 +42,12 @@ this node died, the next answer gets a fresh request instead.
 
 What an unknown identity (issuer and subject, never an e-mail address) comes to
 is the provider's "provision": with create, an account and its link; otherwise the
-exit "denied". The exit is also taken when the person or the provider refuses.
+exit "denied". The exit is also taken when the person or the provider refuses. The
+exit "unmet" is taken when the provider says none of acr_values and that is not
+accepted.
 
-It proves what the provider is configured to prove, up to its cap. What the
+It proves what the provider is configured to prove, up to its cap: by the first
+entry of its assurance.map that fits what it says, or else the least. What the
 provider says of the sign-on is kept for audit and copied into nothing.
 
 Scenarios: ok, wrong (another state), denied.
@@ -47,6 +56,7 @@ Scenarios: ok, wrong (another state), denied.
 const (
 	requestLife = 10 * time.Minute
 	exitDenied  = "denied"
+	exitUnmet   = "unmet"
 )
 
 // Type returns the step type. An unknown provider fails when the step is
@@ -57,10 +67,11 @@ func Type(providers Providers, accounts Accounts) flows.StepType {
 		Doc:      doc,
 		Code:     "OAUTH2_CLIENT_AUTHORIZATION_REQUIRED",
 		Config:   flowdefs.SchemaFor[config](),
+		Prompt:   flowdefs.SchemaFor[prompt](),
 		Input:    flowdefs.SchemaFor[answer](),
 		Evidence: []assurance.Ceiling{ceiling()},
 		Ceilings: ceilings,
-		Exits:    []string{exitDenied},
+		Exits:    []string{exitDenied, exitUnmet},
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			var c config
 			if err := cfg.Decode(&c); err != nil {
@@ -69,6 +80,9 @@ func Type(providers Providers, accounts Accounts) flows.StepType {
 			if c.MaxAge < 0 {
 				return nil, errors.New("sso: max_age is negative")
 			}
+			if c.Unmet != "" && len(c.ACRValues) == 0 {
+				return nil, errors.New("sso: unmet without acr_values")
+			}
 			return &step{c, providers, accounts}, nil
 		},
 		Actor: actor,
@@ -76,8 +90,10 @@ func Type(providers Providers, accounts Accounts) flows.StepType {
 }
 
 type config struct {
-	Provider string        `yaml:"provider" ref:"provider" doc:"Name of the provider."`
-	MaxAge   time.Duration `yaml:"max_age,optional" doc:"Greatest age of the sign-on at the provider."`
+	Provider  string        `yaml:"provider" ref:"provider" doc:"Name of the provider."`
+	MaxAge    time.Duration `yaml:"max_age,optional" doc:"Greatest age of the sign-on at the provider."`
+	ACRValues []string      `yaml:"acr_values,optional" doc:"What the provider is asked to reach, in its own words, the first most."`
+	Unmet     string        `yaml:"unmet,optional" enum:"accept,again,exit" doc:"What follows if it says none of acr_values; accept if absent."`
 }
 
 type answer struct {
@@ -85,18 +101,19 @@ type answer struct {
 }
 
 type prompt struct {
-	Provider   string            `json:"provider"`
-	RequestURI string            `json:"authorizationRequestUri"`
-	Endpoint   string            `json:"authorizationEndpoint"`
-	Parameters map[string]string `json:"parameters"`
-	Redirect   string            `json:"redirectUri"`
-	ExpiresAt  time.Time         `json:"expiresAt"`
+	Provider   string            `json:"provider" doc:"Its name in the definitions."`
+	RequestURI string            `json:"authorizationRequestUri" doc:"To be opened in the system browser."`
+	Endpoint   string            `json:"authorizationEndpoint" doc:"The request in parts: where it goes."`
+	Parameters map[string]string `json:"parameters" doc:"The request in parts: what it says."`
+	Redirect   string            `json:"redirectUri" doc:"Where the browser comes back to."`
+	ExpiresAt  time.Time         `json:"expiresAt" doc:"How long the request is good."`
 }
 
 // pending is what the step remembers: the request that waits for its response.
 type pending struct {
 	Request oidcclient.Request `json:"request"`
 	Expires time.Time          `json:"expires"`
+	Anew    bool               `json:"anew,omitempty"` // the person was sent back to sign on anew
 }
 
 type step struct {
@@ -111,7 +128,7 @@ func (s *step) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error)
 	if err != nil {
 		return flows.Outcome{}, err
 	}
-	asked, err := s.request(ctx, v, p)
+	asked, err := s.request(ctx, v, p, false)
 	if err != nil {
 		return flows.Outcome{}, err
 	}
@@ -119,11 +136,15 @@ func (s *step) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error)
 }
 
 // request makes and keeps an authorization request; the one before is void.
-func (s *step) request(ctx context.Context, v *flows.Visit, p Provider) (flows.Prompt, error) {
+// Anew asks for a sign-on although there is one.
+func (s *step) request(ctx context.Context, v *flows.Visit, p Provider, anew bool) (flows.Prompt, error) {
 	if len(v.Client.RedirectURIs) == 0 {
 		return flows.Prompt{}, fmt.Errorf("sso: client %s has no redirect URI", v.Client.ID)
 	}
-	o := oidcclient.RequestOptions{RedirectURI: v.Client.RedirectURIs[0]}
+	o := oidcclient.RequestOptions{RedirectURI: v.Client.RedirectURIs[0], ACRValues: s.cfg.ACRValues}
+	if anew {
+		o.Prompt = "login"
+	}
 	if v.Locale != "" {
 		o.Locales = []string{v.Locale}
 	}
@@ -137,12 +158,16 @@ func (s *step) request(ctx context.Context, v *flows.Visit, p Provider) (flows.P
 	}
 	expires := v.Now.Add(requestLife).UTC()
 	data := prompt{s.cfg.Provider, a.URL, a.Endpoint, a.Parameters, o.RedirectURI, expires}
-	return flows.Prompt{Data: data}, v.Keep(pending{a.Request, expires})
+	return flows.Prompt{Data: data}, v.Keep(pending{a.Request, expires, anew})
 }
 
 // refuse rejects an answer and asks for another sign-on: the request is used up.
 func (s *step) refuse(ctx context.Context, v *flows.Visit, p Provider, reason string) (flows.Outcome, error) {
-	again, err := s.request(ctx, v, p)
+	var waits pending
+	if err := v.Kept(&waits); err != nil {
+		return flows.Outcome{}, fmt.Errorf("sso: request: %w", err)
+	}
+	again, err := s.request(ctx, v, p, waits.Anew)
 	if err != nil {
 		return flows.Outcome{}, err
 	}
@@ -189,6 +214,9 @@ func received(err error) (flows.Outcome, error) {
 
 // pass completes the step for the account that the identity belongs to.
 func (s *step) pass(ctx context.Context, v *flows.Visit, p Provider, id oidcclient.Identity) (flows.Outcome, error) {
+	if s.cfg.Unmet != "" && s.cfg.Unmet != "accept" && !slices.Contains(s.cfg.ACRValues, id.ACR) {
+		return s.unmet(ctx, v, p)
+	}
 	subject, err := s.subject(ctx, v, p, id)
 	if errors.Is(err, errUnknown) {
 		return flows.Exit(exitDenied), nil
@@ -199,20 +227,21 @@ func (s *step) pass(ctx context.Context, v *flows.Visit, p Provider, id oidcclie
 	return flows.Pass(flows.Proof{Subject: subject, Evidence: evidence(p, id)}), nil
 }
 
-// evidence is what the provider is trusted to prove, whatever it says itself.
-// The provider's cap governs: a federated identity is not bound here.
-func evidence(p Provider, id oidcclient.Identity) assurance.Evidence {
-	return assurance.Evidence{
-		Method:          assurance.Federated,
-		Authenticator:   id.Issuer + " " + id.Subject,
-		Categories:      p.Categories,
-		ReplayResistant: p.Cap >= assurance.AAL2,
-		Binding:         assurance.AAL3,
-		Cap:             p.Cap,
-		Upstream: &assurance.Upstream{
-			Issuer: id.Issuer, Subject: id.Subject, ACR: id.ACR, AMR: id.AMR, AuthTime: id.AuthTime,
-		},
+// unmet sends the person back once, if the definition says so: what was asked
+// for is checked in the answer, and the request proves nothing (Core §5.5.1.1).
+func (s *step) unmet(ctx context.Context, v *flows.Visit, p Provider) (flows.Outcome, error) {
+	var waits pending
+	if err := v.Kept(&waits); err != nil {
+		return flows.Outcome{}, fmt.Errorf("sso: request: %w", err)
 	}
+	if s.cfg.Unmet != "again" || waits.Anew {
+		return flows.Exit(exitUnmet), nil
+	}
+	asked, err := s.request(ctx, v, p, true)
+	if err != nil {
+		return flows.Outcome{}, err
+	}
+	return flows.Ask(asked), nil
 }
 
 // actor plays the app: the code is the word "ok", which a scenario's provider takes.

@@ -81,6 +81,56 @@ func quietPrompt(ctx context.Context, c Case) error {
 	return b.declared(v, out)
 }
 
+// honestPrompt holds everything that the step shows against the schema, which
+// must be closed: what is shown and not declared would be found by nobody.
+func honestPrompt(ctx context.Context, c Case) error {
+	b, err := setUp(c)
+	if err != nil {
+		return err
+	}
+	if len(c.Type.Prompt) == 0 {
+		return fmt.Errorf("no schema of what is shown with %s", c.Type.Code)
+	}
+	validate, err := validator(c.Type.Prompt)
+	if err != nil {
+		return err
+	}
+	v := b.visit("run-1")
+	data, err := b.enter(ctx, v)
+	if err != nil {
+		return err
+	}
+	members, err := object(data)
+	if err != nil {
+		return err
+	}
+	if validate(with(members, "", nil, "surprise", json.RawMessage("true"))) == nil {
+		return errors.New("the schema of the prompt allows what is not declared")
+	}
+	shown := []json.RawMessage{data}
+	for _, how := range []string{"wrong", "ok"} {
+		out, err := b.answer(ctx, v, b.Answer(data, v, how))
+		if err != nil {
+			return err
+		}
+		for _, p := range []*flows.Prompt{out.Asked(), out.Again()} {
+			if p == nil {
+				continue
+			}
+			if data, err = b.data(p); err != nil {
+				return err
+			}
+			shown = append(shown, data)
+		}
+	}
+	for _, data := range shown {
+		if err := validate(flows.Input(data)); err != nil {
+			return fmt.Errorf("the schema of the prompt refuses what is shown: %w", err)
+		}
+	}
+	return nil
+}
+
 // enterTwice is what a crash between entering and storing the run comes to.
 func enterTwice(ctx context.Context, c Case) error {
 	b, err := setUp(c)
@@ -258,11 +308,11 @@ func honestSchema(ctx context.Context, c Case) error {
 func validator(schema json.RawMessage) (func(flows.Input) error, error) {
 	var s jsonschema.Schema
 	if err := json.Unmarshal(schema, &s); err != nil {
-		return nil, fmt.Errorf("schema of the answer: %w", err)
+		return nil, fmt.Errorf("schema: %w", err)
 	}
 	resolved, err := s.Resolve(nil)
 	if err != nil {
-		return nil, fmt.Errorf("schema of the answer: %w", err)
+		return nil, fmt.Errorf("schema: %w", err)
 	}
 	return func(body flows.Input) error {
 		var value any

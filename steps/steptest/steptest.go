@@ -61,6 +61,7 @@ func Checks() []Check {
 		{"documented", documented},
 		{"unknown configuration is refused", strictConfig},
 		{"prompt holds no secret", quietPrompt},
+		{"prompt is as its schema says", honestPrompt},
 		{"entering twice is harmless", enterTwice},
 		{"malformed answers are refused", strictAnswer},
 		{"schema tells the truth", honestSchema},

@@ -26,6 +26,10 @@ type answer struct {
 	Word string `json:"word"`
 }
 
+type prompt struct {
+	Question string `json:"question"`
+}
+
 // riddle is a step that keeps every promise but the one that its fault names.
 type riddle struct {
 	fault string
@@ -37,7 +41,7 @@ type riddle struct {
 
 func (r *riddle) typ() flows.StepType {
 	t := flows.StepType{
-		Name: "riddle", Doc: doc, Code: "RIDDLE_REQUIRED", Input: flowdefs.SchemaFor[answer](),
+		Name: "riddle", Doc: doc, Code: "RIDDLE_REQUIRED", Prompt: flowdefs.SchemaFor[prompt](), Input: flowdefs.SchemaFor[answer](),
 		Evidence: []assurance.Ceiling{{Method: assurance.Password, Categories: []assurance.Category{assurance.Knowledge}}},
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			err := cfg.Decode(&struct{}{})
@@ -55,6 +59,14 @@ func (r *riddle) typ() flows.StepType {
 	case "wrong schema":
 		t.Input = flowdefs.SchemaFor[struct {
 			Word int `json:"word"`
+		}]()
+	case "undescribed prompt":
+		t.Prompt = nil
+	case "open prompt":
+		t.Prompt = json.RawMessage(`{"type":"object","required":["question"]}`)
+	case "wrong prompt":
+		t.Prompt = flowdefs.SchemaFor[struct {
+			Question int `json:"question"`
 		}]()
 	case "loose schema":
 		t.Input = json.RawMessage(`{"type":"object","required":["word"]}`)
@@ -76,6 +88,8 @@ func (r *riddle) Enter(_ context.Context, v *flows.Visit) (flows.Outcome, error)
 		if v.Claimed == "" {
 			delete(data, "known")
 		}
+	case "shows more":
+		data["more"] = 1
 	case "sends twice":
 		r.sent++
 	case "does not ask":
@@ -124,6 +138,8 @@ func (r *riddle) Answer(_ context.Context, v *flows.Visit, in flows.Input) (flow
 // oddly decides what only a faulty step would.
 func (r *riddle) oddly(v *flows.Visit, a answer) (flows.Outcome, bool) {
 	switch {
+	case r.fault == "shows more, later" && a.Word != "sesame":
+		return flows.Reject("wrong", &flows.Prompt{Data: map[string]any{"question": "?", "more": 1}}), true
 	case r.fault == "open reason" && a.Word != "sesame":
 		return flows.Reject("not_sesame_but_Word", nil), true
 	case r.fault == "undeclared exit":
@@ -185,6 +201,11 @@ func TestFaultsAreFound(t *testing.T) {
 		"does not ask":           "prompt holds no secret",
 		"secret in prompt":       "prompt holds no secret",
 		"open reason":            "prompt holds no secret",
+		"undescribed prompt":     "prompt is as its schema says",
+		"open prompt":            "prompt is as its schema says",
+		"wrong prompt":           "prompt is as its schema says",
+		"shows more":             "prompt is as its schema says",
+		"shows more, later":      "prompt is as its schema says",
 		"secret in error":        "failure lets nobody through",
 		"sends twice":            "entering twice is harmless",
 		"loose parser":           "malformed answers are refused",

@@ -53,10 +53,11 @@ type Authenticators interface {
 // Type returns the step type. The sealer is the one that sealed the seeds.
 func Type(as Authenticators, sealer account.Sealer) flows.StepType {
 	return flows.StepType{
-		Name:  "totp",
-		Doc:   doc,
-		Code:  "OTP_REQUIRED",
-		Input: flowdefs.SchemaFor[answer](),
+		Name:   "totp",
+		Doc:    doc,
+		Code:   "OTP_REQUIRED",
+		Prompt: flowdefs.SchemaFor[prompt](),
+		Input:  flowdefs.SchemaFor[answer](),
 		Evidence: []assurance.Ceiling{{
 			Method:          assurance.TOTP,
 			Categories:      []assurance.Category{assurance.Possession},
@@ -64,6 +65,7 @@ func Type(as Authenticators, sealer account.Sealer) flows.StepType {
 		}},
 		Authenticator: account.TypeTOTP,
 		Guessable:     true,
+		Typed:         true,
 		HardLimit:     hardLimit,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			if err := cfg.Decode(&struct{}{}); err != nil {
@@ -83,8 +85,8 @@ type answer struct {
 }
 
 type prompt struct {
-	Digits int `json:"digits"`
-	Period int `json:"period"`
+	Digits int `json:"digits" doc:"Length of the code."`
+	Period int `json:"period" doc:"Seconds that a code is shown."`
 }
 
 type step struct {

@@ -1,4 +1,7 @@
-// Package bench measures complete sign-ins through the HTTP API (start,
+// Package bench measures two things. The limits are benchmarks of the tests that
+// must not take longer than the table in limits.go says.
+//
+// The server is measured by complete sign-ins through the HTTP API (start,
 // password, one-time code, token verified) beside a floor that is measured in
 // the same run, on the same machine, by the same driver: see [Floor].
 //
@@ -12,6 +15,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -34,6 +38,13 @@ const (
 type options struct {
 	flows, hashed, atOnce int
 	json                  bool
+	part                  string
+}
+
+// report is what is printed as JSON.
+type report struct {
+	Limits []limit  `json:"limits,omitempty"`
+	Server []result `json:"server,omitempty"`
 }
 
 // result is one row of the table.
@@ -52,17 +63,51 @@ type result struct {
 	ResidentKB     int           `json:"residentKB"`
 }
 
-// Run runs the benchmark with command-line arguments and prints a table.
-func Run(ctx context.Context, args []string, out io.Writer) error {
+// Run runs the benchmarks with command-line arguments, in the repository at
+// root, and prints a table of each part.
+func Run(ctx context.Context, root string, args []string, out io.Writer) error {
 	var o options
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.IntVar(&o.flows, "flows", 3000, "sign-ins to measure where hashing is left out")
 	fs.IntVar(&o.hashed, "hashed", 300, "sign-ins to measure with hashing at the default cost")
 	fs.IntVar(&o.atOnce, "at-once", 8, "sign-ins at the same time")
 	fs.BoolVar(&o.json, "json", false, "print JSON")
+	fs.StringVar(&o.part, "part", "", "limits (what must not take longer than it may) or server (sign-ins); default: both")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
+	var r report
+	var err error
+	if o.part != "server" {
+		r.Limits = limits()
+		err = measureLimits(ctx, root, r.Limits)
+	}
+	if err == nil && o.part != "limits" {
+		r.Server, err = measureServer(ctx, o)
+	}
+	if err != nil {
+		return err
+	}
+	return r.print(out, o.json)
+}
+
+func (r report) print(out io.Writer, asJSON bool) error {
+	if asJSON {
+		enc := json.NewEncoder(out)
+		enc.SetIndent("", "  ")
+		return errors.Join(enc.Encode(r), printLimits(io.Discard, r.Limits))
+	}
+	var errs []error
+	if r.Limits != nil {
+		errs = append(errs, printLimits(out, r.Limits))
+	}
+	if r.Server != nil {
+		errs = append(errs, table(out, r.Server))
+	}
+	return errors.Join(errs...)
+}
+
+func measureServer(ctx context.Context, o options) ([]result, error) {
 	var all []result
 	for _, s := range []setting{
 		{Store: "memory", People: o.flows},
@@ -71,16 +116,11 @@ func Run(ctx context.Context, args []string, out io.Writer) error {
 	} {
 		pair, err := compare(ctx, s, o.atOnce)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		all = append(all, pair...)
 	}
-	if o.json {
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(all)
-	}
-	return table(out, all)
+	return all, nil
 }
 
 // compare measures the server and then its floor.

@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -17,7 +18,9 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/httpapi"
 )
 
 // parse reads a Go file of the repository.
@@ -211,7 +214,52 @@ func TestEveryKeyOfTheLanguage(t *testing.T) {
 			t.Errorf("the key %s was not found: %q", key, keys)
 		}
 	}
-	named(t, "docs/language.md", append(keys, "flows", "subflows", "targets", "providers", "clients"))
+	named(t, "docs/language.md", append(keys, "levels", "flows", "subflows", "targets", "providers", "clients", "messages"))
+}
+
+var textID = regexp.MustCompile(`(?m)^    ([a-z][a-z0-9._-]*): `)
+
+// Every code of a problem and of a prompt, and everything that is typed in, has a
+// text in each built-in language.
+func TestEveryCodeHasTexts(t *testing.T) {
+	t.Parallel()
+	var needed []string
+	for _, code := range append(constants(t, "flows/errors.go", "Code"), constants(t, "flows/httpapi/problem.go", "Code")...) {
+		needed = append(needed, flowdefs.FailureMessage(code))
+	}
+	for _, prompt := range httpapi.Prompts(stepTypes(t)) {
+		needed = append(needed, flowdefs.PromptMessage(prompt.Code))
+	}
+	for _, typ := range stepTypes(t) {
+		var input struct {
+			Properties map[string]struct{ Pattern, Type string }
+		}
+		if typ.Input == nil {
+			continue
+		}
+		if err := json.Unmarshal(typ.Input, &input); err != nil {
+			t.Fatal(err)
+		}
+		for name := range input.Properties {
+			if name != "jws" && name != "queryString" { // made by apps, typed by nobody
+				needed = append(needed, "field."+name)
+			}
+		}
+	}
+	for _, file := range []string{"en", "de"} {
+		var have []string
+		for _, m := range textID.FindAllStringSubmatch(source(t, "flowdefs/texts/"+file+".yaml"), -1) {
+			have = append(have, m[1])
+		}
+		for _, id := range needed {
+			if !slices.Contains(have, id) {
+				t.Errorf("flowdefs/texts/%s.yaml has no %s", file, id)
+			}
+		}
+		if file == "en" {
+			needed = have // and what one language has the others have
+		}
+	}
 }
 
 // members returns the json names of a file's structs of those names.

@@ -6,6 +6,7 @@
 //	yaml           definitions: they load with the built-in step types
 //	yaml error     definitions that do not load; the next block, of language text, is what the loader says
 //	yaml config    a configuration file: its keys exist
+//	yaml check     likewise, and the next block is what the program prints: a test of cmd/stile holds it
 //	yaml fragment  a part of something: nothing
 //	json           parses
 //

@@ -51,7 +51,7 @@ func stepTypes(t *testing.T) []flows.StepType {
 		t.Fatal(err)
 	}
 	return steps.Builtin(steps.Deps{
-		Authenticators: memory.New().Accounts(), Hasher: hasher, Seeds: sealer, Issuer: "https://id.bank.example",
+		Authenticators: memory.New().Accounts(), Hasher: hasher, Seeds: sealer, Codes: make([]byte, seal.KeySize), Issuer: "https://id.bank.example",
 	})
 }
 
@@ -86,7 +86,7 @@ func load(t *testing.T, text string) error {
 
 func TestDefinitions(t *testing.T) {
 	t.Parallel()
-	sections := []string{"flows", "targets", "providers", "clients"}
+	sections := []string{"levels", "flows", "targets", "providers", "clients", "messages"}
 	loaded, fragments := 0, 0
 	for _, p := range pages(t) {
 		for _, b := range p.blocks {

@@ -51,6 +51,7 @@ func Arrows() []Arrow {
 		// Beside the machine.
 		{"flows/prove", machine},
 		{"flows/audit", machine},
+		{"flows/delivery", with(account)},
 		{"flows/scenario", with(account)},
 		{"flows/store/storetest", with(account)},
 		{"flows/store/*", with(account)},

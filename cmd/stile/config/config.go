@@ -16,6 +16,8 @@ type Config struct {
 	Runs        Runs                `yaml:"runs" doc:"Runs of flows, and the sessions that they leave."`
 	Limits      Limits              `yaml:"limits" doc:"What one address may do without a handle that is right."`
 	Calls       Calls               `yaml:"calls" doc:"What steps may call over the network."`
+	Assurance   Assurance           `yaml:"assurance" doc:"How levels are computed."`
+	Delivery    Delivery            `yaml:"delivery" doc:"How codes and other messages reach people."`
 	Hashing     Hashing             `yaml:"hashing" doc:"Costs of argon2id for new passwords and PINs."`
 	Log         Log                 `yaml:"log" doc:"What the process tells its operator."`
 	Audit       Audit               `yaml:"audit" doc:"Where audit events go."`
@@ -57,6 +59,38 @@ type Runs struct {
 // Calls bounds what the step type http_call reaches.
 type Calls struct {
 	PrivateHosts []string `yaml:"private_hosts" form:"host" doc:"Names of hosts that may be at private, shared or loopback addresses. All others have to be at public ones."`
+}
+
+// Assurance departs from the rules by which levels are computed.
+type Assurance struct {
+	Deviations []string `yaml:"deviations" enum:"email_is_factor,server_pin_is_pin" doc:"Departures from NIST SP 800-63B-4 and RFC 8176, each reported by check. email_is_factor: a mailed code counts as something held, at most for aal1. server_pin_is_pin: a PIN that the server verifies is reported as pin."`
+}
+
+// Delivery says how codes and other messages reach people.
+type Delivery struct {
+	By             string        `yaml:"by" default:"none" enum:"none,smtp,webhook,file,console" doc:"What carries messages. none: steps that send answer 503. file and console write codes where people can read them: for development."`
+	SMTP           SMTP          `yaml:"smtp" doc:"The mail server of smtp."`
+	Webhook        Webhook       `yaml:"webhook" doc:"The web service of webhook: it gets each message as JSON, signed like the calls of http_call."`
+	File           string        `yaml:"file" doc:"The file of file. Default: messages.txt in data_dir."`
+	Texts          string        `yaml:"texts" doc:"Folder of texts of your own, TEMPLATE.LANGUAGE.txt, in the place of the built-in English and German ones or beside them."`
+	PerAccount     int           `yaml:"per_account" default:"5" min:"1" max:"1000" doc:"Messages to one account within window, in all runs."`
+	PerDestination int           `yaml:"per_destination" default:"5" min:"1" max:"1000" doc:"Messages to one address within window, whoever it belongs to."`
+	Window         time.Duration `yaml:"window" default:"1h" doc:"The time that per_account and per_destination are for."`
+}
+
+// SMTP is a mail server.
+type SMTP struct {
+	Address  string `yaml:"address" doc:"HOST:PORT, such as mail.bank.example:587."`
+	TLS      string `yaml:"tls" default:"starttls" enum:"starttls,implicit,none" doc:"starttls and implicit demand a certificate that is right; none is for a server on this machine."`
+	From     string `yaml:"from" doc:"Address that mails come from."`
+	Username string `yaml:"username" doc:"Name to authenticate with. Without it there is no authentication."`
+	Password Secret `yaml:"password" doc:"Where its password is."`
+}
+
+// Webhook is a web service that takes messages.
+type Webhook struct {
+	URL    string `yaml:"url" doc:"https, or http on this machine."`
+	Secret Secret `yaml:"secret" doc:"Where the secret of the signature is; at least 32 bytes."`
 }
 
 // Hashing is the costs of argon2id (RFC 9106).

@@ -22,11 +22,14 @@ func TestDefaults(t *testing.T) {
 	}
 	want := config.Config{
 		Listen: "127.0.0.1:8080", DataDir: "stile-data",
-		Store:    config.Store{Type: "sqlite", Path: "stile-data/stile.db", Durability: "full"},
-		Keys:     config.Keys{Signing: "stile-data/signing.pem"},
-		Tokens:   config.Tokens{TTL: 5 * time.Minute, MaxTTL: time.Hour},
-		Runs:     config.Runs{TTL: 10 * time.Minute, SessionTTL: 12 * time.Hour},
-		Limits:   config.Limits{PerSecond: 100, Burst: 1000},
+		Store:  config.Store{Type: "sqlite", Path: "stile-data/stile.db", Durability: "full"},
+		Keys:   config.Keys{Signing: "stile-data/signing.pem"},
+		Tokens: config.Tokens{TTL: 5 * time.Minute, MaxTTL: time.Hour},
+		Runs:   config.Runs{TTL: 10 * time.Minute, SessionTTL: 12 * time.Hour},
+		Limits: config.Limits{PerSecond: 100, Burst: 1000},
+		Delivery: config.Delivery{
+			By: "none", SMTP: config.SMTP{TLS: "starttls"}, File: "stile-data/messages.txt", PerAccount: 5, PerDestination: 5, Window: time.Hour,
+		},
 		Hashing:  config.Hashing{Memory: 19456, Time: 2, Threads: 1, Concurrent: 4},
 		Log:      config.Log{Level: "info", Format: "json"},
 		Audit:    config.Audit{To: "store", Path: "stile-data/audit.jsonl"},

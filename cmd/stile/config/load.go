@@ -135,7 +135,10 @@ func applyDefaults(v reflect.Value) error {
 // resolve makes paths relative to folder absolute in meaning, and fills in the
 // places that follow from others.
 func (c *Config) resolve(folder string) {
-	for _, p := range []*string{&c.Definitions, &c.DataDir, &c.Store.Path, &c.Keys.Signing, &c.Keys.Master.File, &c.Audit.Path} {
+	for _, p := range []*string{
+		&c.Definitions, &c.DataDir, &c.Store.Path, &c.Keys.Signing, &c.Keys.Master.File, &c.Audit.Path,
+		&c.Delivery.File, &c.Delivery.Texts, &c.Delivery.SMTP.Password.File, &c.Delivery.Webhook.Secret.File,
+	} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(folder, *p)
 		}
@@ -148,6 +151,7 @@ func (c *Config) resolve(folder string) {
 	}
 	c.Store.Path = cmp.Or(c.Store.Path, filepath.Join(c.DataDir, "stile.db"))
 	c.Keys.Signing = cmp.Or(c.Keys.Signing, filepath.Join(c.DataDir, "signing.pem"))
+	c.Delivery.File = cmp.Or(c.Delivery.File, filepath.Join(c.DataDir, "messages.txt"))
 	c.Audit.Path = cmp.Or(c.Audit.Path, filepath.Join(c.DataDir, "audit.jsonl"))
 }
 
@@ -174,6 +178,14 @@ func (d *decoder) check(root *yaml.Node, c Config) {
 	}
 	if c.Tokens.TTL == 0 || c.Tokens.TTL > c.Tokens.MaxTTL {
 		d.fail(at("tokens"), "tokens.ttl must be above 0 and at most tokens.max_ttl (%s)", c.Tokens.MaxTTL)
+	}
+	switch by := c.Delivery.By; {
+	case by == "smtp" && (c.Delivery.SMTP.Address == "" || c.Delivery.SMTP.From == ""):
+		d.fail(at("delivery"), "delivery.smtp.address and delivery.smtp.from are required to send by smtp")
+	case by == "webhook" && (c.Delivery.Webhook.URL == "" || c.Delivery.Webhook.Secret.IsZero()):
+		d.fail(at("delivery"), "delivery.webhook.url and delivery.webhook.secret are required to send by webhook")
+	case c.Delivery.Window == 0:
+		d.fail(at("delivery"), "delivery.window must be above 0")
 	}
 	if c.Runs.TTL == 0 || c.Runs.SessionTTL == 0 {
 		d.fail(at("runs"), "runs.ttl and runs.session_ttl must be above 0")

@@ -111,6 +111,7 @@ type setup struct {
 	definitions string // text; "": the built-in examples
 	store       string // "memory" (default) or "sqlite"
 	hashing     string // default: as cheap as it may be
+	more        string // lines of the configuration file
 	person      *users.Person
 	logger      *zap.Logger
 	transport   http.RoundTripper // to providers
@@ -133,7 +134,8 @@ type world struct {
 }
 
 // newWorld starts a node with Jane. outer owns folders and the provider; t fails.
-func newWorld(outer *testing.T, t tb, s setup) *world {
+func newWorld(outer testing.TB, t tb, s setup) *world {
+	outer.Helper()
 	t.Helper()
 	w := &world{ctx: outer.Context(), clock: s.clock, provider: s.provider, logger: s.logger, via: s.transport}
 	if w.clock == nil {
@@ -160,7 +162,8 @@ func newWorld(outer *testing.T, t tb, s setup) *world {
 	return w
 }
 
-func (w *world) configure(outer *testing.T, t tb, s setup) {
+func (w *world) configure(outer testing.TB, t tb, s setup) {
+	outer.Helper()
 	t.Helper()
 	dir, err := os.MkdirTemp(outer.TempDir(), "") //nolint:usetesting // rapid plays many worlds in one test
 	must(t, err)
@@ -172,6 +175,7 @@ func (w *world) configure(outer *testing.T, t tb, s setup) {
 	}
 	text := fmt.Sprintf("listen: 127.0.0.1:0\ndata_dir: data\nstore: { type: %s, durability: normal }\nhashing: %s\n"+
 		"providers: { corporate: { issuer: %q, client_secret: { file: secret } } }\n", s.store, s.hashing, w.provider.Issuer())
+	text += s.more
 	if s.definitions != "" {
 		text += "definitions: flows\n"
 		write(t, filepath.Join(dir, "flows", "all.yaml"), s.definitions)

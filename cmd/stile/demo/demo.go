@@ -19,7 +19,8 @@ type Options struct {
 	JSON   bool          // one JSON object a line
 	Keep   bool          // after the story: leave all running until ctx is done
 	Pace   time.Duration // between the lines of two steps; at most [MaxPace]
-	Factor string        // of the third run: "pin" (default), "code" or "biometric"
+	Story  string        // "" (default): four runs of a bank's app; "step-up": RFC 9470 from end to end
+	Factor string        // of the third run of the default story: "pin" (default), "code" or "biometric"
 	Logger *zap.Logger   // of the server; default: nothing is logged
 	Now    func() time.Time
 	// Provider is where Jane signs on. Default: one that the story starts.
@@ -32,7 +33,7 @@ type Options struct {
 // MaxPace keeps the first sign-on fresh enough for the second run, whatever the audience.
 const MaxPace = 5 * time.Second
 
-// Play starts everything, plays the four runs, and ends everything. A step
+// Play starts everything, plays the runs of the story, and ends everything. A step
 // that goes wrong is a [*StepError]; any other error means that a part did not start or end.
 func Play(ctx context.Context, opts Options) (err error) {
 	if opts.Out == nil || opts.Now == nil {
@@ -43,6 +44,9 @@ func Play(ctx context.Context, opts Options) (err error) {
 	}
 	if opts.Pace < 0 || opts.Pace > MaxPace {
 		return fmt.Errorf("demo: the pace must be between 0 and %s", MaxPace)
+	}
+	if opts.Story != "" && opts.Story != storyStepUp {
+		return fmt.Errorf("demo: there is no story %q", opts.Story)
 	}
 	if opts.Provider != nil {
 		if err := opts.Provider.check(); err != nil {
@@ -60,12 +64,16 @@ func Play(ctx context.Context, opts Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
 	t.parts(p)
-	if err := p.play(ctx, d, t, opts.Factor); err != nil {
+	runs := p.bankRuns(opts.Factor)
+	if opts.Story == storyStepUp {
+		runs = p.stepUpRuns()
+	}
+	if err := p.play(ctx, d, t, runs); err != nil {
 		t.flush()
 		t.failed(err)
 		return err
 	}
-	t.end()
+	t.end(len(runs))
 	if opts.Keep {
 		t.kept(p)
 		return t.codes(ctx, p, opts.Now)
@@ -93,18 +101,26 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// play plays the four runs.
-func (p *parts) play(ctx context.Context, d *director, t *teller, factor string) error {
-	runs := []struct {
-		scene  scene
-		choice string
-		act    func(context.Context, *memory) error
-	}{
-		{seventeen(p.provider.OfflineOnly), "", p.visit("/accounts", "/accounts", "accounts", false)},
-		{stepUp(), "", p.visit("/accounts/payments", "/payments", "payments", true)},
-		{everyday(factor), factor, p.visit("/balance", "/balance", "balance", false)},
-		{again(), "biometric", p.visit("/payments", "/payments", "payments", false)},
+// tale is one run of a story: how it should go, and what the app does.
+type tale struct {
+	scene   scene
+	choice  string // what Jane picks when she may
+	act     func(context.Context, *memory) error
+	refused bool // it ends without a token
+}
+
+// bankRuns are the runs of the default story.
+func (p *parts) bankRuns(factor string) []tale {
+	return []tale{
+		{scene: seventeen(p.provider.OfflineOnly), act: p.visit("/accounts", "/accounts", "accounts", false)},
+		{scene: stepUp(), act: p.visit("/accounts/payments", "/payments", "payments", true)},
+		{scene: everyday(factor), choice: factor, act: p.visit("/balance", "/balance", "balance", false)},
+		{scene: again(), choice: "biometric", act: p.visit("/payments", "/payments", "payments", false)},
 	}
+}
+
+// play plays the runs of a story.
+func (p *parts) play(ctx context.Context, d *director, t *teller, runs []tale) error {
 	for _, r := range runs {
 		p.choice = r.choice
 		d.begin(r.scene)
@@ -113,6 +129,9 @@ func (p *parts) play(ctx context.Context, d *director, t *teller, factor string)
 			return err
 		}
 		t.flush()
+		if r.refused {
+			continue
+		}
 		claims, err := claimsOf(d.memory.token)
 		if err != nil {
 			return d.end(err)

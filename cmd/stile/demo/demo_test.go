@@ -342,3 +342,34 @@ func TestBadOptions(t *testing.T) {
 		t.Error("no error for a pace of an hour")
 	}
 }
+
+// RFC 9470 from end to end: the challenge of the API is all that the app
+// passes on, only what is missing is asked for, and what is out of reach is
+// refused before anybody is asked for anything.
+func TestStepUpStory(t *testing.T) {
+	t.Parallel()
+	out, err := play(t, demo.Options{Story: "step-up", JSON: true})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var claims []map[string]any
+	steps := map[int]int{}
+	for _, l := range lines(t, out) {
+		if l.Claims != nil {
+			claims = append(claims, l.Claims)
+		}
+		steps[l.Run] = max(steps[l.Run], l.Step)
+	}
+	if diff := cmp.Diff(map[int]int{0: 0, 1: 7, 2: 7, 3: 4}, steps); diff != "" {
+		t.Error(diff)
+	}
+	if len(claims) != 2 || claims[0]["acr"] != "aal1" || claims[1]["acr"] != "aal2" || claims[0]["sid"] != claims[1]["sid"] {
+		t.Errorf("claims %v", claims)
+	}
+	if claims[0]["auth_time"] != claims[1]["auth_time"] {
+		t.Error("auth_time is not that of the oldest proof that the second token relies on")
+	}
+	if _, err := play(t, demo.Options{Story: "unheard"}); err == nil {
+		t.Error("a story that nobody wrote was played")
+	}
+}

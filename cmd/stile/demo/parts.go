@@ -42,13 +42,18 @@ type parts struct {
 	seed     []byte // of Jane's one-time codes
 	idle     []*http.Transport
 	choice   string // what Jane picks when she may
+	client   string // id of the app
+	redirect string // address of the app
 }
 
 // wire is a transport that shows and can cut what somebody sends.
 type wire func(who string, next http.RoundTripper) http.RoundTripper
 
 func start(ctx context.Context, opts Options, wrap wire) (*parts, error) {
-	p := &parts{}
+	p := &parts{client: clientID, redirect: RedirectURI}
+	if opts.Story == storyStepUp {
+		p.client, p.redirect = "gallery", "com.bank.gallery:/oauth2"
+	}
 	for _, part := range []func() error{
 		func() error { return p.findProvider(opts) },
 		func() error { return p.startNode(ctx, opts, wrap) },
@@ -120,6 +125,10 @@ func (p *parts) startBank(opts Options, wrap wire) (err error) {
 			{Path: "/accounts", Audience: "https://accounts.bank.example"},
 			{Path: "/accounts/payments", Audience: "https://accounts.bank.example", ACRValues: strong, AMR: []string{"mfa"}, MaxAge: 5 * time.Minute},
 			{Path: "/payments", Audience: "https://payments.bank.example", ACRValues: strong, AMR: []string{"mfa"}, MaxAge: 5 * time.Minute},
+			{Path: "/notes", Audience: "https://notes.bank.example"},
+			{Path: "/notes/vault", Audience: "https://notes.bank.example", ACRValues: strong, MaxAge: 10 * time.Minute},
+			{Path: "/vault", Audience: "https://vault.bank.example", ACRValues: strong, AMR: []string{"otp"}, MaxAge: 10 * time.Minute},
+			{Path: "/vault/seal", Audience: "https://vault.bank.example", ACRValues: []string{"phr", "phrh"}},
 			{Path: "/balance", Audience: "https://balance.bank.example", ACRValues: []string{"aal1", "aal2", "aal3"}},
 		},
 	})
@@ -141,7 +150,7 @@ func (p *parts) makeApp(opts Options, wrap wire) error {
 		return err
 	}
 	p.app, err = app.New(app.Config{
-		StileURL: p.node.URL(), ClientID: clientID, RedirectURI: RedirectURI, Device: device, Browser: browser, Now: opts.Now,
+		StileURL: p.node.URL(), ClientID: p.client, RedirectURI: p.redirect, Device: device, Browser: browser, Now: opts.Now,
 		HTTPClient: &http.Client{Transport: wrap(whoApp, p.transport())},
 		User:       app.User{Username: login, Password: password, PIN: pin, TOTP: p.code},
 		Choose:     func([]app.Option) string { return p.choice },

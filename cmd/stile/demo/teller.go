@@ -104,8 +104,9 @@ func (t *teller) failed(err error) {
 	_ = t.print("\nfailed: "+err.Error()+"\n", object)
 }
 
-func (t *teller) end() {
-	_ = t.print("\nAll four runs went as they should.\n", map[string]any{"ok": true})
+func (t *teller) end(runs int) {
+	words := map[int]string{3: "three", 4: "four"}
+	_ = t.print("\nAll "+words[runs]+" runs went as they should.\n", map[string]any{"ok": true})
 }
 
 // kept tells how to go on by hand: with the client that needs no DPoP proofs, which curl does not make.

@@ -42,6 +42,7 @@ type Base struct {
 	Made     []string // files that did not exist before
 
 	decoy  []byte
+	codes  []byte
 	ping   func(context.Context) error
 	closes []func() error
 }
@@ -72,7 +73,7 @@ func (b *Base) open(ctx context.Context, cfg config.Config, stdout io.Writer) er
 	if err != nil {
 		return err
 	}
-	b.Sealer, b.decoy = keys.sealer, keys.decoy
+	b.Sealer, b.decoy, b.codes = keys.sealer, keys.decoy, keys.codes
 	b.Hasher, err = account.NewHasher(account.HasherConfig{
 		Params: account.Params{
 			Memory: uint32(cfg.Hashing.Memory), Time: uint32(cfg.Hashing.Time), Threads: uint8(cfg.Hashing.Threads), //nolint:gosec // the limits of config.Hashing

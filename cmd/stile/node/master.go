@@ -99,6 +99,7 @@ type keyring struct {
 	sealer *seal.Sealer
 	pepper []byte
 	decoy  []byte
+	codes  []byte
 }
 
 // The labels of the derived keys. Changing one makes what it protects unreadable.
@@ -106,6 +107,7 @@ const (
 	labelSeal   = "stile/seal/1"
 	labelPepper = "stile/pepper/1"
 	labelDecoy  = "stile/decoy/1"
+	labelCodes  = "stile/codes/1"
 )
 
 func derive(master []byte) (keyring, error) {
@@ -113,10 +115,11 @@ func derive(master []byte) (keyring, error) {
 	sealing, err1 := seal.Derive(master, labelSeal)
 	pepper, err2 := seal.Derive(master, labelPepper)
 	decoy, err3 := seal.Derive(master, labelDecoy)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	codes, err4 := seal.Derive(master, labelCodes)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return keyring{}, err
 	}
-	k.pepper, k.decoy = pepper, decoy
+	k.pepper, k.decoy, k.codes = pepper, decoy, codes
 	sealer, err := seal.New(seal.Key{ID: "1", Secret: sealing})
 	k.sealer = sealer
 	return k, err

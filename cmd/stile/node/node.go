@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,8 +21,10 @@ import (
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/assurance"
+	"github.com/stile-auth/stile/flows/delivery"
 	"github.com/stile-auth/stile/flows/dpop"
 	"github.com/stile-auth/stile/flows/httpapi"
+	"github.com/stile-auth/stile/flows/webui"
 	"github.com/stile-auth/stile/propagation"
 )
 
@@ -44,6 +47,7 @@ type Node struct {
 	url      string
 	listener net.Listener
 	engine   *flows.Engine
+	outbox   *delivery.Queue // nil: nothing carries messages
 	server   *http.Server
 	stopping atomic.Bool
 	failed   chan error
@@ -87,6 +91,9 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	if n.Base, err = OpenBase(ctx, n.cfg, n.opts.Stdout); err != nil {
+		return err
+	}
+	if err := n.openOutbox(); err != nil {
 		return err
 	}
 	n.proofs = openProofs(n.cfg.DataDir, n.Base.Sealer, n.opts.Logger)
@@ -163,7 +170,10 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flo
 		Accounts: accountsOf(b), Recorder: b.Recorder, Sealer: b.Sealer,
 		Propagators: map[string]flows.Propagator{"bearer_jwt": bearer},
 		Logger:      n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,
-		RunTTL: n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
+		Deviations: Deviations(n.cfg.Assurance.Deviations),
+		Outbox:     n.putter(), Budget: budgetOf(n.cfg.Delivery),
+		HandoverURL: n.url + webui.Path,
+		RunTTL:      n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
 	})
 }
 
@@ -174,7 +184,7 @@ func (n *Node) api(keys *propagation.KeySet, registry *flows.Registry) (http.Han
 		return nil, err
 	}
 	documents, err := propagation.Documents(propagation.DocumentsConfig{
-		Issuer: n.url, Keys: keys, ACRValues: assurance.Levels(), DPoPAlgorithms: algorithms,
+		Issuer: n.url, Keys: keys, ACRValues: n.engine.Levels, DPoPAlgorithms: algorithms,
 	})
 	if err != nil {
 		return nil, err
@@ -187,8 +197,15 @@ func (n *Node) api(keys *propagation.KeySet, registry *flows.Registry) (http.Han
 			return nil, fmt.Errorf("node: metrics: %w", err)
 		}
 	}
+	pages, err := webui.New(webui.Config{
+		Engine: n.engine, BaseURL: n.url, Logger: n.opts.Logger.Named("pages"),
+		Messages: func() *flowdefs.Messages { return n.Definitions().Messages },
+	})
+	if err != nil {
+		return nil, err
+	}
 	return httpapi.New(httpapi.Config{
-		Engine: n.engine, DPoP: proofs, BaseURL: n.url,
+		Engine: n.engine, DPoP: proofs, BaseURL: n.url, Pages: pages,
 		Logger: n.opts.Logger.Named("http"), Now: n.opts.Now, Metrics: metrics, WellKnown: documents, Steps: registry.Types(),
 		Closing: n.closing, Definitions: n.active,
 		Limit: httpapi.Limit{PerSecond: float64(n.cfg.Limits.PerSecond), Burst: n.cfg.Limits.Burst},
@@ -233,4 +250,12 @@ func (n *Node) notStopping(context.Context) error {
 		return errStopping
 	}
 	return nil
+}
+
+// Deviations are those that a configuration names.
+func Deviations(names []string) assurance.Deviations {
+	return assurance.Deviations{
+		ServerPINIsPIN: slices.Contains(names, "server_pin_is_pin"),
+		EmailIsFactor:  slices.Contains(names, "email_is_factor"),
+	}
 }

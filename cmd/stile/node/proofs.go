@@ -22,16 +22,18 @@ import (
 
 // Prove holds definitions against the machine; see docs/proofs.md. What is wrong
 // comes back as [flowdefs.Problems], whose files begin with the folder, and the
-// verdicts come back all the same. kept may be nil.
-func Prove(ctx context.Context, folder string, set *flowdefs.Set, r *flows.Registry, kept prove.Kept) ([]prove.Verdict, error) {
+// verdicts come back all the same. Of the options, Kept may be nil, and Build is
+// this program.
+func Prove(ctx context.Context, folder string, set *flowdefs.Set, r *flows.Registry, o prove.Options) ([]prove.Verdict, error) {
 	build, err := program()
 	if err != nil {
 		return nil, err
 	}
-	if kept == nil {
-		kept = inProcess
+	o.Build = build
+	if o.Kept == nil {
+		o.Kept = inProcess
 	}
-	verdicts, err := prove.Prove(ctx, set, r, prove.Options{Kept: kept, Build: build})
+	verdicts, err := prove.Prove(ctx, set, r, o)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +178,7 @@ func (n *Node) prove(ctx context.Context, l *loaded) error {
 	if err != nil {
 		return err
 	}
-	if _, err := Prove(ctx, n.cfg.Definitions, l.set, cat, n.proofs); err != nil {
+	if _, err := Prove(ctx, n.cfg.Definitions, l.set, cat, prove.Options{Kept: n.proofs, Deviations: Deviations(n.cfg.Assurance.Deviations)}); err != nil {
 		return err
 	}
 	n.proofs.store()

@@ -34,7 +34,7 @@ func (n *Node) registry(l *loaded) (*flows.Registry, error) {
 		return nil, err
 	}
 	return flows.NewRegistry(steps.Builtin(steps.Deps{
-		Authenticators: n.Base.Accounts, Hasher: n.Base.Hasher, Seeds: n.Base.Sealer, Issuer: n.url,
+		Authenticators: n.Base.Accounts, Hasher: n.Base.Hasher, Seeds: n.Base.Sealer, Codes: n.Base.codes, Issuer: n.url,
 		Providers: providers, Links: n.Base.Accounts, Accounts: n.Base.Accounts,
 		Calls: httpcall.Config{Private: n.cfg.Calls.PrivateHosts, Env: os.Getenv},
 	})...)

@@ -83,6 +83,9 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(err, n.server.Close())
 	}
+	if n.outbox != nil {
+		err = errors.Join(err, n.outbox.Close(ctx))
+	}
 	return errors.Join(err, n.release())
 }
 
@@ -96,6 +99,11 @@ func (n *Node) release() error {
 		errs = append(errs, n.listener.Close())
 	}
 	n.done.Wait()
+	if n.outbox != nil {
+		over, cancel := context.WithCancel(context.Background())
+		cancel() // what has not been sent by now stays in its run
+		_ = n.outbox.Close(over)
+	}
 	if n.Base != nil {
 		errs = append(errs, n.Base.Close())
 	}

@@ -15,7 +15,9 @@ import (
 )
 
 // Guessable are the types of authenticators whose failed attempts are counted.
-func Guessable() []string { return []string{account.TypePassword, account.TypePIN, account.TypeTOTP} }
+func Guessable() []string {
+	return []string{account.TypePassword, account.TypePIN, account.TypeTOTP, account.TypeEmail}
+}
 
 // Unlock forgets the failed attempts on authenticators of those types, also if
 // so many were made that they are locked, and returns whose account it is.

@@ -24,6 +24,7 @@ func (p *play) actors() map[string]scenario.Actor {
 		"password":         p.typePassword,
 		"pin":              p.typePIN,
 		"totp":             p.typeCode,
+		"email_code":       p.readMail,
 		"device_enrolment": p.enrol,
 		"device_biometric": p.sign,
 		"sso":              p.newBrowser(),

@@ -25,6 +25,7 @@ type person struct {
 	password string // "" without one
 	pin      string
 	seed     []byte // of one-time codes; nil without
+	email    string // where codes go; "" without
 	used     int64  // the time step of the last code
 	last     string // the last code
 }
@@ -95,7 +96,19 @@ func (p *play) bind(ctx context.Context, who *person, typ string) ([]byte, error
 		}
 		return json.Marshal(account.TOTPData{Seed: sealed, Algorithm: "SHA1", Digits: 6, Period: 30})
 	}
-	return nil, fmt.Errorf("has: nobody can be given %q; known: password, pin, totp; for a phone write device: bound", typ)
+	if typ == account.TypeEmail {
+		who.email = addressOf(who.login)
+		return json.Marshal(account.EmailData{Address: who.email})
+	}
+	return nil, fmt.Errorf("has: nobody can be given %q; known: password, pin, totp, email; for a phone write device: bound", typ)
+}
+
+// addressOf is the e-mail address of who has that login.
+func addressOf(login string) string {
+	if address, err := account.ParseEmail(login); err == nil {
+		return address
+	}
+	return login + "@example.test"
 }
 
 // bindPhone makes the phone's key one of the account: the key comes out of an

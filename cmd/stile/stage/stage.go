@@ -81,6 +81,7 @@ type play struct {
 	person   *person
 	outside  *outside
 	device   *app.Device // nil: none
+	mail     mailbag
 	registry *flows.Registry
 	engine   *flows.Engine
 }
@@ -113,7 +114,7 @@ func (p *play) open(ctx context.Context) (*scenario.World, error) {
 		return nil, err
 	}
 	w := &scenario.World{
-		Engine: p.engine, BaseURL: baseURL, Actors: p.actors(), Lookup: p.registry.Lookup, Provider: p.outside.turn,
+		Engine: p.engine, BaseURL: baseURL, Actors: p.actors(), Lookup: p.registry.Lookup, Provider: p.outside.turn, Outbox: p.mail.all,
 		Events: func(ctx context.Context) ([]flows.Event, error) {
 			events, _, err := p.store.Events(ctx, 0, 1<<20)
 			return events, err
@@ -139,7 +140,7 @@ func (p *play) close() error {
 func (p *play) startEngine() (err error) {
 	s := p.stage
 	types := steps.Builtin(steps.Deps{
-		Authenticators: p.store.Accounts(), Hasher: s.hasher, Seeds: s.sealer, Issuer: baseURL,
+		Authenticators: p.store.Accounts(), Hasher: s.hasher, Seeds: s.sealer, Codes: s.decoy, Issuer: baseURL,
 		Providers: p.outside.providers, Links: p.store.Accounts(), Accounts: p.store.Accounts(),
 	})
 	if err := p.answerCalls(types); err != nil {
@@ -153,7 +154,7 @@ func (p *play) startEngine() (err error) {
 		Store: p.store, Texts: p.store, Sessions: p.store, Throttle: p.store, Marks: p.store,
 		Accounts: steps.Accounts(p.store.Accounts()), Recorder: p.store, Sealer: s.sealer,
 		Propagators: map[string]flows.Propagator{"bearer_jwt": s.bearer},
-		Logger:      zap.NewNop(), Now: p.cast.Clock.Now, DecoyKey: s.decoy,
+		Logger:      zap.NewNop(), Now: p.cast.Clock.Now, DecoyKey: s.decoy, Outbox: &p.mail,
 	})
 	return err
 }
@@ -164,7 +165,7 @@ func (p *play) startEngine() (err error) {
 func (s *Stage) of(used []*flowdefs.Flow) *flowdefs.Set {
 	part := &flowdefs.Set{
 		Flows: map[string]*flowdefs.Flow{}, Targets: map[string]*flowdefs.Target{},
-		Providers: s.set.Providers, Clients: s.set.Clients,
+		Providers: s.set.Providers, Clients: s.set.Clients, Messages: s.set.Messages,
 	}
 	for _, f := range used {
 		part.Flows[f.Name] = s.set.Flows[f.Name]

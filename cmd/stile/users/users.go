@@ -63,6 +63,7 @@ type Person struct {
 	Password   string // "": none
 	PIN        string // "": none
 	TOTP       bool   // make a seed for one-time codes
+	Email      string // address that codes are sent to; "": none
 	Links      []Link
 	Attributes map[string]string
 	Binding    assurance.Level // None: the lowest, aal1
@@ -146,6 +147,12 @@ func (r *Registrar) authenticators(ctx context.Context, p Person, out *Added, no
 		id := newID()
 		data, err := r.seed(id, out)
 		if err = errors.Join(err, add(id, account.TypeTOTP, data)); err != nil {
+			return nil, err
+		}
+	}
+	if p.Email != "" {
+		address, err := account.ParseEmail(p.Email)
+		if err = errors.Join(err, add(newID(), account.TypeEmail, account.EmailData{Address: address})); err != nil {
 			return nil, err
 		}
 	}

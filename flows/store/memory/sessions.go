@@ -108,7 +108,7 @@ func (s *Store) DeleteExpiredSessions(ctx context.Context, now time.Time, limit 
 }
 
 func cloneSession(s flows.Session) flows.Session {
-	s.Created, s.Expires = utc(s.Created), utc(s.Expires)
+	s.Created, s.Seen, s.Expires = utc(s.Created), utc(s.Seen), utc(s.Expires)
 	s.Evidence = slices.Clone(s.Evidence)
 	for i := range s.Evidence {
 		s.Evidence[i] = cloneEvidence(s.Evidence[i])

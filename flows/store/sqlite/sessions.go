@@ -22,30 +22,30 @@ func (s *Store) PutSession(ctx context.Context, session flows.Session) error {
 		return fmt.Errorf("sqlite: tags: %w", err)
 	}
 	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
-		_, err := w.exec(ctx, `INSERT OR REPLACE INTO sessions (secret, id, subject, client, key, evidence, tags, created, expires)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, session.Secret[:], session.ID, session.Subject, session.Client, session.Key,
-			string(evidence), string(tags), nanos(session.Created), nanos(session.Expires))
+		_, err := w.exec(ctx, `INSERT OR REPLACE INTO sessions (secret, id, subject, client, key, evidence, tags, created, seen, expires)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, session.Secret[:], session.ID, session.Subject, session.Client, session.Key,
+			string(evidence), string(tags), nanos(session.Created), nanos(session.Seen), nanos(session.Expires))
 		return err
 	})
 }
 
 // Session implements [flows.Sessions].
 func (s *Store) Session(ctx context.Context, secret flows.Alias, now time.Time) (flows.Session, error) {
-	return s.session(ctx, `SELECT secret, id, subject, client, key, evidence, tags, created, expires FROM sessions WHERE secret = ? AND expires > ?`,
+	return s.session(ctx, `SELECT secret, id, subject, client, key, evidence, tags, created, seen, expires FROM sessions WHERE secret = ? AND expires > ?`,
 		secret[:], nanos(now))
 }
 
 // SessionByID implements [flows.Sessions].
 func (s *Store) SessionByID(ctx context.Context, id string, now time.Time) (flows.Session, error) {
-	return s.session(ctx, `SELECT secret, id, subject, client, key, evidence, tags, created, expires FROM sessions WHERE id = ? AND expires > ? LIMIT 1`,
+	return s.session(ctx, `SELECT secret, id, subject, client, key, evidence, tags, created, seen, expires FROM sessions WHERE id = ? AND expires > ? LIMIT 1`,
 		id, nanos(now))
 }
 
 func (s *Store) session(ctx context.Context, query string, args ...any) (flows.Session, error) {
 	var out flows.Session
 	var secret, evidence, tags []byte
-	var created, expires int64
-	err := s.reader.row(ctx, query, args, &secret, &out.ID, &out.Subject, &out.Client, &out.Key, &evidence, &tags, &created, &expires)
+	var created, seen, expires int64
+	err := s.reader.row(ctx, query, args, &secret, &out.ID, &out.Subject, &out.Client, &out.Key, &evidence, &tags, &created, &seen, &expires)
 	if err != nil {
 		return flows.Session{}, err
 	}
@@ -57,7 +57,7 @@ func (s *Store) session(ctx context.Context, query string, args ...any) (flows.S
 	}
 	copy(out.Secret[:], secret)
 	out.Evidence = evidenceInUTC(out.Evidence)
-	out.Created, out.Expires = instant(created), instant(expires)
+	out.Created, out.Seen, out.Expires = instant(created), instant(seen), instant(expires)
 	return out, nil
 }
 

@@ -29,7 +29,7 @@ func sessionCases() []testCase {
 func session(id, secret string) flows.Session {
 	return flows.Session{
 		ID: id, Secret: alias(secret), Subject: "subject ü", Client: "bank-app", Key: "thumbprint",
-		Created: start, Expires: start.Add(time.Hour),
+		Created: start, Seen: start.Add(time.Nanosecond), Expires: start.Add(time.Hour),
 		Tags: []flows.Tag{{Name: "known ü\u2028", Until: start.Add(time.Minute)}, {Name: "for good"}},
 		Evidence: []assurance.Evidence{
 			{
@@ -50,7 +50,7 @@ func sessionIs(t *testing.T, s Stores, secret string, want flows.Session) {
 	got, err := s.Sessions.Session(t.Context(), alias(secret), start)
 	ok(t, err)
 	same(t, got, want)
-	inUTC(t, got.Created, got.Expires)
+	inUTC(t, got.Created, got.Seen, got.Expires)
 	for _, e := range got.Evidence {
 		inUTC(t, e.At, e.Expires)
 	}

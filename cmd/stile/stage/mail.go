@@ -1,0 +1,81 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/scenario"
+)
+
+// mailbag is the outbox of a world: what is put into it has been delivered.
+type mailbag struct {
+	mu   sync.Mutex
+	seen map[string]bool
+	got  []flows.Message
+}
+
+var _ flows.Outbox = (*mailbag)(nil)
+
+// Put delivers a message, once.
+func (b *mailbag) Put(_ context.Context, key string, m flows.Message) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.seen[key] {
+		if b.seen == nil {
+			b.seen = map[string]bool{}
+		}
+		b.seen[key] = true
+		b.got = append(b.got, m)
+	}
+	return nil
+}
+
+// all is everything that was delivered, the oldest first.
+func (b *mailbag) all() []flows.Message {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.got)
+}
+
+// codes are the codes that an address was sent, the oldest first.
+func (b *mailbag) codes(to string) []string {
+	var out []string
+	for _, m := range b.all() {
+		if code, ok := m.Args["code"]; ok && m.To == to {
+			out = append(out, code)
+		}
+	}
+	return out
+}
+
+// readMail knows ok, wrong, and stale: the code that came before the last one.
+func (p *play) readMail(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
+	codes := p.mail.codes(p.person.email)
+	switch k := len(codes); {
+	case q.Word == "wrong":
+		return reply(map[string]string{"code": unlike(codes)}, nil)
+	case q.Word == "stale" && k > 1:
+		return reply(map[string]string{"code": codes[k-2]}, nil)
+	case q.Word != "ok":
+		return nil, unknownWord("email_code", q.Word, "ok, wrong, and stale once there were two")
+	case p.person.email == "":
+		return nil, p.lacks("email")
+	case k == 0:
+		return nil, fmt.Errorf("%s has no mail", p.person.login)
+	default:
+		return reply(map[string]string{"code": codes[k-1]}, nil)
+	}
+}
+
+// unlike is a code that is none of these.
+func unlike(codes []string) string {
+	for i := 0; ; i++ {
+		if code := fmt.Sprintf("%06d", i); !slices.Contains(codes, code) {
+			return code
+		}
+	}
+}

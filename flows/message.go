@@ -1,0 +1,201 @@
+package flows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Message is something to be told to a person outside the conversation with the client.
+type Message struct {
+	Channel  string            `json:"channel"`      // "email"
+	To       string            `json:"to,omitempty"` // ""; nobody: a decoy, which costs what another one does
+	Template string            `json:"template"`     // which text
+	Locale   string            `json:"locale,omitempty"`
+	Args     map[string]string `json:"args,omitempty"` // of the template; may hold a secret
+	Expires  time.Time         `json:"expires"`        // when it is of no more use
+}
+
+// Outbox delivers messages. Safe for concurrent use.
+type Outbox interface {
+	// Put takes a message over and returns before it is delivered, so that nobody
+	// learns from the time whether there was anybody to deliver it to. The same key
+	// again is the same message: it comes after a crash, also from another node.
+	Put(ctx context.Context, key string, m Message) error
+}
+
+// Budget bounds the messages to one account, and to one destination, within a window of time.
+type Budget struct {
+	PerAccount     int
+	PerDestination int
+	Window         time.Duration
+}
+
+func (b Budget) orDefault() Budget {
+	if b.PerAccount <= 0 {
+		b.PerAccount = 5
+	}
+	if b.PerDestination <= 0 {
+		b.PerDestination = 5
+	}
+	if b.Window <= 0 {
+		b.Window = time.Hour
+	}
+	return b
+}
+
+// Dispatch is what became of a message.
+type Dispatch struct {
+	Sent  bool      // it is on its way once the change is stored
+	Again time.Time // when the client may ask for the next one; zero: not in this run
+}
+
+// Send sends a message with the change that this call is part of, if the step's
+// limit and the budgets of account and destination allow it. It is for Enter of
+// a step whose type says that it sends. A message to nobody is counted like any other.
+func (v *Visit) Send(ctx context.Context, m Message) (Dispatch, error) {
+	if v.sender == nil {
+		return Dispatch{}, errors.New("flows: nothing can be sent here")
+	}
+	return v.sender.send(ctx, m)
+}
+
+// Sent returns what was sent on a visit outside an engine (tests of step types).
+func (v *Visit) Sent() []Message {
+	if o, ok := v.sender.(*outbox); ok {
+		return o.sent
+	}
+	return nil
+}
+
+// Decoy returns 32 bytes that look random and are always the same for what was
+// claimed: what unknown accounts are shown is made from them.
+func (v *Visit) Decoy() []byte { return v.decoy }
+
+// courier is who takes the messages of a visit.
+type courier interface {
+	send(ctx context.Context, m Message) (Dispatch, error)
+}
+
+// outbox is the courier of a visit outside an engine: it sends everything.
+type outbox struct {
+	sent []Message
+	next time.Time
+}
+
+func (o *outbox) send(_ context.Context, m Message) (Dispatch, error) {
+	o.sent = append(o.sent, m)
+	return Dispatch{Sent: true, Again: o.next}, nil
+}
+
+// sender is the courier of a step that a run has arrived at.
+type sender struct {
+	x     *exchange
+	n     *node
+	quiet time.Time
+}
+
+func (s *sender) send(ctx context.Context, m Message) (Dispatch, error) {
+	x := s.x
+	if x.e.cfg.Outbox == nil {
+		return Dispatch{}, fmt.Errorf("%w: there is no way to send messages", ErrUnavailable)
+	}
+	if !s.quiet.IsZero() {
+		return Dispatch{Again: s.quiet}, nil
+	}
+	held, err := x.spend(ctx, m)
+	if err != nil {
+		return Dispatch{}, err
+	}
+	if !held.IsZero() {
+		x.held = held
+		x.events = append(x.events, Event{Type: EventMessageHeld, Step: s.n.def.ID})
+		return Dispatch{Again: held}, nil
+	}
+	x.messages = append(x.messages, m)
+	after := x.r.State.Steps[s.n.def.ID]
+	after.Sent, after.SentAt = after.Sent+1, x.w.now
+	left, at := s.n.sends(&State{Steps: map[string]StepState{s.n.def.ID: after}})
+	if left == 0 {
+		at = time.Time{}
+	}
+	return Dispatch{Sent: true, Again: at}, nil
+}
+
+// spend takes one message from both budgets, or from neither: then it says when
+// there is one again.
+func (x *exchange) spend(ctx context.Context, m Message) (held time.Time, err error) {
+	b, who := x.e.cfg.Budget, whose(x.r)
+	to := m.To
+	if to == "" {
+		to = "nobody\x00" + who
+	}
+	account, destination := x.e.budgetOf("account", who), x.e.budgetOf(m.Channel, to)
+	if held, err = x.count(ctx, account, b.PerAccount); err != nil || !held.IsZero() {
+		return held, err
+	}
+	if held, err = x.count(ctx, destination, b.PerDestination); err != nil || !held.IsZero() {
+		return held, errors.Join(err, x.e.cfg.Throttle.Change(ctx, account, putBack))
+	}
+	return time.Time{}, nil
+}
+
+func (x *exchange) count(ctx context.Context, key string, most int) (held time.Time, err error) {
+	err = x.e.cfg.Throttle.Change(ctx, key, oneOfMost(x.w.now, most, x.e.cfg.Budget.Window))
+	var wait waitError
+	if errors.As(err, &wait) {
+		return wait.until, nil
+	}
+	return time.Time{}, err
+}
+
+func (e *Engine) budgetOf(what, of string) string {
+	return fmt.Sprintf("%x", e.keyed("messages\x00"+what+"\x00"+of))
+}
+
+// oneOfMost counts one of at most so many within a window, which begins with the first.
+func oneOfMost(now time.Time, most int, window time.Duration) func(Counter) (Counter, error) {
+	return func(c Counter) (Counter, error) {
+		if c.Expires.IsZero() || !now.Before(c.Expires) {
+			c = Counter{Expires: now.Add(window)}
+		}
+		if c.Failures >= most {
+			return c, waitError{c.Expires}
+		}
+		c.Failures++
+		return c, nil
+	}
+}
+
+// putBack undoes oneOfMost.
+func putBack(c Counter) (Counter, error) {
+	if c.Failures <= 1 {
+		return Counter{}, nil
+	}
+	c.Failures--
+	return c, nil
+}
+
+// handOver gives the messages of a change to the outbox. Those to nobody end
+// here, and so do those that have come too late, because nobody loaded the run.
+func (e *Engine) handOver(ctx context.Context, change string, messages []Message) error {
+	for i, m := range messages {
+		if m.To == "" || e.cfg.Outbox == nil || !e.cfg.Now().Before(m.Expires) {
+			continue
+		}
+		if err := e.cfg.Outbox.Put(ctx, fmt.Sprintf("%s.%d", change, i), m); err != nil {
+			return fmt.Errorf("%w: message: %w", ErrUnavailable, err)
+		}
+	}
+	return nil
+}
+
+// tooEarly is the answer to who asks for another message before it is time.
+func (x *exchange) tooEarly(until time.Time) *Problem {
+	return &Problem{Kind: KindThrottled, Code: CodeThrottled, Detail: "It is too early for another one.", RetryAfter: until.Sub(x.w.now)}
+}
+
+// decoyOf is what decoys are made from: it depends on what was claimed, however
+// it is spelled, and not on whether anybody is there.
+func (e *Engine) decoyOf(r *run) []byte { return e.keyed("decoy\x00" + named(r)) }
