@@ -47,9 +47,13 @@ func (w *world) hands(code string) bool { return w.web && !w.draws(code) }
 
 func (w *world) policy() assurance.Policy { return w.since(w.goal.notBefore) }
 
-// since is the policy under which nothing counts that was proved before an instant.
+// since is the policy under which nothing counts that was proved before an
+// instant. In a recovery a mailed code counts for what it is there: a recovery
+// code sent to an address that was validated before (SP 800-63B-4 §4.2.1).
 func (w *world) since(notBefore time.Time) assurance.Policy {
-	return assurance.Policy{NotBefore: notBefore, Deviations: w.departs}
+	departs := w.departs
+	departs.EmailIsFactor = departs.EmailIsFactor || w.kind == flowdefs.Recovery
+	return assurance.Policy{NotBefore: notBefore, Deviations: departs}
 }
 
 func (w *world) assess(ev []assurance.Evidence) assurance.Result {

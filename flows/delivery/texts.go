@@ -60,14 +60,16 @@ func NewTexts(own fs.FS) (*Texts, error) {
 }
 
 func (t *Texts) read(dir fs.FS) error {
-	names, err := fs.Glob(dir, "*.txt")
+	entries, err := fs.ReadDir(dir, ".")
 	if err != nil {
-		return err
+		return fmt.Errorf("delivery: texts: %w", err)
 	}
 	var errs []error
-	for _, name := range names {
-		if err := t.add(dir, name); err != nil {
-			errs = append(errs, fmt.Errorf("delivery: %s: %w", name, err))
+	for _, e := range entries {
+		if name := e.Name(); strings.HasSuffix(name, ".txt") {
+			if err := t.add(dir, name); err != nil {
+				errs = append(errs, fmt.Errorf("delivery: %s: %w", name, err))
+			}
 		}
 	}
 	return errors.Join(errs...)

@@ -94,6 +94,7 @@ shutdown: ~
 providers: { x: { secret: hunter2 } }
 calls: { private_hosts: [risk.bank.example, Risk.bank.example, "10.0.0.1", "risk.bank.example:443", ~, [a], ""] }
 calls.private_hosts: none
+delivery: { by: pigeon, per_account: 0 }
 `))
 	var problems flowdefs.Problems
 	if !errors.As(err, &problems) {
@@ -121,6 +122,8 @@ calls.private_hosts: none
 		`s.yaml:15:104: calls.private_hosts must be a single value`,
 		`s.yaml:15:109: calls.private_hosts must name a host`,
 		`s.yaml:16:1: unknown key "calls.private_hosts"`,
+		`s.yaml:17:17: delivery.by must be one of none, smtp, webhook, file, console, not "pigeon"`,
+		`s.yaml:17:38: delivery.per_account must be a number from 1 to 1000, not "0"`,
 	}
 	if len(problems) != len(want) {
 		t.Errorf("got %d problems, want %d:\n%v", len(problems), len(want), problems)
@@ -129,6 +132,30 @@ calls.private_hosts: none
 		if !strings.HasPrefix(problems[i].Error(), want[i]) {
 			t.Errorf("got  %s\nwant %s", problems[i].Error(), want[i])
 		}
+	}
+}
+
+// What carries messages is told all that it needs, and finds its files beside the configuration.
+func TestDelivery(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"by: smtp":                             "delivery.smtp.address and delivery.smtp.from are required to send by smtp",
+		"by: smtp, smtp: { address: \"a:1\" }": "delivery.smtp.address and delivery.smtp.from are required",
+		"by: webhook, webhook: { url: \"https://a.example\" }": "delivery.webhook.url and delivery.webhook.secret are required",
+		"window: 0s": "delivery.window must be above 0",
+	} {
+		_, err := config.Parse("s.yaml", []byte("delivery: { "+text+" }\n"))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	cfg, err := config.Parse("/etc/stile/stile.yaml", []byte(
+		"delivery: { by: smtp, texts: texts, smtp: { address: \"a:1\", from: a@b.example, username: u, password: { file: smtp.secret } } }\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cfg.Delivery; d.Texts != "/etc/stile/texts" || d.SMTP.Password.File != "/etc/stile/smtp.secret" || d.File != "/etc/stile/stile-data/messages.txt" {
+		t.Errorf("%+v", d)
 	}
 }
 

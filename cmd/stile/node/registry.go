@@ -33,11 +33,34 @@ func (n *Node) registry(l *loaded) (*flows.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return flows.NewRegistry(steps.Builtin(steps.Deps{
+	all, err := flows.NewRegistry(steps.Builtin(steps.Deps{
 		Authenticators: n.Base.Accounts, Hasher: n.Base.Hasher, Seeds: n.Base.Sealer, Codes: n.Base.codes, Issuer: n.url,
 		Providers: providers, Links: n.Base.Accounts, Accounts: n.Base.Accounts,
 		Calls: httpcall.Config{Private: n.cfg.Calls.PrivateHosts, Env: os.Getenv},
 	})...)
+	if silent := sending(l.set, all); err == nil && n.outbox == nil && n.cfg.Definitions != "" && len(silent) > 0 {
+		n.opts.Logger.Warn("nothing carries messages (delivery.by); steps that send answer 503", zap.Strings("flows", silent))
+	}
+	return all, err
+}
+
+// sending names the flows that have a step that sends something, sorted.
+func sending(set *flowdefs.Set, all *flows.Registry) []string {
+	var has func(nodes []flowdefs.Node) bool
+	has = func(nodes []flowdefs.Node) bool {
+		return slices.ContainsFunc(nodes, func(d flowdefs.Node) bool {
+			t, known := all.Lookup(d.Type)
+			return known && t.Sends || has(d.Options) || has(d.Steps) || d.Otherwise != nil && has([]flowdefs.Node{*d.Otherwise})
+		})
+	}
+	var out []string
+	for name, f := range set.Flows {
+		if has(f.Steps) || slices.ContainsFunc(f.Handlers, func(h flowdefs.Handler) bool { return has(h.Steps) }) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // providers makes the remote providers. None of them is asked anything yet; one
