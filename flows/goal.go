@@ -110,6 +110,9 @@ func (m *machine) blocked(w way) bool {
 // reaches returns nil if what was proved, and the most that the steps of a way
 // could prove besides, amount to the goal.
 func (m *machine) reaches(w way) error {
+	if m.w.goal.met(m.w.scales, m.s.Evidence, m.w.now, m.w.policy()) == nil {
+		return nil // more evidence never makes less of it
+	}
 	ev := slices.Clone(m.s.Evidence)
 	for _, i := range w.steps {
 		ev = append(ev, m.most(&m.p.nodes[i])...)
