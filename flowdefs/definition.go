@@ -192,6 +192,7 @@ type Client struct {
 	RedirectURIs []string // exact; loopback http matches any port (RFC 8252 §7.3)
 	Origins      []string // CORS; default none
 	DPoPRequired bool
+	HandOver     bool // what the app cannot draw is drawn by a page of the server, in the browser
 	Pos          Pos
 }
 

@@ -195,7 +195,10 @@ func client7() object7 {
 		"redirect_uris": set7(formed(`^[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+$`)),
 		"origins":       set7(formed(`^https?://[^\s/?#@*]+$`)),
 		"dpop":          documented(words7("required", "optional"), "Whether runs are bound to the app's key; required if absent."),
+		"hand_over":     documented(words7("web"), "What draws the steps that the app cannot draw; nothing if absent."),
 	})
+	s["if"] = object7{"required": []string{"hand_over"}}
+	s["then"] = object7{"required": []string{"redirect_uris"}, "properties": object7{"redirect_uris": object7{"minItems": 1}}}
 	s["anyOf"] = []any{
 		object7{"required": []string{"flows"}, "properties": object7{"flows": object7{"minItems": 1}}},
 		object7{"required": []string{"targets"}, "properties": object7{"targets": object7{"minItems": 1}}},

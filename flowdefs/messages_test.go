@@ -33,7 +33,7 @@ func TestTexts(t *testing.T) {
 		{"de-CH", "hello", "Rufen Sie {name} an, you, {name}!"}, // its parent's
 		{"de-CH", "problem.wrong_answer", "Das war nüt."},
 		{"de", "problem.wrong_answer", "Das war nicht richtig. Bitte versuchen Sie es noch einmal."}, // built in
-		{"de", "problem.closed", "We are closed."},                                                  // the default's
+		{"de", "problem.closed", "We are closed."},                                                   // the default's
 		{"fr", "problem.wrong_answer", "That was not right. Please try again."},
 	} {
 		if got, ok := m.Text(c.locale, c.id, arguments); !ok || got != c.want {
@@ -128,7 +128,7 @@ func TestShownMessages(t *testing.T) {
 	t.Parallel()
 	const flow = "flows: { f: { steps: [{ id: m, type: message, with: { text: hello, arguments: { phone: x } } }, { id: n, type: message, with: { text: hello } }] } }\n"
 	for texts, want := range map[string]string{
-		"": "",
+		"":                                 "",
 		`messages: { en: { hello: Hi. } }`: "",
 		`messages: { en: { problem.wrong_answer: No. } }`: "bad.yaml:1:61: no text for the message \"hello\" in en\n" +
 			"bad.yaml:1:135: no text for the message \"hello\" in en",

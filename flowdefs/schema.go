@@ -18,7 +18,8 @@ import (
 // (anything), structs, pointers, maps from string, and slices of these. A field
 // is required unless its tag says omitempty, omitzero or optional; other keys
 // are not allowed. Further tags of a field: doc:"..." minLength:"1"
-// maxLength:"64" minimum:"1" maximum:"9" pattern:"..." enum:"a,b".
+// maxLength:"64" minimum:"1" maximum:"9" pattern:"..." enum:"a,b"
+// format:"password" (not to be shown while it is typed).
 //
 // It panics if T has another form: schemas are made when the program starts,
 // from types that stand in its source.
@@ -109,6 +110,7 @@ func fieldName(f reflect.StructField) (name string, optional bool, err error) {
 // constrain adds what the tags of a field say.
 func constrain(s *jsonschema.Schema, tag reflect.StructTag) error {
 	s.Description = tag.Get("doc")
+	s.Format = cmp.Or(tag.Get("format"), s.Format)
 	s.Pattern = cmp.Or(tag.Get("pattern"), s.Pattern)
 	if list := tag.Get("enum"); list != "" {
 		for word := range strings.SplitSeq(list, ",") {

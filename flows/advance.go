@@ -214,7 +214,7 @@ func (m *machine) enter(n *node) (move, bool) {
 		return move{}, false
 	}
 	switch {
-	case !m.w.draws(n.typ.Code):
+	case !m.w.takes(n.typ):
 		return m.fail(CodeCannotDraw), true
 	case n.typ.NeedsDevice && !m.w.bound:
 		return m.fail(CodeDeviceRequired), true
@@ -222,7 +222,7 @@ func (m *machine) enter(n *node) (move, bool) {
 		return m.exit(n, exitInsufficient), true
 	}
 	m.s.leave()
-	m.s.At = n.def.ID
+	m.s.At, m.s.Handed = n.def.ID, m.w.hands(n.typ.Code)
 	if _, choose := m.p.option(n); choose != nil && len(m.offers(choose)) > 1 {
 		m.s.Other = choose.def.ID
 	}

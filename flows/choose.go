@@ -22,7 +22,7 @@ func (m *machine) choose(at int) move {
 	case len(offers) == 1:
 		return m.take1(n, offers[0])
 	}
-	m.s.At = n.def.ID
+	m.s.At, m.s.Handed = n.def.ID, m.w.hands(CodeSelection)
 	m.s.Offers = make([]string, len(offers))
 	for i, o := range offers {
 		m.s.Offers[i] = m.p.nodes[o].def.ID
@@ -116,16 +116,31 @@ func (m *machine) nothingLeft(n *node) move {
 	return m.exit(n, why)
 }
 
-// offers returns the options that may be taken now.
+// offers returns the options that may be taken now: those that the client can
+// draw or, if these are too few, those too that a page draws for it.
 func (m *machine) offers(n *node) []int {
-	var out []int
+	var out, drawn []int
 	for _, o := range n.options {
 		opt := &m.p.nodes[o]
 		if m.offered(opt) && (opt.def.Kind != flowdefs.Choose || len(m.offers(opt)) > 0) {
 			out = append(out, o)
+			if m.drawn(opt) {
+				drawn = append(drawn, o)
+			}
 		}
 	}
+	if len(drawn) >= n.def.Any-m.done(n) {
+		return drawn
+	}
 	return out
+}
+
+// drawn says whether the client itself can draw what an option begins with.
+func (m *machine) drawn(n *node) bool {
+	if first := m.asks(n); first != nil {
+		return m.w.draws(first.typ.Code)
+	}
+	return slices.ContainsFunc(n.options, func(o int) bool { return m.offered(&m.p.nodes[o]) && m.drawn(&m.p.nodes[o]) })
 }
 
 // offered says whether one option may be taken now. An error in its condition withdraws it.
@@ -133,7 +148,7 @@ func (m *machine) offered(n *node) bool {
 	if st := m.s.Steps[n.def.ID]; st.Lost != "" || st.Done && m.inChoose(n) {
 		return false
 	}
-	if first := m.asks(n); first != nil && (!m.w.draws(first.typ.Code) || first.typ.NeedsDevice && !m.w.bound) {
+	if first := m.asks(n); first != nil && (!m.w.takes(first.typ) || first.typ.NeedsDevice && !m.w.bound) {
 		return false
 	}
 	if n.def.If == nil {

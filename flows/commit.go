@@ -22,12 +22,16 @@ func (x *exchange) commit(ctx context.Context) (View, error) {
 		}
 		x.handle, r.Handle = newHandle()
 	}
+	if r.Handover != nil && r.Handover.Turn != r.State.Turn {
+		r.Handover = nil
+	}
 	v := x.e.view(x.a, r, x.p)
 	v.Handle, v.Result = x.handle, x.result
+	v.link(x.link)
 	if x.instead != nil {
 		v = *x.instead
 	}
-	if err := r.remember(x.c, x.presented, v, x.refused); err != nil {
+	if err := r.remember(x.c, x.presented, v, x.link, x.refused); err != nil {
 		return View{}, err
 	}
 	x.stamp()

@@ -31,6 +31,7 @@ type EngineConfig struct {
 	Now         func() time.Time
 	DecoyKey    []byte        // 32 bytes; keys the counters, and what unknown accounts are shown
 	PathPrefix  string        // of the hrefs of actions; default "/v1"
+	HandoverURL string        // external address of the pages that clients hand over to; default: none, and no hand-over
 	RunTTL      time.Duration // default 10 minutes
 	SessionTTL  time.Duration // default 12 hours
 }

@@ -69,6 +69,7 @@ const (
 	CodeWaitLonger      = "wait_longer"
 	CodeLoop            = "too_many_moves"
 	CodeJustEnrolled    = "authenticator_just_enrolled"
+	CodeNotHanded       = "handover_refused"
 )
 
 // Problem is an error that may be shown to clients, in its class, with its

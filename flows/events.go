@@ -21,4 +21,7 @@ const (
 	EventLocked          = "authenticator_locked" // the last attempt was taken
 	EventSignedOut       = "signed_out"
 	EventSessionIgnored  = "session_ignored"
+	EventHandedOver      = "handed_over"       // a link to a page was made
+	EventPageOpened      = "handover_opened"   // a browser has taken the link
+	EventPageAnswered    = "handover_answered" // what was typed there waits for the client
 )

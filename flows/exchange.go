@@ -30,9 +30,10 @@ type exchange struct {
 	replayed  *View // the answer to an idempotent repeat: nothing is to be done
 	fresh     bool  // the run is not in the store yet
 
-	handle   Secret  // a new handle, if the run gets one
-	result   *Result // of a run that completes
-	instead  *View   // of the run that a restart began
+	handle   Secret        // a new handle, if the run gets one
+	link     *handoverData // a new link to a page
+	result   *Result       // of a run that completes
+	instead  *View         // of the run that a restart began
 	refused  *Problem
 	events   []Event
 	enrolled []string // pending authenticators that become active with the change
@@ -54,7 +55,7 @@ func (e *Engine) worldOf(a *active, r *run, p *program, client *flowdefs.Client)
 		w.goal.notBefore = r.Started.Add(-*r.MaxAge)
 	}
 	if client != nil {
-		w.keyed = client.DPoPRequired
+		w.keyed, w.web = client.DPoPRequired, e.pages(client, r.Draws)
 		if slices.Contains(client.Targets, r.Target) {
 			w.goal.target = a.set.Targets[r.Target]
 		}

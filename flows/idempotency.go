@@ -34,10 +34,12 @@ type secrets struct {
 	Handle Secret  `json:"handle,omitempty"`
 	Result *Result `json:"result,omitempty"`
 	View   *View   `json:"view,omitempty"` // of another run
+
+	Link *handoverData `json:"link,omitempty"`
 }
 
 // remember keeps the answer to c in r, if c asked for it.
-func (r *run) remember(c Caller, presented string, v View, pr *Problem) error {
+func (r *run) remember(c Caller, presented string, v View, link *handoverData, pr *Problem) error {
 	r.Answered = nil
 	if c.IdempotencyKey == "" {
 		return nil
@@ -46,8 +48,8 @@ func (r *run) remember(c Caller, presented string, v View, pr *Problem) error {
 	if pr != nil {
 		a.Kind, a.Code, a.Detail, a.Retry = pr.Kind, pr.Code, pr.Detail, pr.RetryAfter
 	}
-	if v.Handle != "" || v.Result != nil {
-		kept := secrets{Handle: v.Handle, Result: v.Result}
+	if v.Handle != "" || v.Result != nil || link != nil {
+		kept := secrets{Handle: v.Handle, Result: v.Result, Link: link}
 		if v.Flow.ID != r.ID {
 			kept = secrets{View: &v}
 		}
@@ -55,7 +57,7 @@ func (r *run) remember(c Caller, presented string, v View, pr *Problem) error {
 		if err != nil {
 			return fmt.Errorf("flows: encode answer: %w", err)
 		}
-		aead, err := answerCipher(presented)
+		aead, err := cipherOf(presented, "stile idempotent answer")
 		if err != nil {
 			return err
 		}
@@ -86,7 +88,7 @@ func (e *Engine) replay(ac *active, r *run, p *program, presented string) (View,
 	v := e.view(ac, r, p)
 	a := r.Answered
 	if a.Sealed != nil {
-		aead, err := answerCipher(presented)
+		aead, err := cipherOf(presented, "stile idempotent answer")
 		if err != nil {
 			return View{}, err
 		}
@@ -102,6 +104,7 @@ func (e *Engine) replay(ac *active, r *run, p *program, presented string) (View,
 			return *s.View, nil
 		}
 		v.Handle, v.Result = s.Handle, s.Result
+		v.link(s.Link)
 	}
 	if a.Code != "" {
 		return View{}, &Problem{Kind: a.Kind, Code: a.Code, Detail: a.Detail, RetryAfter: a.Retry, View: &v, recorded: true}
@@ -109,8 +112,9 @@ func (e *Engine) replay(ac *active, r *run, p *program, presented string) (View,
 	return v, nil
 }
 
-func answerCipher(presented string) (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, []byte(presented), nil, "stile idempotent answer", 32)
+// cipherOf seals for whoever presents a secret again.
+func cipherOf(presented, purpose string) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, []byte(presented), nil, purpose, 32)
 	if err != nil {
 		return nil, err
 	}

@@ -103,7 +103,7 @@ func PauseSchema() json.RawMessage { return flowdefs.SchemaFor[pause]() }
 // delay waits in the state of the run: no request is held.
 func (m *machine) delay(n *node) move {
 	m.s.leave()
-	m.s.At, m.s.Until = n.def.ID, m.w.until(n.def.Wait)
+	m.s.At, m.s.Until, m.s.Handed = n.def.ID, m.w.until(n.def.Wait), m.w.hands(CodeWait)
 	data, err := json.Marshal(pause{m.s.Until})
 	if err != nil {
 		return m.fail(CodeInternal)

@@ -26,16 +26,17 @@ func (e *Engine) view(a *active, r *run, p *program) View {
 
 func (e *Engine) nextStep(s *State, p *program, n *node) *NextStep {
 	next := &NextStep{StepID: s.At, Data: s.Data}
-	switch n.def.Kind {
-	case flowdefs.Choose:
-		next.Type = CodeSelection
-		next.Actions = append(next.Actions, e.post("select", s.At, s.Turn, selectSchema(s.Offers)))
-	case flowdefs.Delay:
-		next.Type = CodeWait
-		next.Actions = append(next.Actions, e.post("submit", s.At, s.Turn, emptySchema()))
+	var schema json.RawMessage
+	next.Type, schema = asked(s, n)
+	switch {
+	case s.Handed:
+		next.Data = handoverData{Prompt: next.Type}
+		next.Type = CodeHandover
+		next.Actions = append(next.Actions, e.act("hand_over", s.Turn, nil), e.post("submit", s.At, s.Turn, HandoverAnswer()))
+	case n.def.Kind == flowdefs.Choose:
+		next.Actions = append(next.Actions, e.post("select", s.At, s.Turn, schema))
 	default:
-		next.Type = n.typ.Code
-		next.Actions = append(next.Actions, e.post("submit", s.At, s.Turn, n.typ.Input))
+		next.Actions = append(next.Actions, e.post("submit", s.At, s.Turn, schema))
 	}
 	if s.Other != "" {
 		next.Actions = append(next.Actions, e.post("choose_other", s.Other, s.Turn, emptySchema()))
@@ -51,6 +52,18 @@ func (e *Engine) nextStep(s *State, p *program, n *node) *NextStep {
 	}
 	next.Actions = append(next.Actions, Action{Name: "cancel", Method: "DELETE", Href: e.cfg.PathPrefix + "/flow"})
 	return next
+}
+
+// asked is the code of what waits, and the schema of its answer.
+func asked(s *State, n *node) (code string, schema json.RawMessage) {
+	switch n.def.Kind {
+	case flowdefs.Choose:
+		return CodeSelection, selectSchema(s.Offers)
+	case flowdefs.Delay:
+		return CodeWait, emptySchema()
+	default:
+		return n.typ.Code, n.typ.Input
+	}
 }
 
 func (e *Engine) post(name, step string, turn int, schema json.RawMessage) Action {

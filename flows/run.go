@@ -34,6 +34,7 @@ type run struct {
 	Begun     *Alias    `json:"begun,omitempty"`   // of the idempotency key of the start
 	BegunBody [32]byte  `json:"begunBody"`
 	Answered  *answered `json:"answered,omitempty"`
+	Handover  *handover `json:"handover,omitempty"` // to a page, of the prompt that waits
 	Effects   []Event   `json:"effects,omitempty"`  // of the last change: recorded again on load if this node did not see it done
 	Activate  []string  `json:"activate,omitempty"` // authenticators that the last change makes active, likewise
 
@@ -77,7 +78,7 @@ func (e *Engine) record(r *run, version int64) (Record, error) {
 		return Record{}, fmt.Errorf("flows: seal run: %w", err)
 	}
 	rec := Record{ID: r.ID, Version: version, Expires: r.Expires, Data: data, Aliases: []Alias{r.Handle}}
-	for _, a := range []*Alias{r.Retired, r.Begun} {
+	for _, a := range append([]*Alias{r.Retired, r.Begun}, r.Handover.aliases()...) {
 		if a != nil {
 			rec.Aliases = append(rec.Aliases, *a)
 		}

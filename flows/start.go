@@ -47,7 +47,7 @@ func (e *Engine) start(ctx context.Context, c Caller, q StartRequest) (View, err
 			return v, err
 		}
 	}
-	if err := p.undrawable(q.Capabilities); err != nil {
+	if err := p.undrawable(&world{drawable: q.Capabilities, web: e.pages(client, q.Capabilities)}); err != nil {
 		return View{}, err
 	}
 	if len(q.ACRValues) > 0 && !slices.ContainsFunc(q.ACRValues, onScale) {
@@ -260,16 +260,38 @@ func (e *Engine) claim(ctx context.Context, s *State, identifier string) error {
 	return nil
 }
 
-// undrawable refuses a start that must lead to a prompt that the client cannot draw.
-func (p *program) undrawable(draws []string) error {
-	w := world{drawable: draws}
+// undrawable refuses a start that must lead to a prompt that neither the client nor a page can draw.
+func (p *program) undrawable(w *world) error {
 	for i := range p.nodes {
 		n := &p.nodes[i]
-		if n.main && n.def.Kind == flowdefs.Step && n.def.If == nil && !n.def.Activate && !w.draws(n.typ.Code) {
+		if n.main && n.def.If == nil && !n.def.Activate && !p.passable(w, n) {
 			return &Problem{Kind: KindMalformed, Code: CodeCannotDraw, Detail: "The flow has a step that this client cannot draw."}
 		}
 	}
 	return nil
+}
+
+// passable says whether there may be a way past a node, by what can be drawn alone.
+func (p *program) passable(w *world, n *node) bool {
+	switch n.def.Kind {
+	case flowdefs.Step:
+		return w.takes(n.typ)
+	case flowdefs.Group:
+		return p.passable(w, &p.nodes[n.first])
+	case flowdefs.Choose:
+		if p.handles(n, exitNone) || n.otherwise != end && p.passable(w, &p.nodes[n.otherwise]) {
+			return true
+		}
+		left := 0
+		for _, o := range n.options {
+			if p.passable(w, &p.nodes[o]) {
+				left++
+			}
+		}
+		return left >= n.def.Any
+	default: // the others ask nothing, or what every client can wait for
+		return true
+	}
 }
 
 // activated checks the steps that a client activates with its start.

@@ -22,6 +22,7 @@ type State struct {
 	Offers []string        `json:"offers,omitempty"` // ids of the options of the choose that waits
 	Other  string          `json:"other,omitempty"`  // id of the choose whose other options can be had instead of the step that waits
 	Memory json.RawMessage `json:"memory,omitempty"` // of the step that waits
+	Handed bool            `json:"handed,omitempty"` // the client cannot draw what waits: a page does
 	Until  time.Time       `json:"until,omitzero"`   // when the prompt times out, or a delay is over
 	Trail  []string        `json:"trail,omitempty"`  // prompts that back can return to
 
@@ -127,4 +128,5 @@ func (s *State) atLeast(now time.Time) time.Time {
 // leave forgets what belongs to the prompt that waited.
 func (s *State) leave() {
 	s.At, s.Data, s.Offers, s.Other, s.Memory, s.Until = "", nil, nil, "", nil, time.Time{}
+	s.Handed = false
 }

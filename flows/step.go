@@ -53,6 +53,9 @@ type StepType struct {
 	// HardLimit is the number of consecutive failures after which the
 	// authenticator stays locked until an administrator acts; 0: the engine's default.
 	HardLimit int
+	// Typed is true if the answer consists of what a person types or ticks: strings
+	// and booleans. A page can then take it for a client that cannot draw the prompt.
+	Typed bool
 	// NeedsDevice is true if the step is offered only on a run whose key belongs to a bound device.
 	NeedsDevice bool
 	// Enrols is true if the step binds an authenticator: it then needs the

@@ -27,12 +27,22 @@ func (x *exchange) answer(ctx context.Context, stepID string, turn int, in Input
 		return x.drive(ctx, signal{kind: sigTime})
 	case other:
 		return x.empty(ctx, in, signal{kind: sigReopen})
-	case n.def.Kind == flowdefs.Choose:
-		return x.pick(ctx, in)
-	case n.def.Kind == flowdefs.Delay:
-		return x.waited(ctx, in)
+	case s.Handed:
+		return x.handedBack(ctx, n, in)
 	}
-	return x.submit(ctx, n, in)
+	return x.take(ctx, n, in)
+}
+
+// take takes the answer to what waits, from whoever drew it.
+func (x *exchange) take(ctx context.Context, n *node, in Input) error {
+	switch n.def.Kind {
+	case flowdefs.Choose:
+		return x.pick(ctx, in)
+	case flowdefs.Delay:
+		return x.waited(ctx, in)
+	default:
+		return x.submit(ctx, n, in)
+	}
 }
 
 // turned drives a signal that the client may send only while it sees this turn.

@@ -25,6 +25,7 @@ type world struct {
 	started  time.Time
 	request  map[string]string
 	drawable []string // step codes that the client can draw; empty: all
+	web      bool     // a page draws what the client cannot draw
 	goal     goal
 }
 
@@ -40,6 +41,12 @@ type goal struct {
 func (w *world) draws(code string) bool {
 	return len(w.drawable) == 0 || code == "" || slices.Contains(w.drawable, code)
 }
+
+// takes says whether anybody can draw the prompts of a step type: the client or a page.
+func (w *world) takes(t StepType) bool { return w.draws(t.Code) || w.web && t.Typed }
+
+// hands says whether a page draws what has this code.
+func (w *world) hands(code string) bool { return w.web && !w.draws(code) }
 
 func (w *world) policy() assurance.Policy { return assurance.Policy{NotBefore: w.goal.notBefore} }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stile-auth/stile/cmd/stile/node"
+	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/httpapi"
 	"github.com/stile-auth/stile/propagation"
@@ -61,7 +62,17 @@ func (c openAPICmd) prompts(dir string, registry *flows.Registry) ([]httpapi.Pro
 	}
 	var out []httpapi.Prompt
 	for _, name := range names {
-		out = append(out, httpapi.PromptsOf(set.Flows[name], registry)...)
+		out = append(out, httpapi.PromptsOf(set.Flows[name], registry, handsOver(set, name))...)
 	}
 	return out, nil
+}
+
+// handsOver says whether some client of that flow hands over what it cannot draw.
+func handsOver(set *flowdefs.Set, flow string) bool {
+	for _, c := range set.Clients {
+		if c.HandOver && slices.Contains(c.Flows, flow) {
+			return true
+		}
+	}
+	return false
 }

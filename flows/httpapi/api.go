@@ -69,6 +69,7 @@ func (a *api) routes() (http.Handler, error) {
 	r.POST("/v1/flow/steps/:stepId", a.limited(a.serve(operation{scheme: schemeFlow, turn: true, body: bodyRequired, do: a.answer}), false))
 	r.POST("/v1/flow/activate", a.limited(a.serve(operation{scheme: schemeFlow, turn: true, body: bodyRequired, do: a.activate}), false))
 	r.POST("/v1/flow/back", a.limited(a.serve(operation{scheme: schemeFlow, turn: true, body: bodyEmpty, do: a.back}), false))
+	r.POST("/v1/flow/hand_over", a.limited(a.serve(operation{scheme: schemeFlow, turn: true, body: bodyEmpty, do: a.handOver}), false))
 	r.POST("/v1/flow/restart", a.limited(a.serve(operation{scheme: schemeFlow, turn: true, body: bodyEmpty, status: http.StatusCreated, do: a.restart}), false))
 	r.DELETE("/v1/session", a.limited(a.serve(operation{scheme: schemeSession, answer: a.signOut}), false))
 
@@ -80,6 +81,12 @@ func (a *api) routes() (http.Handler, error) {
 		return nil, err
 	}
 	r.GET("/openapi.json", description)
+	if a.cfg.Pages != nil {
+		for _, path := range []string{"/handover", "/handover/:link"} {
+			r.GET(path, a.limited(gin.WrapH(a.cfg.Pages), false))
+			r.POST(path, a.limited(gin.WrapH(a.cfg.Pages), false))
+		}
+	}
 	for path, h := range a.cfg.WellKnown {
 		r.GET(path, gin.WrapH(h))
 	}
@@ -149,6 +156,10 @@ func (a *api) activate(ctx context.Context, q *request) (flows.View, error) {
 
 func (a *api) back(ctx context.Context, q *request) (flows.View, error) {
 	return a.cfg.Engine.Back(ctx, q.handle, q.caller, q.turn)
+}
+
+func (a *api) handOver(ctx context.Context, q *request) (flows.View, error) {
+	return a.cfg.Engine.HandOver(ctx, q.handle, q.caller, q.turn)
 }
 
 func (a *api) restart(ctx context.Context, q *request) (flows.View, error) {

@@ -25,6 +25,7 @@ type runner interface {
 // mover drives runs in ways that answer no step.
 type mover interface {
 	Activate(ctx context.Context, h flows.Secret, c flows.Caller, turn int, in flows.Input) (flows.View, error)
+	HandOver(ctx context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error)
 	Back(ctx context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error)
 	Restart(ctx context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error)
 	Cancel(ctx context.Context, h flows.Secret, c flows.Caller) (flows.View, error)
@@ -59,6 +60,7 @@ type Config struct {
 	Ready     map[string]Check        // what /readyz asks, by the name that it may show; default nothing
 	WellKnown map[string]http.Handler // further GET handlers by exact path; default none
 	Steps     []flows.StepType        // what /openapi.json describes; default none
+	Pages     http.Handler            // pages at and below /handover, which clients hand over to; default none
 	Limit     Limit                   // per address; default none
 	MaxBody   int64                   // of a request, in bytes; default 64 KiB
 	Poll      time.Duration           // how often requests that wait look again; default 250 ms

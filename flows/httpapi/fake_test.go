@@ -102,6 +102,10 @@ func (e *fakeEngine) Restart(_ context.Context, h flows.Secret, c flows.Caller, 
 	return e.take(call{Name: "restart", Handle: string(h), Caller: c, Turn: turn})
 }
 
+func (e *fakeEngine) HandOver(_ context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error) {
+	return e.take(call{Name: "hand over", Handle: string(h), Caller: c, Turn: turn})
+}
+
 func (e *fakeEngine) Cancel(_ context.Context, h flows.Secret, c flows.Caller) (flows.View, error) {
 	return e.take(call{Name: "cancel", Handle: string(h), Caller: c})
 }

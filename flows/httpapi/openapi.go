@@ -100,6 +100,7 @@ func calls() []described {
 		{method: "POST", path: "/v1/flow/steps/{stepId}", id: "answer", summary: "Answer the current step, as an action of nextStep says.", scheme: schemeFlow, key: true, turn: true, body: "answers", status: 200, result: "View", problems: act},
 		{method: "POST", path: "/v1/flow/activate", id: "activate", summary: "Let an optional later step run.", scheme: schemeFlow, key: true, turn: true, body: "Activate", status: 200, result: "View", problems: act},
 		{method: "POST", path: "/v1/flow/back", id: "back", summary: "Return to the previous prompt.", scheme: schemeFlow, key: true, turn: true, body: "Empty", optional: true, status: 200, result: "View", problems: act},
+		{method: "POST", path: "/v1/flow/hand_over", id: "handOver", summary: "A link to the page that draws what the client cannot draw.", scheme: schemeFlow, key: true, turn: true, body: "Empty", optional: true, status: 200, result: "View", problems: act},
 		{method: "POST", path: "/v1/flow/restart", id: "restart", summary: "A new run of the same flow.", scheme: schemeFlow, key: true, turn: true, body: "Empty", optional: true, status: 201, result: "View", problems: act},
 		{method: "DELETE", path: "/v1/session", id: "signOut", summary: "End a session. Whether there was one is not said.", scheme: schemeSession, key: true, status: 204, problems: []int{400, 401, 409, 413, 422, 429, 500, 503}},
 		{method: "GET", path: "/healthz", id: "health", summary: "Whether the process answers.", status: 200, result: "Status"},

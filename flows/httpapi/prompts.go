@@ -16,9 +16,9 @@ type Prompt struct {
 	Answer json.RawMessage // JSON Schema of the answer, without references; nil: an empty object
 }
 
-// Prompts lists what steps of these types ask, and what choices and delays do.
+// Prompts lists what steps of these types ask, and what choices, delays and hand-overs do.
 func Prompts(types []flows.StepType) []Prompt {
-	out := []Prompt{SelectionPrompt(nil, nil), WaitPrompt(nil)}
+	out := []Prompt{SelectionPrompt(nil, nil), WaitPrompt(nil), HandoverPrompt(nil)}
 	for _, t := range types {
 		if t.Code != "" {
 			out = append(out, stepPrompt(t, nil))
@@ -27,13 +27,21 @@ func Prompts(types []flows.StepType) []Prompt {
 	return out
 }
 
-// PromptsOf lists what a flow asks, handlers included, with the ids of its steps.
-func PromptsOf(f *flowdefs.Flow, registry *flows.Registry) []Prompt {
+// PromptsOf lists what a flow asks, handlers included, with the ids of its steps;
+// handedOver says whether some client hands over what it cannot draw.
+func PromptsOf(f *flowdefs.Flow, registry *flows.Registry, handedOver bool) []Prompt {
 	out := promptsOf(f.Steps, registry)
 	for _, h := range f.Handlers {
 		out = append(out, promptsOf(h.Steps, registry)...)
 	}
-	return out
+	if !handedOver {
+		return out
+	}
+	var ids []string
+	for _, p := range out {
+		ids = append(ids, p.IDs...)
+	}
+	return append(out, HandoverPrompt(ids))
 }
 
 func promptsOf(nodes []flowdefs.Node, registry *flows.Registry) []Prompt {
@@ -90,4 +98,12 @@ func SelectionPrompt(ids, options []string) Prompt {
 // WaitPrompt is what those delays ask: nothing but patience.
 func WaitPrompt(ids []string) Prompt {
 	return Prompt{Code: flows.CodeWait, Doc: "The run goes on at the time in nextStep.data, when it is asked again.", IDs: ids, Data: flows.PauseSchema()}
+}
+
+// HandoverPrompt is what a client gets instead of what it cannot draw, at those steps; none: any.
+func HandoverPrompt(ids []string) Prompt {
+	return Prompt{
+		Code: flows.CodeHandover, Doc: "A page in the browser asks what this client cannot draw.", IDs: ids,
+		Data: flows.HandoverSchema(), Answer: flows.HandoverAnswer(),
+	}
 }

@@ -40,6 +40,7 @@ func Type() flows.StepType {
 		Config: flowdefs.SchemaFor[config](),
 		Prompt: flowdefs.SchemaFor[prompt](),
 		Input:  flowdefs.SchemaFor[answer](),
+		Typed:  true,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			var c config
 			if err := cfg.Decode(&c); err != nil {

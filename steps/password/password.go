@@ -57,6 +57,7 @@ func Type(as Authenticators, h Hasher) flows.StepType {
 		Evidence:      []assurance.Ceiling{{Method: assurance.Password, Categories: []assurance.Category{assurance.Knowledge}}},
 		Authenticator: account.TypePassword,
 		Guessable:     true,
+		Typed:         true,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			if err := cfg.Decode(&struct{}{}); err != nil {
 				return nil, err
@@ -68,7 +69,7 @@ func Type(as Authenticators, h Hasher) flows.StepType {
 
 type answer struct {
 	Username string `json:"username,omitempty" maxLength:"256" doc:"only where identifierRequired"`
-	Password string `json:"password" minLength:"1" maxLength:"1024"`
+	Password string `json:"password" format:"password" minLength:"1" maxLength:"1024"`
 }
 
 type prompt struct {

@@ -65,6 +65,7 @@ func Type(as Authenticators, h Hasher) flows.StepType {
 		Evidence:      []assurance.Ceiling{{Method: assurance.PIN, Categories: []assurance.Category{assurance.Knowledge}}},
 		Authenticator: account.TypePIN,
 		Guessable:     true,
+		Typed:         true,
 		HardLimit:     hardLimit,
 		NeedsDevice:   true,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
@@ -77,7 +78,7 @@ func Type(as Authenticators, h Hasher) flows.StepType {
 }
 
 type answer struct {
-	PIN string `json:"pin" pattern:"^[0-9]{6,12}$"`
+	PIN string `json:"pin" format:"password" pattern:"^[0-9]{6,12}$"`
 }
 
 type prompt struct {

@@ -65,6 +65,7 @@ func Type(as Authenticators, sealer account.Sealer) flows.StepType {
 		}},
 		Authenticator: account.TypeTOTP,
 		Guessable:     true,
+		Typed:         true,
 		HardLimit:     hardLimit,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			if err := cfg.Decode(&struct{}{}); err != nil {

@@ -34,7 +34,7 @@ func promptsOf(set *flowdefs.Set, registry *flows.Registry, used []*flowdefs.Flo
 	}
 	var out []httpapi.Prompt
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		out = append(out, httpapi.PromptsOf(all[name], registry)...)
+		out = append(out, httpapi.PromptsOf(all[name], registry, false)...)
 	}
 	return out
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/stile-auth/stile/flows/assurance"
 	"github.com/stile-auth/stile/flows/dpop"
 	"github.com/stile-auth/stile/flows/httpapi"
+	"github.com/stile-auth/stile/flows/webui"
 	"github.com/stile-auth/stile/propagation"
 )
 
@@ -158,7 +159,8 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flo
 		Accounts: accountsOf(b), Recorder: b.Recorder, Sealer: b.Sealer,
 		Propagators: map[string]flows.Propagator{"bearer_jwt": bearer},
 		Logger:      n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,
-		RunTTL: n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
+		HandoverURL: n.url + webui.Path,
+		RunTTL:      n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
 	})
 }
 
@@ -182,8 +184,15 @@ func (n *Node) api(keys *propagation.KeySet, registry *flows.Registry) (http.Han
 			return nil, fmt.Errorf("node: metrics: %w", err)
 		}
 	}
+	pages, err := webui.New(webui.Config{
+		Engine: n.engine, BaseURL: n.url, Logger: n.opts.Logger.Named("pages"),
+		Messages: func() *flowdefs.Messages { return n.Definitions().Messages },
+	})
+	if err != nil {
+		return nil, err
+	}
 	return httpapi.New(httpapi.Config{
-		Engine: n.engine, DPoP: proofs, BaseURL: n.url,
+		Engine: n.engine, DPoP: proofs, BaseURL: n.url, Pages: pages,
 		Logger: n.opts.Logger.Named("http"), Now: n.opts.Now, Metrics: metrics, WellKnown: documents, Steps: registry.Types(),
 		Closing: n.closing, Definitions: n.active,
 		Limit: httpapi.Limit{PerSecond: float64(n.cfg.Limits.PerSecond), Burst: n.cfg.Limits.Burst},

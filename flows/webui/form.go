@@ -1,0 +1,233 @@
+package webui
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/google/jsonschema-go/jsonschema"
+
+	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows"
+)
+
+// field is one member of an answer, as a form has it.
+type field struct {
+	Name, Label, Type    string
+	Autocomplete, Digits string
+	Required             bool
+	Choices              []pairLabel
+}
+
+type pair struct{ Name, Value string }
+
+type pairLabel struct{ Value, Label string }
+
+// view is what the template shows.
+type view struct {
+	Locale, Title, Text, Wrong string
+	Button, Action             string
+	Hidden                     []pair
+	Fields                     []field
+	Style                      template.CSS
+}
+
+var errForm = errors.New("webui: the form is not what the page has")
+
+// schemaOf reads the schema of an answer, and the names of its members in order.
+func schemaOf(page flows.Page) (*jsonschema.Schema, []string, error) {
+	var s jsonschema.Schema
+	if err := json.Unmarshal(page.Schema, &s); err != nil {
+		return nil, nil, fmt.Errorf("webui: schema of %s: %w", page.Code, err)
+	}
+	var parts struct {
+		Properties json.RawMessage `json:"properties"`
+	}
+	if err := json.Unmarshal(page.Schema, &parts); err != nil {
+		return nil, nil, err
+	}
+	var names []string
+	d := json.NewDecoder(bytes.NewReader(parts.Properties))
+	for depth, key := 0, true; ; {
+		t, err := d.Token()
+		if err != nil {
+			return &s, names, nil // the end: it has been read as a whole before
+		}
+		switch t := t.(type) {
+		case json.Delim:
+			if t == '{' || t == '[' {
+				depth++
+			} else {
+				depth--
+			}
+			key = depth == 1
+		case string:
+			if depth == 1 && key {
+				names = append(names, t)
+			}
+			key = depth == 1 && !key
+		}
+	}
+}
+
+// formOf makes the fields of a prompt from the schema of its answer. A page asks
+// for a name only where the prompt says that it needs one.
+func formOf(page flows.Page) ([]field, error) {
+	s, names, err := schemaOf(page)
+	if err != nil {
+		return nil, err
+	}
+	var data struct {
+		IdentifierRequired *bool `json:"identifierRequired"`
+		Options            []struct {
+			ID   string `json:"id"`
+			Type string `json:"type"`
+		} `json:"options"`
+	}
+	if err := json.Unmarshal(page.Data, &data); err != nil {
+		return nil, fmt.Errorf("webui: data of %s: %w", page.Code, err)
+	}
+	var out []field
+	for _, name := range names {
+		p := s.Properties[name]
+		f := field{Name: name, Type: "text", Required: slices.Contains(s.Required, name)}
+		if name == "username" && data.IdentifierRequired != nil {
+			if !*data.IdentifierRequired {
+				continue
+			}
+			f.Required = true
+		}
+		switch {
+		case len(p.Enum) > 0:
+			for _, option := range data.Options {
+				f.Choices = append(f.Choices, pairLabel{option.ID, option.Type})
+			}
+		case p.Type == "boolean":
+			f.Type = "checkbox"
+		case p.Type != "string":
+			return nil, fmt.Errorf("webui: %s.%s is nothing that can be typed", page.Code, name)
+		case p.Format == "password":
+			f.Type = "password"
+		}
+		f.hint(p.Pattern)
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+// hint tells browsers what is asked for, so that they can help (WCAG 2.2, 1.3.5).
+func (f *field) hint(pattern string) {
+	switch f.Name {
+	case "username":
+		f.Autocomplete = "username"
+	case "password":
+		f.Autocomplete = "current-password"
+	case "code":
+		f.Autocomplete = "one-time-code"
+	default:
+		f.Autocomplete = "off"
+	}
+	if strings.HasPrefix(pattern, "^[0-9]") {
+		f.Digits = "numeric"
+	}
+}
+
+// inputOf makes the answer of what was typed, and holds it against the schema.
+func inputOf(page flows.Page, values url.Values) (flows.Input, error) {
+	fields, err := formOf(page)
+	if err != nil {
+		return nil, err
+	}
+	answer := map[string]any{}
+	for name, typed := range values {
+		if name == "_turn" || name == "_token" {
+			continue
+		}
+		i := slices.IndexFunc(fields, func(f field) bool { return f.Name == name })
+		switch {
+		case i < 0 || len(typed) != 1:
+			return nil, errForm
+		case fields[i].Type == "checkbox":
+			answer[name] = true
+		case typed[0] != "" || fields[i].Required:
+			answer[name] = typed[0]
+		}
+	}
+	s, _, err := schemaOf(page)
+	if err != nil {
+		return nil, err
+	}
+	resolved, err := s.Resolve(nil)
+	if err != nil {
+		return nil, fmt.Errorf("webui: schema of %s: %w", page.Code, err)
+	}
+	if err := resolved.Validate(answer); err != nil {
+		return nil, errForm
+	}
+	return json.Marshal(answer)
+}
+
+// speaker says things in one language.
+type speaker struct {
+	messages *flowdefs.Messages
+	locale   string
+}
+
+// speaker prefers what the client said of the person over what the browser says.
+func (p *pages) speaker(locale string, r *http.Request) speaker {
+	m := p.Messages()
+	return speaker{m, m.Match(locale, r.Header.Get("Accept-Language"))}
+}
+
+// say returns a text, or the id if nobody has one.
+func (s speaker) say(id string, arguments map[string]string) string {
+	if text, ok := s.messages.Text(s.locale, id, arguments); ok {
+		return text
+	}
+	return id
+}
+
+// message is the text that a prompt names in its data.
+func (s speaker) message(data json.RawMessage) string {
+	var named struct {
+		Message   string            `json:"message"`
+		Arguments map[string]string `json:"arguments"`
+	}
+	if json.Unmarshal(data, &named) != nil || named.Message == "" {
+		return ""
+	}
+	return s.say(named.Message, named.Arguments)
+}
+
+func (s speaker) label(fields []field) []field {
+	for i := range fields {
+		f := &fields[i]
+		f.Label = s.say("field."+f.Name, nil)
+		if len(f.Choices) > 0 {
+			f.Label = s.say("prompt.selection_required", nil)
+		}
+		for j := range f.Choices {
+			f.Choices[j].Label = s.say(flowdefs.PromptMessage(f.Choices[j].Label), nil)
+		}
+	}
+	return fields
+}
+
+func (s speaker) write(w http.ResponseWriter, p *pages, status int, v view) {
+	v.Locale, v.Style = s.locale, style
+	var b bytes.Buffer
+	if err := p.template.Execute(&b, v); err != nil {
+		p.Logger.Error("page does not render")
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes())
+}

@@ -1,0 +1,284 @@
+package webui
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"html/template"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows"
+)
+
+// Path is where the pages are, below the base URL.
+const Path = "/handover"
+
+// maxForm bounds what a form may send, in bytes.
+const maxForm = 64 << 10
+
+// engine is what the pages need; [flows.Engine] has it.
+type engine interface {
+	Linked(ctx context.Context, link flows.Secret, requestID string) (flows.Page, error)
+	OpenLink(ctx context.Context, link flows.Secret, requestID string) (flows.Secret, error)
+	Page(ctx context.Context, page flows.Secret, requestID string) (flows.Page, error)
+	AnswerPage(ctx context.Context, page flows.Secret, turn int, in flows.Input, requestID string) (redirect string, err error)
+}
+
+var _ engine = (*flows.Engine)(nil)
+
+// Config is what the pages are made of. All fields are required.
+type Config struct {
+	Engine   engine                    // a *flows.Engine
+	Messages func() *flowdefs.Messages // the texts of the active definitions
+	BaseURL  string                    // external origin, e.g. "https://auth.example"
+	Logger   *zap.Logger               // failures
+}
+
+type pages struct {
+	Config
+	secure   bool // https: the cookie is for this host alone
+	template *template.Template
+	csp      string // but for where forms may lead
+}
+
+//go:embed page.tmpl
+var pageText string
+
+// style is all the style there is; the policy knows it by its hash.
+const style = "body{font:1.125rem/1.5 sans-serif;margin:2rem auto;max-width:30rem;padding:0 1rem;color:#111;background:#fff}" +
+	"input{font:inherit}button{font:inherit;padding:.5rem 1rem}label{display:inline-block}[role=alert]{border-left:.25rem solid #b00;padding-left:.5rem}"
+
+// New makes the handler of the pages: of everything at and below [Path]. Safe for concurrent use.
+func New(cfg Config) (http.Handler, error) {
+	u, err := url.Parse(cfg.BaseURL)
+	if cfg.Engine == nil || cfg.Messages == nil || cfg.Logger == nil || err != nil || u.Host == "" {
+		return nil, errors.New("webui: Engine, Messages, BaseURL and Logger are required")
+	}
+	t, err := template.New("page").Parse(pageText)
+	if err != nil {
+		return nil, fmt.Errorf("webui: %w", err)
+	}
+	sum := sha256.Sum256([]byte(style))
+	p := &pages{
+		Config: cfg, secure: u.Scheme == "https", template: t,
+		csp: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+Path+"/{link}", p.showLink)
+	mux.HandleFunc("POST "+Path+"/{link}", p.openLink)
+	mux.HandleFunc("GET "+Path, p.show)
+	mux.HandleFunc("POST "+Path, p.answer)
+	return p.around(mux), nil
+}
+
+// around sets what every answer has.
+func (p *pages) around(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Security-Policy", p.csp)
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Referrer-Policy", "no-referrer") // the address of a page may be a secret
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		if requestID(w) == "" { // otherwise it is named already
+			h.Set("X-Request-Id", rand.Text())
+		}
+		if r.Method == http.MethodPost && !p.ours(r) {
+			p.fail(w, r, &flows.Problem{Kind: flows.KindNotFound, Code: flows.CodeNotFound})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// ours says whether a form was sent by one of these pages, as far as the browser
+// tells: Fetch Metadata, else Origin. A browser that tells neither has the tokens.
+func (p *pages) ours(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
+		return site == "same-origin"
+	}
+	origin := r.Header.Get("Origin")
+	return origin == "" || origin == p.BaseURL
+}
+
+// showLink says who asks. It does not spend the link.
+func (p *pages) showLink(w http.ResponseWriter, r *http.Request) {
+	link := r.PathValue("link")
+	page, err := p.Engine.Linked(r.Context(), flows.Secret(link), requestID(w))
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	s := p.speaker(page.Locale, r)
+	s.write(w, p, http.StatusOK, view{
+		Title: s.say("page.title", nil), Text: s.say("page.for", map[string]string{"client": page.Client}),
+		Button: s.say("action.submit", nil), Action: Path + "/" + link,
+	})
+}
+
+// openLink spends the link: from now on this browser alone has the page.
+func (p *pages) openLink(w http.ResponseWriter, r *http.Request) {
+	secret, err := p.Engine.OpenLink(r.Context(), flows.Secret(r.PathValue("link")), requestID(w))
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	p.setCookie(w, string(secret), 0)
+	seeOther(w, Path)
+}
+
+func (p *pages) show(w http.ResponseWriter, r *http.Request) {
+	secret, page, err := p.page(w, r)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	p.draw(w, r, secret, page, http.StatusOK, "")
+}
+
+func (p *pages) page(w http.ResponseWriter, r *http.Request) (string, flows.Page, error) {
+	c, err := r.Cookie(p.cookieName())
+	if err != nil {
+		return "", flows.Page{}, &flows.Problem{Kind: flows.KindNotFound, Code: flows.CodeNotFound, Err: err}
+	}
+	page, err := p.Engine.Page(r.Context(), flows.Secret(c.Value), requestID(w))
+	return c.Value, page, err
+}
+
+// draw shows the prompt; wrong says what was wrong with the last form.
+func (p *pages) draw(w http.ResponseWriter, r *http.Request, secret string, page flows.Page, status int, wrong string) {
+	s := p.speaker(page.Locale, r)
+	f, err := formOf(page)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	v := view{
+		Title: s.say(flowdefs.PromptMessage(page.Code), nil), Text: s.message(page.Data), Wrong: wrong,
+		Button: s.say("action.submit", nil), Action: Path, Fields: s.label(f),
+		Hidden: []pair{{"_turn", strconv.Itoa(page.Turn)}, {"_token", token(secret, page.Turn)}},
+	}
+	if len(f) == 0 {
+		v.Button = s.say("action.acknowledge", nil)
+	}
+	w.Header().Set("Content-Security-Policy", p.csp+" "+formTarget(page.Redirect)) // else the browser would not go back
+	s.write(w, p, status, v)
+}
+
+// answer keeps what was typed and sends the browser back to the app.
+func (p *pages) answer(w http.ResponseWriter, r *http.Request) {
+	secret, page, err := p.page(w, r)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	values, ok := posted(w, r)
+	turn := strconv.Itoa(page.Turn)
+	if !ok || values.Get("_turn") != turn || !hmac.Equal([]byte(values.Get("_token")), []byte(token(secret, page.Turn))) {
+		p.fail(w, r, &flows.Problem{Kind: flows.KindNotFound, Code: flows.CodeNotFound})
+		return
+	}
+	in, err := inputOf(page, values)
+	if err != nil {
+		s := p.speaker(page.Locale, r)
+		p.draw(w, r, secret, page, http.StatusUnprocessableEntity, s.say(flowdefs.FailureMessage(flows.CodeWrongAnswer), nil))
+		return
+	}
+	redirect, err := p.Engine.AnswerPage(r.Context(), flows.Secret(secret), page.Turn, in, requestID(w))
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	p.setCookie(w, "", -1)
+	w.Header().Set("Content-Security-Policy", p.csp+" "+formTarget(page.Redirect))
+	seeOther(w, redirect)
+}
+
+// posted reads a form; false for what is none.
+func posted(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/x-www-form-urlencoded" {
+		return nil, false
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		return nil, false
+	}
+	return r.PostForm, true
+}
+
+// token proves that a form is of the page that this cookie got, in this turn.
+func token(secret string, turn int) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	fmt.Fprintf(mac, "stile form\x00%d", turn)
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// cookieName binds the cookie to this host where that is possible: with TLS (RFC 6265bis §4.1.3.2).
+func (p *pages) cookieName() string {
+	if p.secure {
+		return "__Host-stile-handover"
+	}
+	return "stile-handover"
+}
+
+func (p *pages) setCookie(w http.ResponseWriter, value string, age int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: p.cookieName(), Value: value, Path: "/", MaxAge: age, Secure: p.secure, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	})
+}
+
+// fail shows the one page for everything that is not right, or that something does not work.
+func (p *pages) fail(w http.ResponseWriter, r *http.Request, err error) {
+	status, id := http.StatusInternalServerError, flowdefs.FailureMessage(flows.CodeInternal)
+	var pr *flows.Problem
+	if errors.As(err, &pr) {
+		switch pr.Kind {
+		case flows.KindNotFound:
+			status, id = http.StatusNotFound, "page.gone"
+		case flows.KindUnavailable:
+			status, id = http.StatusServiceUnavailable, flowdefs.FailureMessage(flows.CodeUnavailable)
+		default: // a mistake of ours
+		}
+	}
+	if status >= http.StatusInternalServerError {
+		p.Logger.Error("page", zap.String("request_id", requestID(w)), zap.Int("status", status), zap.Error(err))
+	}
+	s := p.speaker("", r)
+	s.write(w, p, status, view{Title: s.say("page.title", nil), Text: s.say(id, nil)})
+}
+
+func requestID(w http.ResponseWriter) string { return w.Header().Get("X-Request-Id") }
+
+// seeOther sends the browser on; the address may be of any scheme, and is nobody else's to read.
+func seeOther(w http.ResponseWriter, address string) {
+	w.Header().Set("Location", address)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// formTarget is what a policy calls the place of a redirect URI: an origin, or a scheme of its own.
+func formTarget(redirect string) string {
+	u, err := url.Parse(redirect)
+	if err != nil || strings.ContainsAny(u.Host, " ;,") {
+		return ""
+	}
+	if u.Scheme == "http" || u.Scheme == "https" {
+		return u.Scheme + "://" + u.Host
+	}
+	return u.Scheme + ":"
+}
