@@ -11,5 +11,7 @@
 //	addresses       no header of a request changes a byte of any answer
 //	canary          no secret in logs, events, metrics, problems or at rest
 //	described       what is answered is as the description of the API says, both ways
+//	schema fuzz     the API, driven from its description: no 5xx, nothing that is not described
+//	handover        what a browser can do for a run, and to it
 //	restart         a run finishes on the definition that it started with
 package contract

@@ -137,6 +137,9 @@ func TestHandOver(t *testing.T) {
 			p := newPhone(t, w, "phone")
 			old(p, "pick")
 			first := p.handle
+			if data := string(p.view.NextStep.Data); data != `{"prompt":"PASSWORD_REQUIRED"}` {
+				t.Errorf("the app is shown %s", data)
+			}
 			l := handOver(p)
 			if l.Prompt != "PASSWORD_REQUIRED" || !strings.HasPrefix(l.URI, w.node.URL()+"/handover/") {
 				t.Errorf("%+v", l)

@@ -133,7 +133,7 @@ type world struct {
 }
 
 // newWorld starts a node with Jane. outer owns folders and the provider; t fails.
-func newWorld(outer *testing.T, t tb, s setup) *world {
+func newWorld(outer testing.TB, t tb, s setup) *world {
 	t.Helper()
 	w := &world{ctx: outer.Context(), clock: s.clock, provider: s.provider, logger: s.logger, via: s.transport}
 	if w.clock == nil {
@@ -160,7 +160,7 @@ func newWorld(outer *testing.T, t tb, s setup) *world {
 	return w
 }
 
-func (w *world) configure(outer *testing.T, t tb, s setup) {
+func (w *world) configure(outer testing.TB, t tb, s setup) {
 	t.Helper()
 	dir, err := os.MkdirTemp(outer.TempDir(), "") //nolint:usetesting // rapid plays many worlds in one test
 	must(t, err)
