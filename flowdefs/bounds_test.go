@@ -64,6 +64,7 @@ func TestHostileFilesAreCheap(t *testing.T) {
 		"subflows":        bombOf(8, 20),
 		"many subflows":   bombOf(2, 400),
 		"subflow of much": "subflows: {s: {steps: [{id: a, type: knobs, with: {text: " + strings.Repeat("x", 100<<10) + "}}]}}\nflows: {f: {steps: [" + manyUses(2000) + "]}}",
+		"many messages":   "flows: {f: {steps: [" + manyMessages(1500) + "]}}\nmessages: {en: {" + manyTexts(6000) + "}}",
 		"many targets":    "flows: {f: {steps: [{id: a, type: knobs, with: {text: " + strings.Repeat("x", 60<<10) + "}}]}, g: {kind: authorization, steps: [{id: b, type: totp}]}, " + manyFlows(60) + "}\ntargets: {" + manyTargets(1500) + "}",
 		"long names":      "clients: {a: {flows: [" + strings.Repeat(strings.Repeat("x", 60)+"y, ", room/64) + "]}}",
 	} {
@@ -281,4 +282,22 @@ func TestThousandFlows(t *testing.T) {
 	} else {
 		t.Logf("took %s", took)
 	}
+}
+
+// manyMessages are steps that show messages that have no text.
+func manyMessages(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "{id: m%d, type: message, with: {text: message-%d}}, ", i, i)
+	}
+	return b.String()
+}
+
+// manyTexts are texts that nothing shows.
+func manyTexts(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "missage-%d: x, ", i)
+	}
+	return b.String()
 }

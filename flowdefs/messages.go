@@ -303,7 +303,7 @@ func (l *loader) checkShown(m *Messages) {
 		if _, ok := m.builtin[fallback][u.id]; ok {
 			continue
 		}
-		l.fail(u.pos, "no text for the message %s in %s%s", quote(u.id), standard, didYouMeanOnly(u.id, slices.Collect(maps.Keys(m.own[standard]))))
+		l.fail(u.pos, "no text for the message %s in %s%s", quote(u.id), standard, meant(u.id, slices.Collect(maps.Keys(m.own[standard]))))
 	}
 }
 
@@ -325,7 +325,7 @@ func (l *loader) checkTexts(m *Messages) {
 			}
 			if clean && !known && len(shown[id]) == 0 {
 				ids := slices.Concat(slices.Collect(maps.Keys(m.builtin[fallback])), slices.Collect(maps.Keys(shown)))
-				l.fail(t.pos, "message %s is shown by nothing%s", quote(id), didYouMeanOnly(id, ids))
+				l.fail(t.pos, "message %s is shown by nothing%s", quote(id), meant(id, ids))
 			}
 		}
 	}
@@ -337,4 +337,14 @@ func (l *loader) checkArguments(id string, t text, given []string, by string) {
 			l.fail(t.pos, "message %s: no argument %s is given by %s%s", quote(id), quote(a), by, didYouMeanOnly(a, given))
 		}
 	}
+}
+
+// meant is a hint at the nearest id. Among very many there is none: every mistake
+// of a large file would be measured against everything in it.
+func meant(id string, ids []string) string {
+	const most = 200
+	if len(ids) > most {
+		return ""
+	}
+	return didYouMeanOnly(id, ids)
 }

@@ -609,6 +609,20 @@ func TestCapabilities(t *testing.T) {
 	if tk.view.NextStep.StepID != "other" {
 		t.Errorf("next %+v", tk.view.NextStep)
 	}
+	// Nothing of a choice can be drawn: otherwise, where there is one; else it is said at the start.
+	k = newKit(t, definitions(`      - { id: secret, type: secret }
+      - { id: pick, choose: [{ id: code, type: code }, { id: other, type: sso }], otherwise: { id: again, type: secret } }
+`, "{}"))
+	tk = k.must(flows.StartRequest{Target: "t", LoginHint: "jane", Capabilities: []string{"X_SECRET_REQUIRED"}})
+	tk.ok("ok", "")
+	if tk.view.NextStep == nil || tk.view.NextStep.StepID != "again" {
+		t.Errorf("next %+v", tk.view.NextStep)
+	}
+	k = newKit(t, definitions(`      - { id: secret, type: secret }
+      - { id: pick, choose: [{ id: code, type: code }, { id: other, type: sso }] }
+`, "{}"))
+	_, err = k.start(flows.StartRequest{ClientID: "app", Target: "t", Capabilities: []string{"X_SECRET_REQUIRED"}}, flows.Caller{})
+	wants(t, err, flows.KindMalformed, flows.CodeCannotDraw)
 }
 
 func TestStartRefusals(t *testing.T) {

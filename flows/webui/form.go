@@ -52,13 +52,15 @@ func schemaOf(page flows.Page) (*jsonschema.Schema, []string, error) {
 	if err := json.Unmarshal(page.Schema, &parts); err != nil {
 		return nil, nil, err
 	}
+	return &s, namesOf(parts.Properties), nil
+}
+
+// namesOf are the names of an object's members, in the order of its text.
+func namesOf(object json.RawMessage) []string {
 	var names []string
-	d := json.NewDecoder(bytes.NewReader(parts.Properties))
-	for depth, key := 0, true; ; {
-		t, err := d.Token()
-		if err != nil {
-			return &s, names, nil // the end: it has been read as a whole before
-		}
+	depth, name := 0, false
+	d := json.NewDecoder(bytes.NewReader(object))
+	for t, err := d.Token(); err == nil; t, err = d.Token() {
 		switch t := t.(type) {
 		case json.Delim:
 			if t == '{' || t == '[' {
@@ -66,14 +68,15 @@ func schemaOf(page flows.Page) (*jsonschema.Schema, []string, error) {
 			} else {
 				depth--
 			}
-			key = depth == 1
+			name = depth == 1
 		case string:
-			if depth == 1 && key {
+			if depth == 1 && name {
 				names = append(names, t)
 			}
-			key = depth == 1 && !key
+			name = depth == 1 && !name
 		}
 	}
+	return names
 }
 
 // formOf makes the fields of a prompt from the schema of its answer. A page asks

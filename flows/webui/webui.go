@@ -238,7 +238,7 @@ func (p *pages) cookieName() string {
 }
 
 func (p *pages) setCookie(w http.ResponseWriter, value string, age int) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure wherever there is TLS; without it the pages are on this machine only
 		Name: p.cookieName(), Value: value, Path: "/", MaxAge: age, Secure: p.secure, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	})
 }

@@ -134,6 +134,7 @@ type world struct {
 
 // newWorld starts a node with Jane. outer owns folders and the provider; t fails.
 func newWorld(outer testing.TB, t tb, s setup) *world {
+	outer.Helper()
 	t.Helper()
 	w := &world{ctx: outer.Context(), clock: s.clock, provider: s.provider, logger: s.logger, via: s.transport}
 	if w.clock == nil {
@@ -161,6 +162,7 @@ func newWorld(outer testing.TB, t tb, s setup) *world {
 }
 
 func (w *world) configure(outer testing.TB, t tb, s setup) {
+	outer.Helper()
 	t.Helper()
 	dir, err := os.MkdirTemp(outer.TempDir(), "") //nolint:usetesting // rapid plays many worlds in one test
 	must(t, err)
