@@ -236,6 +236,10 @@ func (m *machine) enter(n *node) (move, bool) {
 	if m.reuse(n) {
 		return move{}, false
 	}
+	if n.typ.Names && m.named() {
+		m.step(n.def.ID, func(st *StepState) { st.Done = true })
+		return move{}, false
+	}
 	switch {
 	case !m.w.takes(n.typ):
 		return m.fail(CodeCannotDraw), true
@@ -352,9 +356,16 @@ func (m *machine) finish(n *node, e Event) move {
 	m.note(e)
 	m.step(n.def.ID, func(st *StepState) { st.Done = true })
 	m.s.Obliged = slices.DeleteFunc(m.s.Obliged, func(o string) bool { return slices.Contains(n.def.Settles, o) })
-	m.s.Trail = nil // never back across evidence
+	if !n.typ.Names { // who is named may go back and say another name
+		m.s.Trail = nil // never back across evidence
+	}
 	m.s.leave()
 	return m.arrive(n.next)
+}
+
+// named says whether somebody is known, or claimed to be there.
+func (m *machine) named() bool {
+	return m.s.Subject != "" || m.s.Claimed != "" || m.s.Named != "" || m.s.Session != nil
 }
 
 // reject counts a wrong answer.

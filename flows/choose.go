@@ -285,6 +285,9 @@ func (m *machine) back() move {
 	if n.def.Kind == flowdefs.Choose {
 		return m.choose(at)
 	}
+	if n.typ.Names && m.s.Subject == "" && m.s.Session == nil { // another name is wanted
+		m.s.Named, m.s.Claimed, m.s.Shadow = "", "", ""
+	}
 	mv, stop := m.enter(n)
 	if !stop {
 		return m.arrive(n.next)

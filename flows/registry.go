@@ -57,6 +57,7 @@ func checkType(t StepType) error {
 	add(t.New == nil, "has no New")
 	add(t.Guessable && t.Authenticator == "", "is guessable but names no authenticator to count attempts on")
 	add(t.Sends && t.Code == "", "sends but never asks for what it sent")
+	add(t.Names && len(t.Evidence) > 0, "names and proves: a name is never a proof")
 	add(t.Enrols && len(t.Evidence) > 0, "enrols and proves: an enrolment is never a proof")
 	return errors.Join(errs...)
 }

@@ -73,6 +73,10 @@ type StepType struct {
 	// it is then entered again when the client asks for another one.
 	Sends bool
 
+	// Names is true if the answer says who the person is and proves nothing. Such a
+	// step is passed over when somebody is named already; its step is a [Claimer].
+	Names bool
+
 	// New makes a configured step: strict decode and validation, no I/O.
 	New func(cfg flowdefs.Config) (Step, error)
 	// Actor makes the answer of a scenario: state is the prompt's data, how is

@@ -115,7 +115,7 @@ func (x *exchange) submit(ctx context.Context, n *node, in Input) error {
 	case sig.outcome.kind == outcomeExit && counter != "":
 		err = x.release(ctx, counter)
 	}
-	if !accepted && named {
+	if !accepted && named && sig.outcome.kind != outcomeDone {
 		x.r.State.Named, x.r.State.Claimed, x.r.State.Shadow = "", "", "" // who mistyped may name somebody else
 		err = errors.Join(err, x.lookUp(ctx, ""))
 	}

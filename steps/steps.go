@@ -12,6 +12,7 @@ import (
 	"github.com/stile-auth/stile/steps/deviceenrolment"
 	"github.com/stile-auth/stile/steps/emailcode"
 	"github.com/stile-auth/stile/steps/httpcall"
+	"github.com/stile-auth/stile/steps/identify"
 	"github.com/stile-auth/stile/steps/message"
 	"github.com/stile-auth/stile/steps/password"
 	"github.com/stile-auth/stile/steps/pin"
@@ -51,6 +52,7 @@ type Authenticators interface {
 // Builtin returns every step type.
 func Builtin(d Deps) []flows.StepType {
 	return []flows.StepType{
+		identify.Type(),
 		sso.Type(d.Providers, d.Links),
 		password.Type(d.Authenticators, d.Hasher),
 		pin.Type(d.Authenticators, d.Hasher),

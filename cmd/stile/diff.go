@@ -320,4 +320,10 @@ func (d *differ) client(a, b *flowdefs.Client) {
 	case !a.DPoPRequired && b.DPoPRequired:
 		d.note(less, "dpop is required: it was optional")
 	}
+	switch {
+	case !a.HandOver && b.HandOver:
+		d.note(more, "hands over to the web what it cannot draw")
+	case a.HandOver && !b.HandOver:
+		d.note(less, "no longer hands over to the web")
+	}
 }

@@ -66,6 +66,9 @@ func (e *explorer) outcomes(n *flowdefs.Node, info flows.StepInfo, s *flows.Stat
 		}
 	default:
 		one(act{do: answers, step: n.ID}, flows.Done())
+		for i := range out {
+			out[i].names = info.Type.Names
+		}
 	}
 	exits := slices.Clone(info.Exits)
 	for _, exit := range []string{"denied", "unavailable"} {

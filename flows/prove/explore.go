@@ -215,6 +215,7 @@ type action struct {
 	pass   *flowdefs.Node
 	who    bool   // it proves who is there
 	enrols string // id of the authenticator that it binds
+	names  bool   // it says who one is
 }
 
 // transit takes one action in every way that it can turn out.

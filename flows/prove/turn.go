@@ -33,6 +33,9 @@ func (t *turn) take(s flows.State, a action) (flows.State, bool) {
 		a.first = t.prove(a.pass, &s)
 	}
 	at := s.At
+	if a.names {
+		s.Claimed = somebody
+	}
 	t.enrolling = a.enrols
 	s, ok := t.drive(s, a.first, a.pass != nil)
 	for ok && a.more && s.Status == flows.InProgress && s.At == at {

@@ -302,6 +302,27 @@ func honestSchema(ctx context.Context, c Case) error {
 	if validate(with(members, "", nil, "surprise", json.RawMessage("true"))) == nil {
 		return errors.New("the schema accepts an unknown key")
 	}
+	if c.Type.Typed {
+		return typable(c.Type.Input)
+	}
+	return nil
+}
+
+// typable: a page has a control for every member of an answer that people type.
+func typable(schema json.RawMessage) error {
+	var s struct {
+		Properties map[string]struct {
+			Type string `json:"type"`
+		} `json:"properties"`
+	}
+	if err := json.Unmarshal(schema, &s); err != nil {
+		return fmt.Errorf("schema of the answer: %w", err)
+	}
+	for name, p := range s.Properties {
+		if p.Type != "string" && p.Type != "boolean" {
+			return fmt.Errorf("the answer is said to be typed, and %q is of the type %q", name, p.Type)
+		}
+	}
 	return nil
 }
 

@@ -68,6 +68,10 @@ func (r *riddle) typ() flows.StepType {
 		t.Prompt = flowdefs.SchemaFor[struct {
 			Question int `json:"question"`
 		}]()
+	case "typed list":
+		t.Typed = true
+		t.Input = json.RawMessage(`{"type":"object","required":["word"],"additionalProperties":false,
+			"properties":{"word":{"type":"string"},"more":{"type":"array"}}}`)
 	case "loose schema":
 		t.Input = json.RawMessage(`{"type":"object","required":["word"]}`)
 	case "bad actor":
@@ -211,6 +215,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"loose parser":           "malformed answers are refused",
 		"wrong schema":           "schema tells the truth",
 		"loose schema":           "schema tells the truth",
+		"typed list":             "schema tells the truth",
 		"bad actor":              "schema tells the truth",
 		"lets nobody in":         "right answer is accepted within the ceilings",
 		"undeclared exit":        "right answer is accepted within the ceilings",

@@ -21,6 +21,7 @@ import (
 // actors answer the built-in step types with what the person and the phone have.
 func (p *play) actors() map[string]scenario.Actor {
 	return map[string]scenario.Actor{
+		"identify":         p.typeName,
 		"password":         p.typePassword,
 		"pin":              p.typePIN,
 		"totp":             p.typeCode,
@@ -40,6 +41,17 @@ func reply(members map[string]string, err error) (json.RawMessage, error) {
 
 func (p *play) lacks(typ string) error {
 	return fmt.Errorf("%s has no %s; write given: { has: [%s] }", p.person.login, typ, typ)
+}
+
+// typeName knows ok, and unknown: a name that nobody has.
+func (p *play) typeName(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
+	switch q.Word {
+	case "ok":
+		return reply(map[string]string{"username": p.person.login}, nil)
+	case "unknown":
+		return reply(map[string]string{"username": "nobody"}, nil)
+	}
+	return nil, unknownWord("identify", q.Word, "ok, unknown")
 }
 
 // typePassword knows ok, wrong, and unknown: a user name that nobody has.
