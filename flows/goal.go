@@ -131,6 +131,9 @@ func (m *machine) most(n *node) []assurance.Evidence {
 	if m.s.Subject == "" || n.typ.Authenticator == "" {
 		return highest(n, n.def.ID, assurance.AAL3, m.w.now)
 	}
+	if n.typ.NeedsDevice && !m.w.bound {
+		return nil
+	}
 	if u := m.w.unknown; u != nil {
 		if level, ok := u.Bound(n.def); ok {
 			return highest(n, n.typ.Authenticator, level, m.w.now)
@@ -139,7 +142,7 @@ func (m *machine) most(n *node) []assurance.Evidence {
 	}
 	var out []assurance.Evidence
 	for _, au := range m.w.account.Authenticators {
-		if au.Type != n.typ.Authenticator || au.Pending || slices.Contains(m.s.Enrolled, au.ID) || n.typ.NeedsDevice && !m.w.bound {
+		if au.Type != n.typ.Authenticator || au.Pending || slices.Contains(m.s.Enrolled, au.ID) {
 			continue
 		}
 		out = append(out, highest(n, au.ID, au.Binding, m.w.now)...)

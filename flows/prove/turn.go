@@ -178,7 +178,21 @@ func (t *turn) Draws(code string, option bool) bool {
 		t.situation = t.situation.with(f, yes)
 		return true
 	}
+	if _, settled := t.situation.get(f); !settled && !t.e.m.Admits(t.lacks(code)) {
+		t.situation = t.situation.with(f, yes) // who cannot is not let in
+	}
 	return t.settleYes(f)
+}
+
+// lacks are the types of prompts that the client cannot draw, and one more.
+func (t *turn) lacks(code string) []string {
+	out := []string{code}
+	for _, s := range t.situation {
+		if s.fact.kind == draws && s.value == no {
+			out = append(out, s.fact.name)
+		}
+	}
+	return out
 }
 
 // ages are how old the evidence of a session can be, as far as it matters: some

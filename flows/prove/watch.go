@@ -142,29 +142,9 @@ func (w *watcher) waits(i int, p *point) {
 	}
 }
 
-// nobody: a step checks what belongs to somebody, and nobody is named. Where no
-// step of the flow's own sequence says who one is, the app has to name the account at the start.
+// nobody: a step checks what belongs to somebody, and nobody is named.
 func (w *watcher) nobody(n *flowdefs.Node, from int, t *turn) {
-	names := func(o flowdefs.Node) bool { return w.says(&o) }
-	if !slices.ContainsFunc(w.job.flow.Steps, names) {
-		return
-	}
 	w.note(SubjectUnknown, place(n), n.Pos, from, t, "step %q checks an authenticator of somebody, and a run can come to it before anybody is named", n.ID)
-}
-
-// says reports whether who completes a node has said who they are.
-func (w *watcher) says(n *flowdefs.Node) bool {
-	switch n.Kind {
-	case flowdefs.Step:
-		_, info := w.e.m.Node(n.ID)
-		return info.Names || len(info.Ceilings) > 0 && info.Type.Authenticator == ""
-	case flowdefs.Choose:
-		return !slices.ContainsFunc(n.Options, func(o flowdefs.Node) bool { return !w.says(&o) })
-	case flowdefs.Group:
-		return w.says(&n.Steps[0])
-	default:
-		return false
-	}
 }
 
 // fresh reports whether all that the account has of a type was enrolled in the run.
