@@ -130,7 +130,11 @@ func (c checkCmd) show(w *world, r checkReport) error {
 // text writes the report for people.
 func (r *checkReport) text(w *world) {
 	for _, p := range r.Problems {
-		listProblems(w.out, flowdefs.Problems{{Pos: flowdefs.Pos{File: p.File, Line: p.Line, Column: p.Column}, Message: p.words()}}, coloured(w.out))
+		what, how, _ := strings.Cut(p.words(), "\n")
+		listProblems(w.out, flowdefs.Problems{{Pos: flowdefs.Pos{File: p.File, Line: p.Line, Column: p.Column}, Message: what}}, coloured(w.out))
+		if how != "" {
+			fmt.Fprintln(w.out, how)
+		}
 		if p.Scenario != "" {
 			fmt.Fprintf(w.out, "    as a scenario:\n%s", indented(p.Scenario, "      "))
 		}

@@ -7,3 +7,9 @@ import "embed"
 //
 //go:embed *.yaml
 var FS embed.FS
+
+// Verdicts are what package prove finds of the examples, so that a server without
+// definitions of its own need not prove them first. A test recomputes them.
+//
+//go:embed verdicts.json
+var Verdicts []byte

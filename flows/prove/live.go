@@ -7,6 +7,7 @@ import (
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/assurance"
 )
 
 // live is what can still make a difference from some place on. What cannot is
@@ -217,7 +218,7 @@ func (l *live) steps(b *strings.Builder, s *flows.State) {
 func (l *live) evidenceKeys(s *flows.State) []string {
 	var keys []string
 	all := s.Evidence
-	if !l.evidence {
+	if !l.evidence && !l.e.ownScales() {
 		all = needed(all)
 		if l.e.target != nil && l.e.watch.smooth(s) {
 			keys = append(keys, "strong") // only of such a run the level of a target is asked
@@ -250,4 +251,11 @@ func (e *explorer) alike(n *flowdefs.Node) bool {
 		e.sameLoss[n.ID] = known
 	}
 	return known
+}
+
+// ownScales reports whether there are levels that ask more of evidence than the built-in ones.
+func (e *explorer) ownScales() bool {
+	return slices.ContainsFunc(e.scales, func(s assurance.Scale) bool {
+		return slices.ContainsFunc(s.Rungs, func(r assurance.Rung) bool { return r.Asks != "" || r.MaxAge > 0 })
+	})
 }

@@ -30,10 +30,14 @@ type Options struct {
 	Kept       Kept                 // what was proved before; nil: nothing
 	Runs       bool                 // the verdicts have a run to every state
 	Build      string               // names the program that proves: verdicts of another one are not taken
+	Shipped    Kept                 // verdicts that come with the program and that its tests recompute; nil: none
 	Deviations assurance.Deviations // of the deployment
 
 	without Check // for tests: is not checked
 }
+
+// ShippedBuild is the Build of verdicts that are shipped with a program.
+const ShippedBuild = "shipped"
 
 // Verdict is what was found of one flow, and of each target that it leads to.
 type Verdict struct {
@@ -90,6 +94,11 @@ func Prove(ctx context.Context, set *flowdefs.Set, r *flows.Registry, o Options)
 // flow explores one flow with all its targets, unless it is known to be right.
 func flow(ctx context.Context, set *flowdefs.Set, r *flows.Registry, o Options, jobs []job) ([]Verdict, error) {
 	key := ""
+	if o.Shipped != nil {
+		if vs, ok := o.Shipped.Verdicts(keyOf(Options{Build: ShippedBuild, Deviations: o.Deviations}, set, jobs)); ok {
+			return vs, nil
+		}
+	}
 	if o.Kept != nil && o.Build != "" {
 		key = keyOf(o, set, jobs)
 		if vs, ok := o.Kept.Verdicts(key); ok {

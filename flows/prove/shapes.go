@@ -66,7 +66,7 @@ func (e *explorer) forms(strong assurance.Evidence) []assurance.Evidence {
 	return out
 }
 
-// axesRead are the properties of evidence that some expression reads: each may be absent by itself.
+// axesRead are the properties of evidence that some expression or level reads: each may be absent by itself.
 func axesRead(conditions []*flowdefs.Condition) []func(*assurance.Evidence) {
 	var out []func(*assurance.Evidence)
 	for _, axis := range []struct {

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flowdefs/examples"
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/prove"
 	"github.com/stile-auth/stile/flows/seal"
@@ -33,6 +34,11 @@ func Prove(ctx context.Context, folder string, set *flowdefs.Set, r *flows.Regis
 	if o.Kept == nil {
 		o.Kept = inProcess
 	}
+	if folder == "" {
+		if o.Shipped, err = shipped(); err != nil {
+			return nil, err
+		}
+	}
 	verdicts, err := prove.Prove(ctx, set, r, o)
 	if err != nil {
 		return nil, err
@@ -50,6 +56,15 @@ func Prove(ctx context.Context, folder string, set *flowdefs.Set, r *flows.Regis
 	}
 	return verdicts, nil
 }
+
+// shipped are the verdicts of the built-in examples.
+var shipped = sync.OnceValues(func() (*memo, error) {
+	m := &memo{kept: map[string][]prove.Verdict{}, used: map[string]bool{}}
+	if err := json.Unmarshal(examples.Verdicts, &m.kept); err != nil {
+		return nil, fmt.Errorf("node: verdicts of the examples: %w", err)
+	}
+	return m, nil
+})
 
 // program names this very program: other code may come to another verdict.
 var program = sync.OnceValues(func() (string, error) {
