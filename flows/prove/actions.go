@@ -122,14 +122,13 @@ func (e *explorer) canProve(info flows.StepInfo, s *flows.State, sit situation) 
 	return !sit.not(fact{has, typ})
 }
 
-// weakest reports whether a proof is the strongest that its step can give.
+// strongest reports whether a proof is the strongest that its step can give.
 func (e *explorer) strongest(v assurance.Evidence) bool {
 	n, _ := e.m.Node(v.Step)
 	if n == nil || n.Kind != flowdefs.Step {
 		return false
 	}
 	strong := e.shapes(n)[0]
-	strong.Cap = min(strong.Cap, max(v.Cap, strong.Cap))
 	if e.flow.Kind == flowdefs.Recovery { // the machine lowers it
 		strong.Cap = min(strong.Cap, assurance.AAL1)
 	}

@@ -1,8 +1,8 @@
 package prove
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/stile-auth/stile/flowdefs"
@@ -156,22 +156,26 @@ func (l *live) counters(s *flows.State) map[string]int {
 // key names a state in which a run waits: what is the same from here on.
 func (e *explorer) key(p *point, l *live) string {
 	s := &p.state
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s|%s|%q|%q|%s|%t|%q|%t%t%t|%v|", s.At, s.Other, s.Offers, s.Trail, s.Exit, s.Until.IsZero(),
-		s.Obliged, s.Subject != "", s.Claimed != "", s.Session != nil && len(l.configs) > 0, p.marks)
-	l.steps(&b, s)
+	k := keyWriter{make([]byte, 0, 512)}
+	k.words(s.At, s.Other, s.Exit, p.marks.withdrawn, p.marks.seen)
+	k.list(s.Offers)
+	k.list(s.Trail)
+	k.list(s.Obliged)
+	k.list(s.Enrolled)
+	k.flags(s.Until.IsZero(), s.Subject != "", s.Claimed != "", s.Session != nil && len(l.configs) > 0)
+	l.steps(&k, s)
 	for _, id := range sorted(s.Picks) {
 		if l.nodes[id] != nil && id != s.At { // a choose that waits forgets what was picked of it
-			fmt.Fprintf(&b, "%s>%s;", id, s.Picks[id])
+			k.words(id, s.Picks[id])
 		}
 	}
-	b.WriteByte('|')
+	k.end()
 	for _, id := range s.Activated {
 		if l.nodes[id] != nil {
-			b.WriteString(id + ";")
+			k.words(id)
 		}
 	}
-	b.WriteByte('|')
+	k.end()
 	if l.tags {
 		var tags []string
 		for _, t := range s.Tags {
@@ -180,20 +184,48 @@ func (e *explorer) key(p *point, l *live) string {
 			}
 		}
 		slices.Sort(tags)
-		fmt.Fprintf(&b, "%q", tags)
+		k.list(tags)
 	}
 	if l.assigned {
-		fmt.Fprintf(&b, "|%q", s.Assigned)
+		for _, name := range sorted(s.Assigned) {
+			k.words(name, s.Assigned[name])
+		}
+		k.end()
 	}
-	fmt.Fprintf(&b, "|%q|%q|", l.evidenceKeys(s), s.Enrolled)
+	k.list(l.evidenceKeys(s))
 	for _, set := range p.situation {
-		fmt.Fprintf(&b, "%d%s=%d;", set.fact.kind, set.fact.name, set.value)
+		k.b = append(k.b, byte(set.fact.kind), byte(set.value))
+		k.words(set.fact.name)
 	}
-	return b.String()
+	return string(k.b)
+}
+
+// keyWriter writes keys in which nothing can be taken for something else.
+type keyWriter struct{ b []byte }
+
+func (k *keyWriter) words(words ...string) {
+	for _, w := range words {
+		k.b = append(strconv.AppendInt(k.b, int64(len(w)), 10), ':')
+		k.b = append(k.b, w...)
+	}
+}
+
+func (k *keyWriter) end() { k.b = append(k.b, '|') }
+
+func (k *keyWriter) list(words []string) {
+	k.words(words...)
+	k.end()
+}
+
+func (k *keyWriter) flags(flags ...bool) {
+	for _, f := range flags {
+		k.b = strconv.AppendBool(k.b, f)
+	}
+	k.end()
 }
 
 // steps writes what is remembered of steps and options that the run can come to again.
-func (l *live) steps(b *strings.Builder, s *flows.State) {
+func (l *live) steps(k *keyWriter, s *flows.State) {
 	for _, id := range sorted(s.Steps) {
 		n := l.nodes[id]
 		if n == nil {
@@ -207,10 +239,11 @@ func (l *live) steps(b *strings.Builder, s *flows.State) {
 			lost = "lost"
 		}
 		if lost != "" || done || entered {
-			fmt.Fprintf(b, "%s %s%t%t;", id, lost, done, entered)
+			k.words(id, lost)
+			k.flags(done, entered)
 		}
 	}
-	b.WriteByte('|')
+	k.end()
 }
 
 // evidenceKeys render what was proved: a set, since the order of proofs means nothing.

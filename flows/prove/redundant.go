@@ -11,6 +11,9 @@ import (
 // is proved later: neither to the level nor to amr. A PIN beside a password of
 // the same level is such a thing. Paths that differ in nothing else are one.
 func needed(all []assurance.Evidence) []assurance.Evidence {
+	if len(all) < 2 {
+		return all
+	}
 	kept := slices.Clone(all)
 	for i := 0; i < len(kept); i++ {
 		rest := slices.Delete(slices.Clone(kept), i, i+1)

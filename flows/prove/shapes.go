@@ -1,7 +1,6 @@
 package prove
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/stile-auth/stile/flowdefs"
@@ -109,13 +108,19 @@ func traits(v assurance.Evidence) string {
 		v.PhishingResistant, v.ReplayResistant, v.HardwareBound, v.SoftwareBound, v.Exportable, v.Attested,
 		v.UserPresent, v.UserVerified, v.Restricted, v.LowEntropy,
 	}
-	bits := 0
-	for i, f := range flags {
+	out := append(make([]byte, 0, 64), v.Method...)
+	out = append(out, ' ', byte('0'+v.Binding), byte('0'+v.Cap), ' ')
+	for _, f := range flags {
 		if f {
-			bits |= 1 << i
+			out = append(out, '1')
+		} else {
+			out = append(out, '0')
 		}
 	}
-	return fmt.Sprintf("%s %d %d %x %v", v.Method, v.Binding, v.Cap, bits, v.Categories)
+	for _, c := range v.Categories {
+		out = append(append(out, ' '), c...)
+	}
+	return string(append(append(out, ' '), v.Channel...))
 }
 
 // topLevel is the most that the steps of the flow can reach together.

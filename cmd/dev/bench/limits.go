@@ -31,6 +31,8 @@ func limits() []limit {
 		{"the same with 1,000 flows loaded", "./flows", moves + "1000", "ns/move", "1s", 5 * time.Microsecond, 0},
 		{"loading 1,000 flows of 20 steps", "./flowdefs", loading, "ns/op", "3x", 2 * time.Second, 0},
 		{"1,000 scenarios of 6 steps, on the engine and over HTTP", "./cmd/stile/stage", scenarios, "ns/op", "1x", 10 * time.Second, 0},
+		{"proving the largest example, with its target", "./flows/prove", "BenchmarkLargestExample", "ns/op", "1x", 2 * time.Second, 0},
+		{"proving a flow of 40 steps with four nested chooses", "./flows/prove", "BenchmarkFortySteps", "ns/op", "1x", 10 * time.Second, 0},
 	}
 }
 
