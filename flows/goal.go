@@ -110,6 +110,9 @@ func (m *machine) blocked(w way) bool {
 // reaches returns nil if what was proved, and the most that the steps of a way
 // could prove besides, amount to the goal.
 func (m *machine) reaches(w way) error {
+	if m.w.goal.met(m.w.scales, m.s.Evidence, m.w.now, m.w.policy()) == nil {
+		return nil // more evidence never makes less of it
+	}
 	ev := slices.Clone(m.s.Evidence)
 	for _, i := range w.steps {
 		ev = append(ev, m.most(&m.p.nodes[i])...)
@@ -128,6 +131,9 @@ func (m *machine) most(n *node) []assurance.Evidence {
 	if m.s.Subject == "" || n.typ.Authenticator == "" {
 		return highest(n, n.def.ID, assurance.AAL3, m.w.now)
 	}
+	if n.typ.NeedsDevice && !m.w.bound {
+		return nil
+	}
 	if u := m.w.unknown; u != nil {
 		if level, ok := u.Bound(n.def); ok {
 			return highest(n, n.typ.Authenticator, level, m.w.now)
@@ -136,7 +142,7 @@ func (m *machine) most(n *node) []assurance.Evidence {
 	}
 	var out []assurance.Evidence
 	for _, au := range m.w.account.Authenticators {
-		if au.Type != n.typ.Authenticator || au.Pending || slices.Contains(m.s.Enrolled, au.ID) || n.typ.NeedsDevice && !m.w.bound {
+		if au.Type != n.typ.Authenticator || au.Pending || slices.Contains(m.s.Enrolled, au.ID) {
 			continue
 		}
 		out = append(out, highest(n, au.ID, au.Binding, m.w.now)...)

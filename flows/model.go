@@ -176,6 +176,17 @@ func (m *Model) Node(id string) (*flowdefs.Node, StepInfo) {
 	}
 }
 
+// Admits reports whether a run may start for a client that cannot draw prompts of these types.
+func (m *Model) Admits(lacks []string) bool {
+	w := &world{drawable: []string{""}}
+	for i := range m.p.nodes {
+		if code := m.p.nodes[i].typ.Code; code != "" && !slices.Contains(lacks, code) {
+			w.drawable = append(w.drawable, code)
+		}
+	}
+	return m.p.undrawable(w) == nil
+}
+
 // Handles reports whether an exit of a node leads somewhere.
 func (m *Model) Handles(id, exit string) bool { return m.p.handles(&m.p.nodes[m.p.byID[id]], exit) }
 

@@ -24,6 +24,7 @@ type Ceiling struct {
 	Unlock            Unlock   // the only word that evidence may say
 	Mapped            []string // the only values that evidence may be granted
 	Cap               Level    // most that the verifier is trusted for; None: no limit of its own
+	Channel           string   // what carries the proof, if it is not the app's own connection
 }
 
 // Allows returns nil if the evidence is of the ceiling's method and nowhere
@@ -119,5 +120,6 @@ func Highest(c Ceiling, binding, limit Level, at time.Time) Evidence {
 		Mapped:            slices.Clone(c.Mapped),
 		Binding:           binding,
 		Cap:               min(limit, c.limit()),
+		Channel:           c.Channel,
 	}
 }

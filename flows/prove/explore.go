@@ -33,6 +33,7 @@ type explorer struct {
 
 	conditions []*flowdefs.Condition
 	errorIs    map[string]bool // of a source that is not mixed: whether an error means yes
+	sameLoss   map[string]bool // by id: see alike
 	tried      map[string]bool // what was found impossible, or not
 	mixed      map[string]bool // sources whose errors mean one thing here and another there
 	claims     map[*flowdefs.Condition]bool
@@ -159,18 +160,10 @@ func (e *explorer) startsWith(wishes []string) (plain, sessions []start) {
 	if e.usesDevice() {
 		devices = append(devices, yes)
 	}
-	var must situation // what every run comes to has to be drawn: who cannot is not let in
-	for i := range e.flow.Steps {
-		if n := &e.flow.Steps[i]; n.Kind == flowdefs.Step && n.If == nil && !n.Activate {
-			if _, info := e.m.Node(n.ID); info.Type.Code != "" {
-				must = must.with(fact{draws, info.Type.Code}, yes)
-			}
-		}
-	}
 	add := func(to *[]start, s flows.State, d int, a act) {
 		s.Activated = wishes
 		a.wishes = wishes
-		*to = append(*to, start{s, must.with(fact{bound, ""}, d), a})
+		*to = append(*to, start{s, situation{{fact{bound, ""}, d}}, a})
 	}
 	for _, d := range devices {
 		if e.flow.Kind != flowdefs.SelfService {

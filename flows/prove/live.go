@@ -111,7 +111,7 @@ func (l *live) fact(f fact) bool {
 		return l.configs[f.name]
 	case draws:
 		return l.codes[f.name]
-	case reach:
+	case reach, age:
 		return l.enrols
 	default:
 		source, _, _ := strings.Cut(f.name, "\n")
@@ -201,17 +201,29 @@ func (l *live) steps(b *strings.Builder, s *flows.State) {
 		st := s.Steps[id]
 		done := st.Done && l.e.options[id]
 		entered := n.Activate && st.Visits > 0
-		if st.Lost != "" || done || entered {
-			fmt.Fprintf(b, "%s %s%t%t;", id, st.Lost, done, entered)
+		lost := st.Lost
+		if lost != "" && l.e.alike(n) {
+			lost = "lost"
+		}
+		if lost != "" || done || entered {
+			fmt.Fprintf(b, "%s %s%t%t;", id, lost, done, entered)
 		}
 	}
 	b.WriteByte('|')
 }
 
 // evidenceKeys render what was proved: a set, since the order of proofs means nothing.
+// Where no condition looks at single proofs, what only repeats others is left out.
 func (l *live) evidenceKeys(s *flows.State) []string {
 	var keys []string
-	for _, v := range s.Evidence {
+	all := s.Evidence
+	if !l.evidence {
+		all = needed(all)
+		if l.e.target != nil && l.e.watch.smooth(s) {
+			keys = append(keys, "strong") // only of such a run the level of a target is asked
+		}
+	}
+	for _, v := range all {
 		k := v.Authenticator + " " + traits(v)
 		if l.evidence || l.enrols {
 			k += " " + v.At.Format("15:04") + " " + v.StepType + " " + v.Device
@@ -223,4 +235,19 @@ func (l *live) evidenceKeys(s *flows.State) []string {
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
+}
+
+// alike reports whether it makes no difference how an option was lost: too many
+// wrong answers lead where a lock leads.
+func (e *explorer) alike(n *flowdefs.Node) bool {
+	known, ok := e.sameLoss[n.ID]
+	if !ok {
+		known = true
+		_, info := e.m.Node(n.ID)
+		for _, c := range append([]*flowdefs.Node{n}, info.Inside...) {
+			known = known && c.On["exhausted"] == c.On["locked"]
+		}
+		e.sameLoss[n.ID] = known
+	}
+	return known
 }

@@ -222,7 +222,7 @@ func one(ctx context.Context, set *flowdefs.Set, r *flows.Registry, o Options, j
 func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, o Options) *explorer {
 	e := &explorer{
 		ctx: ctx, m: m, flow: j.flow, target: j.target, scales: set.Levels, departs: o.Deviations, most: cmp.Or(o.States, DefaultStates), deviceType: "device",
-		mixed: map[string]bool{}, errorIs: map[string]bool{}, tried: map[string]bool{}, claims: map[*flowdefs.Condition]bool{}, exits: map[*flowdefs.Condition][]string{}, options: map[string]bool{},
+		mixed: map[string]bool{}, errorIs: map[string]bool{}, tried: map[string]bool{}, sameLoss: map[string]bool{}, claims: map[*flowdefs.Condition]bool{}, exits: map[*flowdefs.Condition][]string{}, options: map[string]bool{},
 		shaped: map[*flowdefs.Node][]assurance.Evidence{}, alive: map[string]*live{}, guesses: map[string]guessed{}, seen: map[string][]int{},
 	}
 	places := map[string]map[bool]bool{} // source, and whether an error means yes

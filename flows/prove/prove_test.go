@@ -23,7 +23,7 @@ func registry(t testing.TB) *flows.Registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := flows.NewRegistry(steps.Builtin(steps.Deps{Seeds: sealer, Issuer: "https://id.bank.example"})...)
+	r, err := flows.NewRegistry(steps.Builtin(steps.Deps{Seeds: sealer, Codes: make([]byte, 32), Issuer: "https://id.bank.example"})...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,9 +86,9 @@ func TestStatesCountedByHand(t *testing.T) {
 		// exhausted, locked, denied.
 		{"a code behind it", `{ id: a, type: password }, { id: b, type: totp }`, 3 + 4 + 5},
 		// Both can be drawn: 3 at the choice, 3 at each option that was picked, 3 at each that is left when
-		// the other is exhausted. One can be drawn: 3 at that one, for each. None: no option left.
-		// Completed, exhausted, denied.
-		{"one of two", `{ id: c, choose: [{ id: a, type: password }, { id: b, type: sso, with: { provider: p } }] }`, 3 + 6 + 6 + 6 + 1 + 3},
+		// the other is exhausted. One can be drawn: 3 at that one, for each. Who can draw none is not let in.
+		// Completed, exhausted, denied, and the provider did not do what was asked of it.
+		{"one of two", `{ id: c, choose: [{ id: a, type: password }, { id: b, type: sso, with: { provider: p } }] }`, 3 + 6 + 6 + 6 + 4},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -87,7 +87,7 @@ func (w *scenarioWriter) act(a act) bool {
 			add("%s", answerLine(a.step, "ok"))
 		}
 	case fails:
-		if info.Type.Code == "ACKNOWLEDGEMENT_REQUIRED" {
+		if len(info.Ceilings) == 0 && !info.Type.Enrols {
 			return false // there is no wrong answer to it
 		}
 		if w.wrong[info.Type.Authenticator] += a.times; w.wrong[info.Type.Authenticator] > flowdefs.DefaultAttempts {
@@ -159,13 +159,32 @@ func (w *scenarioWriter) binds(v *assurance.Evidence) bool {
 // bound finds one level at which everything can be bound, since a scenario has
 // one level for all; false if that would come to something else.
 func (w *scenarioWriter) bound() bool {
-	w.level = assurance.AAL2
-	var lowered []assurance.Evidence
-	for _, v := range w.proofs {
-		if v.Method != assurance.Federated {
-			w.level = min(w.level, v.Binding)
+	elsewhere := w.settled.is(fact{has, w.e.deviceType}) && !w.settled.is(fact{bound, ""})
+	if elsewhere || w.settled.is(fact{reach, ""}) {
+		return false // an account has what no scenario can give it
+	}
+	levels := map[assurance.Level]bool{}
+	for _, n := range w.e.all {
+		_, info := w.e.m.Node(n.ID)
+		if info.Type.Authenticator == "" {
+			continue
+		}
+		if at, ok := w.settled.get(fact{shape, info.Type.Authenticator}); ok {
+			v := w.e.shapes(n)[at]
+			levels[v.Binding] = true
+			if v.LowEntropy {
+				return false
+			}
 		}
 	}
+	w.level = assurance.AAL2
+	for l := range levels {
+		w.level = min(w.level, l)
+	}
+	if len(levels) < 2 {
+		return true
+	}
+	var lowered []assurance.Evidence
 	for _, v := range w.proofs {
 		if v.Method != assurance.Federated {
 			v.Binding = w.level
@@ -178,7 +197,7 @@ func (w *scenarioWriter) bound() bool {
 		}
 		return assurance.Assess(all, now, assurance.Policy{}).Level
 	}
-	return made(lowered) == made(w.proofs)
+	return w.e.target == nil && made(lowered) == made(w.proofs) // what a target asks is held against each
 }
 
 // drawable lists what the client can draw, nil if that is everything.

@@ -13,6 +13,7 @@ const (
 	has                // the account has an authenticator of the type name
 	shape              // which of its shapes the authenticator name has: see shapes
 	proved             // what the session has of the step type and configuration name
+	age                // how old the proofs of the session are: see ages
 	draws              // the client can draw prompts of the type name
 	reach              // the account's authenticators reach the most that any could
 	guess              // what a condition that reads something unknown comes to

@@ -178,10 +178,26 @@ func (t *turn) Draws(code string, option bool) bool {
 		t.situation = t.situation.with(f, yes)
 		return true
 	}
+	if _, settled := t.situation.get(f); !settled && !t.e.m.Admits(t.lacks(code)) {
+		t.situation = t.situation.with(f, yes) // who cannot is not let in
+	}
 	return t.settleYes(f)
 }
 
-// ages are how old the evidence of a session can be, as far as it matters.
+// lacks are the types of prompts that the client cannot draw, and one more.
+func (t *turn) lacks(code string) []string {
+	out := []string{code}
+	for _, s := range t.situation {
+		if s.fact.kind == draws && s.value == no {
+			out = append(out, s.fact.name)
+		}
+	}
+	return out
+}
+
+// ages are how old the evidence of a session can be, as far as it matters: some
+// authenticator may be bound with it, or not. Of what is partly older the machine
+// makes one or the other.
 var ages = []time.Duration{time.Minute, time.Hour}
 
 // Proved implements [flows.Unknown].
@@ -189,20 +205,19 @@ func (t *turn) Proved(n *flowdefs.Node) ([]assurance.Evidence, []flows.Authentic
 	_, info := t.e.m.Node(n.ID)
 	shapes := t.e.shapes(n)
 	typ, id := info.Type.Authenticator, authenticator(n, info)
-	old := ages[:1]
-	if t.e.enrols {
-		old = ages
-	}
 	f := fact{proved, n.Type + " " + n.ConfigHash}
 	if _, settled := t.situation.get(f); !settled && typ != "" && t.situation.not(fact{has, typ}) {
 		t.situation = t.situation.with(f, 0)
 	}
-	v := t.settle(f, 1+len(old))
-	if v == 0 {
+	if t.settle(f, 2) == no {
 		return nil, nil
 	}
+	old := 0
+	if t.e.enrols {
+		old = t.settle(fact{age, ""}, len(ages))
+	}
 	ev := shapes[t.settle(fact{shape, id}, len(shapes))]
-	ev.Authenticator, ev.StepType, ev.Config, ev.At = id, n.Type, n.ConfigHash, now.Add(-old[v-1])
+	ev.Authenticator, ev.StepType, ev.Config, ev.At = id, n.Type, n.ConfigHash, now.Add(-ages[old])
 	if typ == "" {
 		return []assurance.Evidence{ev}, nil
 	}

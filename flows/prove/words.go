@@ -126,6 +126,10 @@ func (e *explorer) account(settled situation) string {
 				continue
 			}
 			add("%s is %q", name, strings.ReplaceAll(e.guesses[s.fact.name].values[s.value], flowdefs.UnknownValue, "anything else"))
+		case age:
+			if s.value > 0 {
+				add("the session is older than a quarter of an hour")
+			}
 		case shape: // told with the proof
 		}
 	}

@@ -71,6 +71,7 @@ func Type(as Authenticators, key []byte) flows.StepType {
 		Input:  flowdefs.SchemaFor[answer](),
 		Typed:  true,
 		Evidence: []assurance.Ceiling{{
+			Channel:         "mail",
 			Method:          assurance.Email,
 			ReplayResistant: true,
 		}},

@@ -1,6 +1,12 @@
 package node
 
-import "context"
+import (
+	"context"
+
+	"go.uber.org/zap"
+
+	"github.com/stile-auth/stile/flows/seal"
+)
 
 // SweepOnce removes what has expired now instead of within a minute.
 func (n *Node) SweepOnce(ctx context.Context) { n.sweepOnce(ctx) }
@@ -17,3 +23,14 @@ func Derived(master, text []byte) (pepper, decoy, sealed []byte, err error) {
 
 // ReloadIfChanged looks at the folder now instead of within two seconds.
 func (n *Node) ReloadIfChanged() { n.reloadIfChanged() }
+
+// Proofs are the verdicts that a node keeps.
+type Proofs struct{ *proofs }
+
+// OpenProofs opens those of a data folder.
+func OpenProofs(dir string, sealer *seal.Sealer, log *zap.Logger) Proofs {
+	return Proofs{openProofs(dir, sealer, log)}
+}
+
+// Store writes them.
+func (p Proofs) Store() { p.store() }

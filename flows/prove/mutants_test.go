@@ -1,0 +1,90 @@
+package prove_test
+
+import (
+	"io/fs"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flowdefs/examples"
+	"github.com/stile-auth/stile/flows/prove"
+)
+
+// One word of an example is changed: an edge, a condition, a level. The prover
+// or a guarantee notices each.
+func TestChangedExamples(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		file, from, to string
+		found          prove.Check
+	}{
+		{"approve-payment", "type: device_biometric, attempts", "type: password, attempts", prove.Level},
+		{"approve-payment", "require: acr >= level.aal2", "require: acr >= level.aal1", prove.Broken},
+		{"approve-payment", "require: acr >= level.aal2", "require: acr >= level.aal3", prove.NoCompletion},
+		{"back-office", "type: totp", "type: password", prove.Level},
+		{"browser", "requires: { acr: aal1 }", "requires: { acr: aal2 }", prove.Level},
+		{"browser", `account.has("totp")`, `acr >= level.aal2`, prove.Unreachable},
+		{"customer-portal", "requires: { acr: aal1 }", "requires: { acr: aal2 }", prove.Level},
+		{"customer-portal", "{ id: code, type: totp }", "{ id: code, type: device_enrolment }", prove.Unreachable},
+		{"everyday", `, if: account.has("totp")`, "", prove.DeadEnd},
+		{"everyday", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
+		{"membership", "acr: aal2 }, propagate: { type: bearer_jwt, audience: \"https://letters.example\"", "acr: aal3 }, propagate: { type: bearer_jwt, audience: \"https://letters.example\"", prove.Level},
+		{"recovery", "kind: recovery  ", "kind: recovery\n    guarantees: [complete implies acr >= level.aal2]  ", prove.Broken},
+		{"mobile-banking", "require: acr >= level.aal2", "require: acr >= level.aal1", prove.Broken},
+		{"mobile-banking", `if: account.has("totp")`, `if: account.has("totp") && acr >= level.aal2`, prove.Unreachable},
+		{"mobile-banking", "- { fail: authenticator_locked }", "- { goto: bind-phone, max: 1 }", prove.Broken},
+		{"night-desk", `: "night"'`, `: "nigth"'`, prove.NowhereExit},
+		{"night-desk", "requires: { acr: aal2 }", "requires: { acr: aal3 }", prove.Level},
+		{"password-totp", "type: password", "type: password\n        if: device.bound", prove.SubjectUnknown},
+		{"risk", `if: '"risk" in assigned'`, `if: '"risky" in assigned'`, prove.Unreachable},
+		{"risk", "type: totp", "type: password", prove.Broken},
+		{"single-sign-on", "type: sso\n        with: { provider: corporate }", "type: message\n        with: { text: hello }", prove.NothingProved},
+		{"step-up", `target == "vault"`, `target == "valut"`, prove.Unreachable},
+		{"step-up", "acr: aal2, max_age: 10m", "acr: aal3, max_age: 10m", prove.Level},
+	}
+	changed := map[string]bool{}
+	for _, tt := range tests {
+		changed[tt.file] = true
+		t.Run(tt.file+" "+string(tt.found), func(t *testing.T) {
+			t.Parallel()
+			files := fstest.MapFS{}
+			for _, name := range []string{tt.file + ".yaml", "providers.yaml"} {
+				text, err := fs.ReadFile(examples.FS, name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				files[name] = &fstest.MapFile{Data: text}
+			}
+			before := string(files[tt.file+".yaml"].Data)
+			after := strings.Replace(before, tt.from, tt.to, 1)
+			if after == before {
+				t.Fatalf("the example does not say %q", tt.from)
+			}
+			files[tt.file+".yaml"].Data = []byte(after)
+			set, err := flowdefs.Load(files, ".", registry(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			vs, err := prove.Prove(t.Context(), set, registry(t), prove.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range prove.Findings(vs) {
+				if f.Check == tt.found {
+					return
+				}
+			}
+			t.Errorf("not noticed; found:\n%s", told(prove.Findings(vs)))
+		})
+	}
+	names, err := fs.Glob(examples.FS, "*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if base := strings.TrimSuffix(name, ".yaml"); !strings.HasSuffix(base, ".test") && base != "clients" && base != "providers" && base != "messages" && !changed[base] {
+			t.Errorf("%s: nothing of it is changed", name)
+		}
+	}
+}

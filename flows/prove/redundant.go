@@ -1,0 +1,44 @@
+package prove
+
+import (
+	"slices"
+	"time"
+
+	"github.com/stile-auth/stile/flows/assurance"
+)
+
+// needed drops evidence that makes no difference beside the rest, whatever else
+// is proved later: neither to the level nor to amr. A PIN beside a password of
+// the same level is such a thing. Paths that differ in nothing else are one.
+func needed(all []assurance.Evidence) []assurance.Evidence {
+	kept := slices.Clone(all)
+	for i := 0; i < len(kept); i++ {
+		rest := slices.Delete(slices.Clone(kept), i, i+1)
+		if slices.ContainsFunc(rest, func(o assurance.Evidence) bool { return covers(o, kept[i]) }) && says(rest, kept[i]) {
+			kept = rest
+			i--
+		}
+	}
+	return kept
+}
+
+// covers reports whether other does for every level what v does. Possession is
+// left alone: which device something is on, and how its key is kept, tells more than this compares.
+func covers(other, v assurance.Evidence) bool {
+	simple := func(e assurance.Evidence) bool {
+		return slices.Equal(e.Categories, []assurance.Category{assurance.Knowledge})
+	}
+	return simple(v) && simple(other) && !other.LowEntropy && !other.Restricted && !other.At.Before(v.At) && other.Expires.IsZero() &&
+		min(other.Binding, other.Cap) >= min(v.Binding, v.Cap) && min(other.Binding, other.Cap) > assurance.None &&
+		(other.ReplayResistant || !v.ReplayResistant)
+}
+
+// says reports whether the rest gives every amr value that v gives.
+func says(rest []assurance.Evidence, v assurance.Evidence) bool {
+	amr := func(e []assurance.Evidence) []string { return assurance.Assess(e, late, assurance.Policy{}).AMR }
+	have := amr(rest)
+	return !slices.ContainsFunc(amr([]assurance.Evidence{v}), func(s string) bool { return !slices.Contains(have, s) })
+}
+
+// late is after everything that happens.
+var late = now.Add(time.Hour)
