@@ -48,6 +48,8 @@ func (r *riddle) typ() flows.StepType {
 		},
 	}
 	switch r.fault {
+	case "shows what it sent", "writes to strangers", "sends nothing":
+		t.Sends = true
 	case "no manual":
 		t.Doc = "Asks for a riddle's answer."
 	case "no title":
@@ -64,7 +66,7 @@ func (r *riddle) typ() flows.StepType {
 	return t
 }
 
-func (r *riddle) Enter(_ context.Context, v *flows.Visit) (flows.Outcome, error) {
+func (r *riddle) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	data := map[string]any{"question": "?"}
@@ -81,7 +83,16 @@ func (r *riddle) Enter(_ context.Context, v *flows.Visit) (flows.Outcome, error)
 	case "does not ask":
 		return flows.Done(), nil
 	}
-	return flows.Ask(flows.Prompt{Data: data}), v.Keep(data)
+	m := flows.Message{To: "jane", Args: map[string]string{"code": "271828"}, Expires: v.Now.Add(1)}
+	switch r.fault {
+	case "shows what it sent":
+		data["code"], m.To = "271828", v.Claimed
+	case "sends unasked", "writes to strangers":
+	default:
+		return flows.Ask(flows.Prompt{Data: data}), v.Keep(data)
+	}
+	_, err := v.Send(ctx, m)
+	return flows.Ask(flows.Prompt{Data: data}), errors.Join(err, v.Keep(data))
 }
 
 func (r *riddle) Answer(_ context.Context, v *flows.Visit, in flows.Input) (flows.Outcome, error) {
@@ -187,6 +198,10 @@ func TestFaultsAreFound(t *testing.T) {
 		"open reason":            "prompt holds no secret",
 		"secret in error":        "failure lets nobody through",
 		"sends twice":            "entering twice is harmless",
+		"sends unasked":          "sends what its type says",
+		"sends nothing":          "sends what its type says",
+		"shows what it sent":     "sends what its type says",
+		"writes to strangers":    "sends what its type says",
 		"loose parser":           "malformed answers are refused",
 		"wrong schema":           "schema tells the truth",
 		"loose schema":           "schema tells the truth",
