@@ -31,7 +31,9 @@ func TestLargestFileLoads(t *testing.T) {
 	mustLoad(t, text+strings.Repeat("x", 256<<10-len(text)))
 }
 
-// Each of these is small to write and made to be dear to read.
+// Each of these is small to write and made to be dear to read: what multiplied
+// would take hours. How fast exactly is a matter of TestAMegabyteASecond, which
+// what else the machine does hardly touches.
 func TestHostileFilesAreCheap(t *testing.T) {
 	t.Parallel()
 	const room = 250 << 10
@@ -74,7 +76,7 @@ func TestHostileFilesAreCheap(t *testing.T) {
 			if _, err := load(text); err == nil {
 				t.Error("loads")
 			}
-			if took := time.Since(started); took > 10*time.Second {
+			if took := time.Since(started); took > time.Minute {
 				t.Errorf("took %s", took)
 			} else {
 				t.Logf("took %s", took)

@@ -78,7 +78,7 @@ func (x *exchange) store(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.version = rec.Version
+	r.version, x.stored = rec.Version, true
 	return nil
 }
 

@@ -38,6 +38,8 @@ type exchange struct {
 	events   []Event
 	enrolled []string  // pending authenticators that become active with the change
 	messages []Message // to be sent with the change
+	spent    []string  // budgets that a message was taken from
+	stored   bool      // the change is stored
 	held     time.Time // a step was not let send before this instant: the budget is spent
 	passed   []string  // counters to clear once the change is stored
 	session  *Session  // to be stored with the completion

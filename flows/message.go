@@ -138,7 +138,22 @@ func (x *exchange) spend(ctx context.Context, m Message) (held time.Time, err er
 	if held, err = x.count(ctx, destination, b.PerDestination); err != nil || !held.IsZero() {
 		return held, errors.Join(err, x.e.cfg.Throttle.Change(ctx, account, putBack))
 	}
+	x.spent = append(x.spent, account, destination)
 	return time.Time{}, nil
+}
+
+// unspend gives back what messages cost that will not be sent, because the
+// change that sends them was not stored: who taps twice pays once.
+func (x *exchange) unspend(ctx context.Context) error {
+	if x.stored {
+		return nil
+	}
+	var errs []error
+	for _, key := range x.spent {
+		errs = append(errs, x.e.cfg.Throttle.Change(ctx, key, putBack))
+	}
+	x.spent = nil
+	return errors.Join(errs...)
 }
 
 func (x *exchange) count(ctx context.Context, key string, most int) (held time.Time, err error) {

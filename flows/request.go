@@ -134,6 +134,9 @@ func (e *Engine) change(ctx context.Context, h Secret, c Caller, do func(context
 		if err = do(ctx, x); err == nil {
 			v, err = x.commit(ctx)
 		}
+		if back := x.unspend(ctx); back != nil {
+			err = errors.Join(err, back)
+		}
 		if errors.Is(err, ErrConflict) {
 			v, err = e.lost(ctx, h, c)
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +71,50 @@ func TestResend(t *testing.T) {
 	tk.ok("ok", "")
 	if tk.view.Flow.Status != flows.Completed {
 		t.Errorf("%+v", tk.view)
+	}
+}
+
+// The same request repeated is one message; taps at once are one message, and cost one.
+func TestResendOnce(t *testing.T) {
+	t.Parallel()
+	for name, open := range stores {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newKitOn(t, definitions(mailed, "{ acr: aal1 }"), open(t))
+			tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+			k.clock.pass(30 * time.Second)
+			turn := tk.view.Flow.Turn
+			tk.caller.IdempotencyKey = "an-idempotency-key-of-the-client"
+			for range 3 {
+				v, err := tk.e.Resend(t.Context(), tk.handle, tk.caller, turn)
+				if err != nil || v.Flow.Turn != turn+1 {
+					t.Fatalf("%v, turn %d", err, v.Flow.Turn)
+				}
+			}
+			tk.caller.IdempotencyKey = ""
+			k.clock.pass(time.Minute)
+			var wg sync.WaitGroup
+			var passed atomic.Int32
+			for range 16 {
+				wg.Go(func() {
+					if _, err := tk.e.Resend(t.Context(), tk.handle, tk.caller, turn+1); err == nil {
+						passed.Add(1)
+					}
+				})
+			}
+			wg.Wait()
+			if n := passed.Load(); n != 1 || len(k.mails.to()) != 3 {
+				t.Errorf("%d of 16 got through, %d messages", n, len(k.mails.to()))
+			}
+			for range 2 { // three of five are spent
+				if tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"}); tk.shown() != `{"again":30,"sent":true}` {
+					t.Errorf("shows %s", tk.shown())
+				}
+			}
+			if tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"}); strings.Contains(tk.shown(), "true") {
+				t.Errorf("a sixth: %s", tk.shown())
+			}
+		})
 	}
 }
 

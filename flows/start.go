@@ -82,6 +82,9 @@ func (e *Engine) launch(ctx context.Context, c Caller, a *active, r *run, p *pro
 		return View{}, err
 	}
 	v, err := x.commit(ctx)
+	if back := x.unspend(ctx); back != nil {
+		return View{}, errors.Join(err, back)
+	}
 	if errors.Is(err, ErrExists) && r.Begun != nil { // the same start, sent twice at once
 		v, done, err := e.startedBefore(ctx, c, a, *r.Begun)
 		if !done && err == nil {

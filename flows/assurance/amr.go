@@ -50,7 +50,7 @@ func amr(live []Evidence, d Deviations) []string {
 func multiChannel(live []Evidence) bool {
 	first, found := "", false
 	for _, e := range live {
-		if len(credited(e)) == 0 {
+		if len(credited(e)) == 0 || e.Method == mailedFactor {
 			continue
 		}
 		if found && e.Channel != first {

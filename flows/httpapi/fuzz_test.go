@@ -19,6 +19,7 @@ func FuzzRequest(f *testing.F) {
 		{"POST", "/v1/flows", "", "", "application/json", `{"clientId":"c","flow":"f","maxAge":1}`},
 		{"POST", "/v1/flow/back", "turn=1", "flow " + goodHandle, "application/json; charset=utf-8", "{}"},
 		{"GET", "/v1/flow", "", "Flow " + goodHandle, "", ""},
+		{"POST", "/v1/flow/resend", "turn=2", "Flow " + goodHandle, "application/json", `{}`},
 		{"POST", "/v1/flow/activate", "turn=2", "Flow " + goodHandle, "application/json", `{"step":"s"}`},
 		{"DELETE", "/v1/session", "", "Session " + goodHandle, "", ""},
 		{"DELETE", "/v1/flow", "x=%zz", "Flow x", "a/b;;", "\xff{"},
@@ -64,7 +65,7 @@ func wellFormed(t *testing.T, c call) {
 	if len(c.Handle) != 43 || strings.Trim(c.Handle, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		t.Fatalf("handle %q", c.Handle)
 	}
-	if slices.Contains([]string{"answer", "back", "restart", "activate"}, c.Name) && (c.Turn < 1 || c.Turn > 999_999_999) {
+	if slices.Contains([]string{"answer", "back", "restart", "resend", "activate"}, c.Name) && (c.Turn < 1 || c.Turn > 999_999_999) {
 		t.Fatalf("turn %d", c.Turn)
 	}
 	if c.Name == "answer" && flows.CheckJSON([]byte(c.Input)) != nil {

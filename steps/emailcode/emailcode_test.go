@@ -348,7 +348,7 @@ func TestEvidence(t *testing.T) {
 
 func TestConfiguration(t *testing.T) {
 	t.Parallel()
-	r := jane(t)
+	r := jane()
 	for _, good := range []string{"", "digits: 6", "digits: 8, lifetime: 30s"} {
 		if _, err := newStep(t, r, good); err != nil {
 			t.Errorf("%s: %v", good, err)

@@ -11,8 +11,8 @@
 // documented and its schemas tell the truth; that bad input is malformed and a
 // wrong answer is an outcome; that an unknown account looks like a known one;
 // that a proof is good once, except for the request that made it; that a
-// failing dependency never lets anybody through; that no secret gets out; and
-// that many runs may use one step at once.
+// failing dependency never lets anybody through; that no secret gets out; that
+// what it sends goes to nobody else; and that many runs may use one step at once.
 package steptest
 
 import (
@@ -63,6 +63,7 @@ func Checks() []Check {
 		{"prompt holds no secret", quietPrompt},
 		{"prompt is as its schema says", honestPrompt},
 		{"entering twice is harmless", enterTwice},
+		{"sends what its type says", sends},
 		{"malformed answers are refused", strictAnswer},
 		{"schema tells the truth", honestSchema},
 		{"right answer is accepted within the ceilings", accepts},

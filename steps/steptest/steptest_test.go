@@ -52,6 +52,8 @@ func (r *riddle) typ() flows.StepType {
 		},
 	}
 	switch r.fault {
+	case "shows what it sent", "writes to strangers", "sends nothing":
+		t.Sends = true
 	case "no manual":
 		t.Doc = "Asks for a riddle's answer."
 	case "no title":
@@ -80,7 +82,7 @@ func (r *riddle) typ() flows.StepType {
 	return t
 }
 
-func (r *riddle) Enter(_ context.Context, v *flows.Visit) (flows.Outcome, error) {
+func (r *riddle) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	data := map[string]any{"question": "?"}
@@ -99,7 +101,16 @@ func (r *riddle) Enter(_ context.Context, v *flows.Visit) (flows.Outcome, error)
 	case "does not ask":
 		return flows.Done(), nil
 	}
-	return flows.Ask(flows.Prompt{Data: data}), v.Keep(data)
+	m := flows.Message{To: "jane", Args: map[string]string{"code": "271828"}, Expires: v.Now.Add(1)}
+	switch r.fault {
+	case "shows what it sent":
+		data["code"], m.To = "271828", v.Claimed
+	case "sends unasked", "writes to strangers":
+	default:
+		return flows.Ask(flows.Prompt{Data: data}), v.Keep(data)
+	}
+	_, err := v.Send(ctx, m)
+	return flows.Ask(flows.Prompt{Data: data}), errors.Join(err, v.Keep(data))
 }
 
 func (r *riddle) Answer(_ context.Context, v *flows.Visit, in flows.Input) (flows.Outcome, error) {
@@ -212,6 +223,10 @@ func TestFaultsAreFound(t *testing.T) {
 		"shows more, later":      "prompt is as its schema says",
 		"secret in error":        "failure lets nobody through",
 		"sends twice":            "entering twice is harmless",
+		"sends unasked":          "sends what its type says",
+		"sends nothing":          "sends what its type says",
+		"shows what it sent":     "sends what its type says",
+		"writes to strangers":    "sends what its type says",
 		"loose parser":           "malformed answers are refused",
 		"wrong schema":           "schema tells the truth",
 		"loose schema":           "schema tells the truth",

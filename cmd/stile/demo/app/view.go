@@ -125,7 +125,7 @@ func (s *step) forward() (action, error) {
 	var found []action
 	for _, a := range s.Actions {
 		switch a.Name {
-		case "back", "restart", "cancel", "choose_other", "activate":
+		case "back", "restart", "cancel", "choose_other", "activate", "resend":
 		default:
 			found = append(found, a)
 		}
