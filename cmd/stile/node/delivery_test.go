@@ -19,8 +19,8 @@ import (
 
 const sendingFlows = `
 flows:
-  mailed: { steps: [{ id: pick, choose: [{ id: mail, type: email_code }, { id: password, type: password }] }] }
-  local: { steps: [{ id: mail, type: email_code }] }
+  mailed: { steps: [{ id: who, type: identify }, { id: pick, choose: [{ id: mail, type: email_code }, { id: password, type: password }] }] }
+  local: { kind: recovery, steps: [{ id: who, type: identify }, { id: mail, type: email_code }] }
   plain: { steps: [{ id: password, type: password }] }
 clients:
   bench: { flows: [mailed, local, plain], dpop: optional }
