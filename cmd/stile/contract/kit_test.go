@@ -202,7 +202,7 @@ func write(t tb, path, text string) {
 // start starts a node on what lies in the folder.
 func (w *world) start(t tb) {
 	t.Helper()
-	opts := node.Options{Logger: w.logger, Now: w.clock.now, ProviderTransport: w.via}
+	opts := node.Options{Logger: w.logger, Now: w.clock.now, ProviderTransport: w.via, Unproved: true}
 	if w.addr != "" {
 		l, err := net.Listen("tcp", w.addr)
 		must(t, err)

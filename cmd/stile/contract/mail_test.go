@@ -22,7 +22,7 @@ import (
 
 const mailed = `
 flows:
-  mailed: { steps: [{ id: mail, type: email_code, with: { credit: possession }, resend: { max: 2, every: 30s } }] }
+  mailed: { steps: [{ id: mail, type: email_code, resend: { max: 2, every: 30s } }] }
 providers:
   corporate: { issuer: "https://idp.bank.example", client_id: stile }
 clients:
@@ -59,7 +59,7 @@ func mailing(t *testing.T, store string) (*world, *post) {
 	p.logs = logs
 	w := newWorld(t, t, setup{
 		definitions: mailed, store: store, logger: zap.New(core), person: &users.Person{Email: "jane@bank.example"},
-		more: fmt.Sprintf("delivery: { by: webhook, webhook: { url: %q, secret: { file: %q } }, per_account: 100 }\n", service.URL, secret),
+		more: fmt.Sprintf("assurance: { deviations: [email_is_factor] }\ndelivery: { by: webhook, webhook: { url: %q, secret: { file: %q } }, per_account: 100 }\n", service.URL, secret),
 	})
 	t.Cleanup(func() { w.close(t) })
 	return w, p
@@ -104,7 +104,7 @@ func TestCodeByMail(t *testing.T) {
 				}
 			}
 			r := p.post(p.view.NextStep.forward(), map[string]any{"code": second.Args["code"]})
-			if r.status != 200 || r.view.Flow.Status != "completed" || !slices.Equal(r.view.Assurance.AMR, []string{"otp", "urn:stile:amr:email"}) {
+			if r.status != 200 || r.view.Flow.Status != "completed" || !slices.Equal(r.view.Assurance.AMR, []string{"otp", "urn:stile-auth:amr:email"}) {
 				t.Fatalf("the second code: %d %s", r.status, r.body)
 			}
 			for _, e := range w.events(t) {

@@ -36,6 +36,7 @@ type Options struct {
 	ProviderTransport http.RoundTripper // carries the requests to providers; default: that of package oidcclient
 	Stdout            io.Writer         // for audit events that go to stdout; default os.Stdout
 	Watch             time.Duration     // how often to look whether the folder of definitions has changed; default 2 s, negative: never
+	Unproved          bool              // for tests of the machine with flows that nobody should write: definitions become active without proofs
 }
 
 // Node is a running server. Its methods are safe for concurrent use.
