@@ -2,9 +2,11 @@ package prove
 
 import (
 	"context"
+	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/assurance"
 )
 
 // Without switches one check off.
@@ -29,3 +31,9 @@ func EndlessOf(ctx context.Context, f *flowdefs.Flow, r *flows.Registry, next []
 	}
 	return w.findings(), nil
 }
+
+// Needed drops evidence that makes no difference beside the rest.
+func Needed(all []assurance.Evidence) []assurance.Evidence { return needed(all) }
+
+// At is when everything happens in an exploration.
+func At() time.Time { return now }

@@ -36,8 +36,9 @@ func covers(other, v assurance.Evidence) bool {
 		(other.ReplayResistant || !v.ReplayResistant)
 }
 
-// says reports whether the rest gives every amr value that v gives.
+// says reports whether what is as fresh gives every amr value that v gives.
 func says(rest []assurance.Evidence, v assurance.Evidence) bool {
+	rest = slices.DeleteFunc(slices.Clone(rest), func(o assurance.Evidence) bool { return o.At.Before(v.At) })
 	amr := func(e []assurance.Evidence) []string { return assurance.Assess(e, late, assurance.Policy{}).AMR }
 	have := amr(rest)
 	return !slices.ContainsFunc(amr([]assurance.Evidence{v}), func(s string) bool { return !slices.Contains(have, s) })
