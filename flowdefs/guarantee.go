@@ -64,7 +64,7 @@ func (r *flowReader) guarantee(n *node) (Guarantee, bool) {
 		r.fail(n.pos, "guarantee: expected a text such as %q, found %s%s", "complete implies acr >= level.aal2", n.describe(), n.quoteHint())
 		return g, false
 	}
-	prefix := ""
+	var prefix string
 	switch m := beforeForm.FindStringSubmatch(n.text); {
 	case m != nil:
 		g.Form, g.First, g.Then = Before, m[1], m[2]

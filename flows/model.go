@@ -58,16 +58,32 @@ type Unknown interface {
 // Signal is one thing that can happen to a run: see docs/machine.md.
 type Signal struct{ s signal }
 
-// The signals, by what has happened.
-func (*Model) Began() Signal                  { return Signal{signal{kind: sigBegin}} }
-func (*Model) Decided(o Outcome) Signal       { return Signal{signal{kind: sigOutcome, outcome: o}} } // by the step that waits or was entered
-func (*Model) Picked(option string) Signal    { return Signal{signal{kind: sigPick, name: option}} }
-func (*Model) Reopened() Signal               { return Signal{signal{kind: sigReopen}} } // another option is wanted
-func (*Model) WentBack() Signal               { return Signal{signal{kind: sigBack}} }
-func (*Model) LockedOut() Signal              { return Signal{signal{kind: sigLock}} }
-func (*Model) TimePassed() Signal             { return Signal{signal{kind: sigTime}} } // as much as what waits takes
+// Began is the signal of a new run.
+func (*Model) Began() Signal { return Signal{signal{kind: sigBegin}} }
+
+// Decided says what the step that waits, or was entered, has decided.
+func (*Model) Decided(o Outcome) Signal { return Signal{signal{kind: sigOutcome, outcome: o}} }
+
+// Picked says that the client picked an option.
+func (*Model) Picked(option string) Signal { return Signal{signal{kind: sigPick, name: option}} }
+
+// Reopened says that the client wants another option.
+func (*Model) Reopened() Signal { return Signal{signal{kind: sigReopen}} }
+
+// WentBack says that the client goes back.
+func (*Model) WentBack() Signal { return Signal{signal{kind: sigBack}} }
+
+// LockedOut says that the authenticator of the step that waits is locked for good.
+func (*Model) LockedOut() Signal { return Signal{signal{kind: sigLock}} }
+
+// TimePassed says that as much time has passed as what waits takes.
+func (*Model) TimePassed() Signal { return Signal{signal{kind: sigTime}} }
+
+// ActivatedStep says that the client activates a step.
 func (*Model) ActivatedStep(id string) Signal { return Signal{signal{kind: sigActivate, name: id}} }
-func (*Model) LookedUp() Signal               { return Signal{signal{kind: sigIssue}} } // account and session, at the end
+
+// LookedUp says that account and session were looked up again at the end.
+func (*Model) LookedUp() Signal { return Signal{signal{kind: sigIssue}} }
 
 // MoveKind says what has to happen next.
 type MoveKind int

@@ -2,6 +2,7 @@ package prove
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -42,32 +43,42 @@ func (e *explorer) concrete(settled situation) concretion {
 	return concretion{}
 }
 
-// candidates are the accounts and requests that are tried: every attribute that
-// is named has each constant that is named, another value, or is absent.
-func (e *explorer) candidates(asked []setting) []concretion {
-	names, words := map[string]bool{}, map[string]bool{"": true}
-	var clock, locale bool
+// named is what conditions name that account and request could have.
+type named struct {
+	attributes, words map[string]bool
+	clock, locale     bool
+}
+
+func (e *explorer) named(asked []setting) named {
+	n := named{attributes: map[string]bool{}, words: map[string]bool{"": true}}
 	for _, s := range asked {
 		c := e.guesses[s.fact.name].condition
-		clock = clock || c.Reads("now") || c.Reads("run")
-		locale = locale || c.Reads("request")
+		n.clock = n.clock || c.Reads("now") || c.Reads("run")
+		n.locale = n.locale || c.Reads("request")
 		for _, w := range c.Words() {
-			words[w] = true
+			n.words[w] = true
 		}
 		if c.Reads("account") || c.Reads("request") {
 			for _, f := range c.Fields() {
-				names[f] = true
+				n.attributes[f] = true
 			}
 		}
 	}
+	for _, known := range []string{"attributes", "locale", "bound", "started"} {
+		delete(n.attributes, known)
+	}
 	other := "another"
-	for words[other] {
+	for n.words[other] {
 		other += " one"
 	}
-	words[other] = true
-	for _, known := range []string{"attributes", "locale", "bound", "started"} {
-		delete(names, known)
-	}
+	n.words[other] = true
+	return n
+}
+
+// candidates are the accounts and requests that are tried: every attribute that
+// is named has each constant that is named, another value, or is absent.
+func (e *explorer) candidates(asked []setting) []concretion {
+	n := e.named(asked)
 	out := []concretion{{attributes: map[string]string{}}}
 	grow := func(vary func(concretion) []concretion) {
 		var next []concretion
@@ -79,41 +90,43 @@ func (e *explorer) candidates(asked []setting) []concretion {
 		}
 		out = next
 	}
-	for _, name := range sorted(names) {
-		grow(func(c concretion) []concretion {
-			all := []concretion{c}
-			for _, w := range slices.Backward(sorted(words)) { // nothing at all is the last to be tried
-				with := c
-				with.attributes = map[string]string{name: w}
-				for k, v := range c.attributes {
-					with.attributes[k] = v
-				}
-				all = append(all, with)
-			}
-			return all
-		})
+	for _, name := range sorted(n.attributes) {
+		grow(func(c concretion) []concretion { return c.withAttribute(name, n.words) })
 	}
-	if locale {
+	if n.locale {
 		grow(func(c concretion) (all []concretion) {
-			for _, w := range sorted(words) {
+			for _, w := range sorted(n.words) {
 				c.locale = w
 				all = append(all, c)
 			}
 			return all
 		})
 	}
-	if clock {
-		grow(func(c concretion) (all []concretion) {
-			for day := range 7 {
-				for hour := range 24 {
-					c.at = time.Date(2026, 3, 2+day, hour, 30, 0, 0, time.UTC).Format(time.RFC3339)
-					all = append(all, c)
-				}
-			}
-			return all
-		})
+	if n.clock {
+		grow(concretion.atEveryHour)
 	}
 	return out
+}
+
+// withAttribute varies one attribute; that it is absent comes first, that it is empty last.
+func (c concretion) withAttribute(name string, words map[string]bool) []concretion {
+	all := []concretion{c}
+	for _, w := range slices.Backward(sorted(words)) {
+		with := c
+		with.attributes = maps.Clone(c.attributes)
+		with.attributes[name] = w
+		all = append(all, with)
+	}
+	return all
+}
+
+// atEveryHour varies the time within a week.
+func (c concretion) atEveryHour() (all []concretion) {
+	for hour := range 7 * 24 {
+		c.at = now.Truncate(24 * time.Hour).Add(time.Duration(hour)*time.Hour + 30*time.Minute).Format(time.RFC3339)
+		all = append(all, c)
+	}
+	return all
 }
 
 // comesOut reports whether a condition is what was guessed if that is the account and the request.

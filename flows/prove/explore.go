@@ -13,7 +13,7 @@ import (
 )
 
 // now is when everything happens. Only what is older or younger matters.
-var now = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+var now = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // a constant
 
 const (
 	somebody = "somebody"  // whose run it is
@@ -23,7 +23,7 @@ const (
 
 // explorer walks through all that can happen in the runs of one flow for one target.
 type explorer struct {
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // lives for one exploration
 	m       *flows.Model
 	flow    *flowdefs.Flow
 	target  *flowdefs.Target // nil: none
@@ -205,7 +205,6 @@ type action struct {
 	again  flows.Signal // repeated as long as the run waits at the same step
 	more   bool         // there is an again
 	pass   *flowdefs.Node
-	who    bool   // it proves who is there
 	enrols string // id of the authenticator that it binds
 	names  bool   // it says who one is
 }
@@ -230,7 +229,7 @@ func (e *explorer) transit(from int, p point, a action) error {
 // arrive adds a point, unless nothing can happen from it that has not happened already.
 func (e *explorer) arrive(from int, s flows.State, t *turn) error {
 	p := point{state: s, situation: t.situation, marks: t.marks, from: from, acts: t.acts, settled: t.situation}
-	key := ""
+	var key string
 	if p.end = e.endOf(&s); p.end != "" {
 		key = p.end
 		e.watch.ends(&p, t)

@@ -194,7 +194,7 @@ func (e *explorer) key(p *point, l *live) string {
 	}
 	k.list(l.evidenceKeys(s))
 	for _, set := range p.situation {
-		k.b = append(k.b, byte(set.fact.kind), byte(set.value))
+		k.b = strconv.AppendInt(append(k.b, byte(set.fact.kind)), int64(set.value), 10)
 		k.words(set.fact.name)
 	}
 	return string(k.b)

@@ -2,6 +2,7 @@ package prove
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
@@ -109,7 +110,8 @@ func traits(v assurance.Evidence) string {
 		v.UserPresent, v.UserVerified, v.Restricted, v.LowEntropy,
 	}
 	out := append(make([]byte, 0, 64), v.Method...)
-	out = append(out, ' ', byte('0'+v.Binding), byte('0'+v.Cap), ' ')
+	out = strconv.AppendInt(append(out, ' '), int64(v.Binding), 10)
+	out = append(strconv.AppendInt(append(out, ' '), int64(v.Cap), 10), ' ')
 	for _, f := range flags {
 		if f {
 			out = append(out, '1')

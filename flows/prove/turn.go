@@ -198,7 +198,7 @@ func (t *turn) lacks(code string) []string {
 // ages are how old the evidence of a session can be, as far as it matters: some
 // authenticator may be bound with it, or not. Of what is partly older the machine
 // makes one or the other.
-var ages = []time.Duration{time.Minute, time.Hour}
+var ages = []time.Duration{time.Minute, time.Hour} //nolint:gochecknoglobals // a constant
 
 // Proved implements [flows.Unknown].
 func (t *turn) Proved(n *flowdefs.Node) ([]assurance.Evidence, []flows.Authenticator) {
@@ -316,6 +316,7 @@ func (t *turn) refused(o *flowdefs.Node) bool {
 		return slices.ContainsFunc(o.Options, func(i flowdefs.Node) bool { return t.refused(&i) })
 	case flowdefs.Group:
 		return len(o.Steps) > 0 && t.refused(&o.Steps[0])
+	default: // a step
 	}
 	_, info := t.e.m.Node(o.ID)
 	return t.situation.not(fact{draws, info.Type.Code})

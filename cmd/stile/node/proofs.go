@@ -58,7 +58,7 @@ func Prove(ctx context.Context, folder string, set *flowdefs.Set, r *flows.Regis
 }
 
 // shipped are the verdicts of the built-in examples.
-var shipped = sync.OnceValues(func() (*memo, error) {
+var shipped = sync.OnceValues(func() (*memo, error) { //nolint:gochecknoglobals // read once
 	m := &memo{kept: map[string][]prove.Verdict{}, used: map[string]bool{}}
 	if err := json.Unmarshal(examples.Verdicts, &m.kept); err != nil {
 		return nil, fmt.Errorf("node: verdicts of the examples: %w", err)
@@ -67,7 +67,7 @@ var shipped = sync.OnceValues(func() (*memo, error) {
 })
 
 // program names this very program: other code may come to another verdict.
-var program = sync.OnceValues(func() (string, error) {
+var program = sync.OnceValues(func() (string, error) { //nolint:gochecknoglobals // read once
 	path, err := os.Executable()
 	if err != nil {
 		return "", fmt.Errorf("node: %w", err)
