@@ -33,7 +33,7 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 		info.Sends = true
 	case "http_call":
 		info.Config, info.Exits = object, []string{"challenge", "refused", "review", "unknown"}
-	case "message", "email_code":
+	case "message":
 		info.Config = object
 		info.Check = check[messageConfig]
 	case "required_role":
@@ -46,7 +46,7 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	}
 	// What the built-in examples need besides is not listed: messages list what is.
 	info.Sends = info.Sends || name == "email_code"
-	return info, slices.Contains(c.Names(), name) || name == "email_code"
+	return info, slices.Contains(c.Names(), name) || name == "email_code" || name == "identify"
 }
 
 type ssoConfig struct {

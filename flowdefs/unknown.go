@@ -200,6 +200,9 @@ func (c *Condition) known(env *Env) string {
 			facts[name] = value
 		}
 	}
+	if c.Reads(reachedName) && env.Reached != nil {
+		facts[reachedName] = env.Reached()
+	}
 	if len(facts) == 0 {
 		return ""
 	}

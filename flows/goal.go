@@ -162,7 +162,7 @@ func highest(n *node, authenticator string, binding assurance.Level, now time.Ti
 // hopeless says whether a run that knows whose it is can do nothing more for its
 // goal from a node on, and nothing lies ahead that would help the next time.
 func (m *machine) hopeless(n *node) bool {
-	if m.s.Subject == "" || n.ways == nil || !m.w.goal.asks() || m.within(n.ways) == nil {
+	if m.s.Subject == "" || n.hopes == nil || !m.w.goal.asks() || m.within(n.hopes) == nil {
 		return false
 	}
 	return !n.enrols

@@ -56,6 +56,7 @@ func TestNothingWithdrawnReachesTheGoal(t *testing.T) {
 				trial.Pass(time.Minute)
 				move = trial.Do("time", "", flows.Outcome{})
 			default:
+				note("(at "+n.At+")", trial.Hopeless)
 				move = trial.Do("outcome", "", honest(rt, trial, account))
 			}
 		}

@@ -276,7 +276,7 @@ func (f fake) Claim(in flows.Input) (string, error) {
 	if err := in.Decode(&a); err != nil {
 		return "", err
 	}
-	if f.typ != "secret" {
+	if f.typ != "secret" && f.typ != "who" {
 		return "", nil
 	}
 	return a.User, nil
@@ -326,7 +326,7 @@ func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 			acc.Authenticators = append(acc.Authenticators, flows.Authenticator{ID: "new-key", Type: "code", Binding: v.Level, Key: v.Key})
 		})
 		return flows.Enrolled("new-key"), nil
-	case "note":
+	case "note", "who":
 		return flows.Done(), nil
 	case "sso":
 		if a.User == "" || a.Answer != "ok" {
@@ -392,6 +392,7 @@ func (k *kit) types() []flows.StepType {
 		"sso":    {Evidence: ceil(assurance.Federated, true, assurance.Knowledge)},
 		"bind":   {Enrols: true},
 		"note":   {},
+		"who":    {Names: true},
 		"device": {NeedsDevice: true},
 		"mail":   {Sends: true, Authenticator: "secret", Guessable: true, Evidence: ceil(assurance.Password, false, assurance.Knowledge)},
 	}
@@ -399,7 +400,7 @@ func (k *kit) types() []flows.StepType {
 	for _, name := range slices.Sorted(maps.Keys(base)) {
 		t := base[name]
 		t.Name, t.Doc, t.Code = name, "Test step.\n\nA step of the tests.", "X_"+map[string]string{
-			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE", "mail": "MAIL",
+			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE", "mail": "MAIL", "who": "WHO",
 		}[name]+"_REQUIRED"
 		t.Exits = []string{"denied"}
 		t.New = func(cfg flowdefs.Config) (flows.Step, error) { return fake{k, name}, cfg.Decode(&struct{}{}) }

@@ -72,6 +72,15 @@ func (t *Trial) Pruned(option string, acr ...string) bool {
 	return m.pruned(&t.p.nodes[t.p.byID[option]])
 }
 
+// Hopeless says whether a run that comes to the step that waits would be
+// stopped if one of the levels had to be reached.
+func (t *Trial) Hopeless(acr ...string) bool {
+	m := machine{p: t.p, s: t.State.clone(), w: t.w}
+	defer t.Seek(t.w.goal.acrValues...)
+	t.Seek(acr...)
+	return m.hopeless(t.p.current(&t.State))
+}
+
 // OutOfReach says whether a run for one of the levels is refused from the beginning.
 func (t *Trial) OutOfReach(acr ...string) bool {
 	m := machine{p: t.p, s: t.State.clone(), w: t.w}
@@ -85,6 +94,3 @@ func (t *Trial) Met(acr ...string) bool {
 	g := goal{acrValues: acr}
 	return g.met(t.w.scales, t.State.Evidence, t.w.now, t.w.policy()) == nil
 }
-
-// Bound is the level at which the account's authenticators were bound.
-func (t *Trial) Account() Account { return t.w.account }

@@ -46,6 +46,7 @@ type node struct {
 	handler   bool  // stands in a handler, not inside anything
 	returns   int   // how often gotos may lead here
 	ways      []way // from here to the gate; nil for what stands in a handler, or asks for nothing
+	hopes     []way // likewise, with those on which an option is lost on the way
 	enrols    bool  // here or behind it a step may bind an authenticator
 }
 

@@ -46,13 +46,15 @@ const maxWays = 64
 type surveyor struct {
 	p    *program
 	done map[int][]way
+	lost bool // ways count, too, on which an option is lost when part of it is done, and another is taken
 }
 
 // survey notes for the start, and for every step, group and choose of the flow's
 // own sequence, the ways from there to the gate. Handlers end in failure or in a goto.
 func (p *program) survey() {
 	s := &surveyor{p: p, done: map[int][]way{}}
-	p.start = s.from(p.first)
+	loose := &surveyor{p: p, done: map[int][]way{}, lost: true}
+	p.start = loose.from(p.first)
 	for i := range p.nodes {
 		n := &p.nodes[i]
 		switch n.def.Kind {
@@ -63,7 +65,7 @@ func (p *program) survey() {
 		if p.inHandler(i) {
 			continue
 		}
-		n.ways = s.toGate(i)
+		n.ways, n.hopes = s.toGate(i), loose.toGate(i)
 		p.beyond(i, func(at int) { n.enrols = n.enrols || p.nodes[at].typ.Enrols })
 	}
 }
@@ -82,10 +84,29 @@ func (s *surveyor) toGate(i int) []way {
 	for at := i; s.p.nodes[at].parent != end; at = s.p.nodes[at].parent {
 		parent := &s.p.nodes[s.p.nodes[at].parent]
 		if parent.def.Kind == flowdefs.Choose && slices.Contains(parent.options, at) {
-			ways = s.behind(ways, parent, at)
+			lost, otherwise := s.instead(parent, at)
+			ways = append(s.behind(append(ways, lost...), parent, at), otherwise...)
 		}
 	}
 	return ways
+}
+
+// instead are the ways on which an option is lost: whatever was proved in it
+// stays, and another option is taken, or what comes when none is left.
+func (s *surveyor) instead(choose *node, option int) (others, otherwise []way) {
+	if !s.lost {
+		return nil, nil
+	}
+	part := []way{{steps: union(s.from(option)).steps}}
+	for _, o := range choose.options {
+		if o != option {
+			others = append(others, product(part, s.from(o))...)
+		}
+	}
+	if choose.otherwise != end {
+		otherwise = product(part, s.from(choose.otherwise))
+	}
+	return others, otherwise
 }
 
 // behind goes on behind an option of a choose: at the others, if more than one
@@ -150,10 +171,14 @@ func (s *surveyor) node(i int) []way {
 
 // choose are the ways through a choose and behind it.
 func (s *surveyor) choose(n *node) []way {
-	var through []way
+	var through, left []way
 	if n.def.Any == 1 {
 		for _, o := range n.options {
 			through = append(through, s.from(o)...)
+			if len(union(s.from(o)).steps) > 1 { // a single step that is lost has proved nothing
+				others, otherwise := s.instead(n, o)
+				through, left = append(through, others...), append(left, otherwise...)
+			}
 		}
 	} else { // any so many of them: as if all
 		var all places
@@ -161,8 +186,11 @@ func (s *surveyor) choose(n *node) []way {
 			all = all.with(union(s.from(o)).steps)
 		}
 		through = []way{{steps: all}}
+		if n.otherwise != end {
+			left = product(through, s.from(n.otherwise))
+		}
 	}
-	ways := product(through, s.from(n.next))
+	ways := append(product(through, s.from(n.next)), left...)
 	if n.otherwise != end { // it knows itself what follows
 		ways = append(ways, s.from(n.otherwise)...)
 	}

@@ -58,7 +58,7 @@ func TestMessagesInAFile(t *testing.T) {
 	texts := t.TempDir()
 	write(t, filepath.Join(texts, "email_code.fr.txt"), "Code\n\nVotre code: {code}\n")
 	cfg := delivering(t, "{ by: file, texts: "+texts+" }")
-	n, err := node.Start(t.Context(), cfg, node.Options{Logger: zap.NewNop(), Now: time.Now})
+	n, err := node.Start(t.Context(), cfg, node.Options{Logger: zap.NewNop(), Now: time.Now, Unproved: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestMessagesInAFile(t *testing.T) {
 func TestMessagesOnAConsole(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	n, err := node.Start(t.Context(), delivering(t, "{ by: console }"), node.Options{Logger: zap.NewNop(), Now: time.Now, Stdout: &out})
+	n, err := node.Start(t.Context(), delivering(t, "{ by: console }"), node.Options{Logger: zap.NewNop(), Now: time.Now, Stdout: &out, Unproved: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestMessagesOnAConsole(t *testing.T) {
 func TestNothingCarriesMessages(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zap.WarnLevel)
-	n, err := node.Start(t.Context(), delivering(t, "{}"), node.Options{Logger: zap.New(core), Now: time.Now})
+	n, err := node.Start(t.Context(), delivering(t, "{}"), node.Options{Logger: zap.New(core), Now: time.Now, Unproved: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestDeliveryThatCannotBe(t *testing.T) {
 		"a call in the open": `{ by: webhook, webhook: { url: "http://a.example/", secret: { env: PATH } } }`,
 		"no place for files": "{ by: file, file: " + filepath.Join(t.TempDir(), "none", "none.txt") + " }",
 	} {
-		n, err := node.Start(t.Context(), delivering(t, text), node.Options{Logger: zap.NewNop(), Now: time.Now})
+		n, err := node.Start(t.Context(), delivering(t, text), node.Options{Logger: zap.NewNop(), Now: time.Now, Unproved: true})
 		if err == nil {
 			t.Errorf("%s: starts", name)
 			_ = n.Shutdown(t.Context())
