@@ -109,11 +109,17 @@ func (d *differ) scale(a, b *assurance.Scale) {
 		}
 		return out
 	}
-	each(d, base[len("scale "):]+" level", rungs(a), rungs(b), changed, func(a, b *assurance.Rung) {
-		d.amount("what it requires", less, int(a.Floor), int(b.Floor))
+	each(d, base+", level", rungs(a), rungs(b), changed, func(a, b *assurance.Rung) {
+		d.requirement(flowdefs.Requirement{ACR: a.Floor.String()}, flowdefs.Requirement{ACR: b.Floor.String()})
 		d.limit("max_age", a.MaxAge, b.MaxAge)
-		if a.Asks != b.Asks {
-			d.note(more, "what it asks changed from %q to %q", a.Asks, b.Asks)
+		switch {
+		case a.Asks == b.Asks:
+		case a.Asks == "":
+			d.note(less, "asks for more: %s", b.Asks)
+		case b.Asks == "":
+			d.note(more, "asks no more: %s", a.Asks)
+		default:
+			d.note(more, "what it asks changed from %s to %s", a.Asks, b.Asks)
 		}
 	})
 	d.where = base
@@ -253,6 +259,10 @@ func (d *differ) target(a, b *flowdefs.Target) {
 	d.judge("flow", a.Flow, b.Flow)
 	d.list("authorize flow", less, a.Authorize, b.Authorize)
 	d.requirement(a.Requires, b.Requires)
+	if a.Scale != b.Scale {
+		d.note(more, "scale changed from %s to %s", a.Scale, b.Scale)
+	}
+	d.judge("enrol", a.Enrol, b.Enrol)
 	p, q := a.Propagate, b.Propagate
 	d.judge("type of token", p.Type, q.Type)
 	if p.Audience != q.Audience {
@@ -265,6 +275,21 @@ func (d *differ) target(a, b *flowdefs.Target) {
 			d.judge("claim "+name, p.Claims[name].Source, c.Source)
 		}
 	}
+}
+
+// mappings are what a provider's own words are worth, one text for each entry.
+func mappings(p *flowdefs.Provider) []string {
+	out := make([]string, len(p.Mapping))
+	for i, m := range p.Mapping {
+		out[i] = fmt.Sprintf("acr %v amr %v: %v grants %v up to %s", m.ACR, m.AMR, m.Categories, m.Grants, m.Cap)
+		if m.ReplayResistant {
+			out[i] += ", replay_resistant"
+		}
+		if m.PhishingResistant {
+			out[i] += ", phishing_resistant"
+		}
+	}
+	return out
 }
 
 func (d *differ) provider(a, b *flowdefs.Provider) {
@@ -289,6 +314,7 @@ func (d *differ) provider(a, b *flowdefs.Provider) {
 		after = append(after, fmt.Sprint(c))
 	}
 	d.list("category", more, before, after)
+	d.list("entry of map", more, mappings(a), mappings(b))
 	order := []flowdefs.Provision{flowdefs.ProvisionNever, flowdefs.ProvisionLinkOnly, flowdefs.ProvisionCreate}
 	if i, j := slices.Index(order, a.Provision), slices.Index(order, b.Provision); i != j {
 		mark := more

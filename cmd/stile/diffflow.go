@@ -113,6 +113,7 @@ func (d *differ) flow(a, b *flowdefs.Flow) {
 	d.life("timeout", a.Timeout, b.Timeout)
 	d.allowed("going back", !a.NoBack, !b.NoBack)
 	d.allowed("restarting", !a.NoRestart, !b.NoRestart)
+	d.list("guarantee", less, promises(a), promises(b))
 	d.handlers(a, b)
 	before, after := flatten(a), flatten(b)
 	base := d.where
@@ -300,4 +301,13 @@ func (d *differ) exits(a, b map[string]string, back bool) {
 			d.note(changed, "exit %q leads to no handler: it led to %q", exit, a[exit])
 		}
 	}
+}
+
+// promises are the guarantees of a flow, as canonical text has them.
+func promises(f *flowdefs.Flow) []string {
+	out := make([]string, len(f.Guarantees))
+	for i, g := range f.Guarantees {
+		out[i] = g.Source
+	}
+	return out
 }
