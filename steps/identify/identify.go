@@ -36,7 +36,7 @@ func Type() flows.StepType {
 		Input:  flowdefs.SchemaFor[answer](),
 		Typed:  true,
 		Names:  true,
-		New:    func(flowdefs.Config) (flows.Step, error) { return step{}, nil },
+		New:    func(cfg flowdefs.Config) (flows.Step, error) { return step{}, cfg.Decode(&struct{}{}) },
 		Actor:  actor,
 	}
 }
@@ -75,8 +75,9 @@ func (s step) Answer(_ context.Context, _ *flows.Visit, in flows.Input) (flows.O
 }
 
 func actor(_ json.RawMessage, how string) (json.RawMessage, error) {
-	if how != "unknown" {
+	name := map[string]string{"ok": "jane", "unknown": "nobody"}[how]
+	if name == "" {
 		return nil, fmt.Errorf("identify: the actor does not know %q", how)
 	}
-	return json.Marshal(answer{"nobody"})
+	return json.Marshal(answer{name})
 }

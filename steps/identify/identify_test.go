@@ -38,7 +38,7 @@ func TestConformance(t *testing.T) {
 // A known and an unknown name, and whatever else can be typed, get one answer.
 func TestEveryNameIsTaken(t *testing.T) {
 	t.Parallel()
-	step, err := identify.Type().New(nil)
+	step, err := identify.Type().New(nothing{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,3 +68,8 @@ func TestActor(t *testing.T) {
 		t.Error("there is no wrong name")
 	}
 }
+
+// nothing is an empty configuration.
+type nothing struct{}
+
+func (nothing) Decode(any) error { return nil }
