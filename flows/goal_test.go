@@ -308,3 +308,19 @@ func TestEnrolmentPath(t *testing.T) {
 		}
 	}
 }
+
+// A transaction is approved by what is proved in it, not by what a session remembers.
+func TestTransactionsAreProvedAnew(t *testing.T) {
+	t.Parallel()
+	text := definitions(secretThenCode, "{}")
+	for kind, skips := range map[string]bool{"sign_in": true, "transaction": false} {
+		k := newKit(t, strings.Replace(text, "  f:\n", "  f:\n    kind: "+kind+"\n", 1))
+		first := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+		first.ok("ok", "")
+		first.ok("ok", "")
+		again := k.must(flows.StartRequest{Target: "t", Session: first.view.Result.Session})
+		if done := again.view.Flow.Status == flows.Completed; done != skips {
+			t.Errorf("%s: completed by the session alone: %v", kind, done)
+		}
+	}
+}

@@ -117,6 +117,9 @@ func (m *machine) freshLevel() assurance.Level {
 // same subject and same key stand for a step; the first such skip is the run's first proof.
 func (m *machine) reuse(n *node) bool {
 	ps := m.s.Session
+	if m.w.kind == flowdefs.Transaction { // what was proved before is no approval of this
+		return false
+	}
 	if ps == nil || m.w.over || len(n.typ.Evidence) == 0 || m.w.account.Subject != ps.Subject || m.w.account.Status != AccountActive {
 		return false
 	}
