@@ -221,7 +221,7 @@ func (m *machine) guard(n *node) (move, bool) {
 	if m.s.Subject == "" {
 		holds = n.def.Require.Certain
 	}
-	ok, err := holds(m.ctx, m.env())
+	ok, err := holds(m.ctx, m.env(n.def.Require))
 	if err != nil {
 		m.note(Event{Type: EventConditionFailed, Reason: "require"})
 	}

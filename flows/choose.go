@@ -242,9 +242,9 @@ func (m *machine) runs(n *node) bool {
 // exist and what they have: what some account could make true is true.
 func (m *machine) holds(c *flowdefs.Condition) (bool, error) {
 	if m.s.Subject == "" {
-		return c.Possible(m.ctx, m.env())
+		return c.Possible(m.ctx, m.env(c))
 	}
-	return c.Bool(m.ctx, m.env())
+	return c.Bool(m.ctx, m.env(c))
 }
 
 // pick takes the option that the client picked. Picking changes no evidence and no counter.

@@ -84,7 +84,7 @@ func (m *machine) claims(t *flowdefs.Target) (map[string]any, error) {
 		return nil, nil
 	}
 	out := make(map[string]any, len(t.Propagate.Claims))
-	env := m.env()
+	env := m.env(nil)
 	for name, c := range t.Propagate.Claims {
 		v, err := c.Value(m.ctx, env)
 		if err != nil {

@@ -150,7 +150,7 @@ func (m *Model) world(f *Facts, s *State) *world {
 // Env is what expressions see of a run.
 func (m *Model) Env(s State, f *Facts) *flowdefs.Env {
 	mc := machine{p: m.p, s: s, w: m.world(f, &s)}
-	return mc.env()
+	return mc.env(nil)
 }
 
 // Assess is what a run has proved.

@@ -59,7 +59,7 @@ func (m *machine) assign(n *node) (move, bool) {
 // value evaluates an expression that is a string. Before the first proof it
 // cannot depend on the account: nobody may learn what accounts have.
 func (m *machine) value(c *flowdefs.Condition) (string, error) {
-	env := m.env()
+	env := m.env(c)
 	if m.s.Subject == "" {
 		env.Account = flowdefs.AccountEnv{Empty: true}
 	}

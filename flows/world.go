@@ -159,8 +159,8 @@ func (m *machine) stillBound(e assurance.Evidence) bool {
 		func(a Authenticator) bool { return a.ID == e.Authenticator })
 }
 
-// env is what conditions see now.
-func (m *machine) env() *flowdefs.Env {
+// env is what conditions see now; c is the one that will look, nil if several will.
+func (m *machine) env(c *flowdefs.Condition) *flowdefs.Env {
 	w, s := m.w, &m.s
 	types := make([]string, 0, len(w.account.Authenticators))
 	for _, a := range w.account.Authenticators {
@@ -170,7 +170,6 @@ func (m *machine) env() *flowdefs.Env {
 		Account:  flowdefs.AccountEnv{Attributes: w.account.Attributes, Types: types},
 		Device:   flowdefs.DeviceEnv{Bound: w.bound},
 		Evidence: s.Evidence,
-		ACR:      w.assess(s.Evidence).Level,
 		Reached:  func() []string { return w.scales.Reached(s.Evidence, w.now, w.policy()) },
 		Tags:     s.liveTags(w.now),
 		Assigned: s.Assigned,
@@ -178,6 +177,9 @@ func (m *machine) env() *flowdefs.Env {
 		Run:      flowdefs.RunEnv{Flow: w.flow, Started: w.started},
 		Now:      w.now,
 		Request:  w.request,
+	}
+	if c == nil || c.Reads("acr") {
+		env.ACR = w.assess(s.Evidence).Level
 	}
 	if w.unknown != nil {
 		env.Unknown = w.unknown

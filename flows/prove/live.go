@@ -260,7 +260,7 @@ func (l *live) evidenceKeys(s *flows.State) []string {
 	for _, v := range all {
 		k := v.Authenticator + " " + traits(v)
 		if l.evidence || l.enrols {
-			k += " " + v.At.Format("15:04") + " " + v.StepType + " " + v.Device
+			k += " " + strconv.FormatInt(v.At.Unix(), 36) + " " + v.StepType + " " + v.Device
 		}
 		if l.evidenceID {
 			k += " " + v.Step
