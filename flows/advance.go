@@ -320,7 +320,8 @@ func (m *machine) passed(n *node, proof *Proof) move {
 	return m.finish(n, Event{Type: EventStepPassed})
 }
 
-// prove records a proof: the only place where a subject is written and evidence grows.
+// prove records a proof. Here, and where session evidence stands for a step (see
+// reuse), a subject is written and evidence grows; nowhere else.
 func (m *machine) prove(n *node, proof *Proof) (move, bool) {
 	subject := proof.Subject
 	if subject == "" {
@@ -479,7 +480,16 @@ func exitCode(exit string) string {
 	return CodeUnhandledExit
 }
 
-func (m *machine) note(e Event) { m.notes = append(m.notes, e) }
+// note notes an event. A condition may be asked more than once on the way to a
+// prompt: that it fails is one event.
+func (m *machine) note(e Event) {
+	if e.Type == EventConditionFailed && slices.ContainsFunc(m.notes, func(o Event) bool {
+		return o.Type == e.Type && o.Step == e.Step && o.Reason == e.Reason
+	}) {
+		return
+	}
+	m.notes = append(m.notes, e)
+}
 
 // attempts is how many wrong answers a step allows in one run.
 func (n *node) attempts() int {

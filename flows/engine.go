@@ -87,7 +87,6 @@ type Caller struct {
 type Engine struct {
 	cfg      EngineConfig
 	active   atomic.Pointer[active]
-	programs sync.Map // content hash -> *program, also of definitions that only running runs use
 	texts    sync.Map // content hash -> time.Time: until when the text is in the store
 	recorded recent   // changes whose events this node has seen recorded
 }
@@ -100,6 +99,7 @@ type active struct {
 	levels   []string            // the names of all levels
 	flows    map[string]*program // by flow name
 	targets  map[string]*program // by target name: the flow with what it authorizes
+	programs sync.Map            // content hash -> *program, also of definitions that only running runs use
 	origins  []string
 }
 
@@ -151,10 +151,9 @@ func (e *Engine) Use(set *flowdefs.Set, registry *Registry) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	e.programs.Clear() // steps of the old registry may know providers that are gone
 	for _, all := range []map[string]*program{a.flows, a.targets} {
 		for _, p := range all {
-			e.programs.Store(p.flow.Hash, p)
+			a.programs.Store(p.flow.Hash, p)
 		}
 	}
 	e.active.Store(a)
@@ -164,7 +163,7 @@ func (e *Engine) Use(set *flowdefs.Set, registry *Registry) error {
 // program returns the flow of that content hash: a run finishes on the
 // definition that it started with, also when the definition has changed since.
 func (e *Engine) program(ctx context.Context, a *active, hash string) (*program, error) {
-	if p, ok := e.programs.Load(hash); ok {
+	if p, ok := a.programs.Load(hash); ok {
 		return p.(*program), nil
 	}
 	text, err := e.cfg.Texts.Text(ctx, hash)
@@ -182,7 +181,7 @@ func (e *Engine) program(ctx context.Context, a *active, hash string) (*program,
 	if err != nil {
 		return nil, err
 	}
-	e.programs.Store(hash, p)
+	a.programs.Store(hash, p)
 	return p, nil
 }
 

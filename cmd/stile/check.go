@@ -59,14 +59,16 @@ func (c counts) String() string {
 // holds them against the configuration as a server would. Problems are the
 // result and go to standard output.
 func (c checkCmd) Run(w *world) error {
-	var deviations []string
+	deviations, err := w.deviations()
+	if err != nil {
+		return err
+	}
 	dir, suits := c.Dir, func(*flowdefs.Set) error { return nil }
 	if dir == "" {
 		cfg, _, err := w.configuration()
 		if err != nil {
 			return err
 		}
-		deviations = cfg.Assurance.Deviations
 		dir, suits = cfg.Definitions, func(s *flowdefs.Set) error { return node.CheckLifetimes(s, cfg) }
 	}
 	cat, err := node.Catalogue()

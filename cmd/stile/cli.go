@@ -121,6 +121,13 @@ func (e *usageError) Error() string { return e.text }
 // configuration loads the configuration file.
 func (w *world) configuration() (config.Config, string, error) { return config.Find(w.config) }
 
+// deviations are the departures from the rules of assurance that the
+// configuration names, whichever folder is looked at.
+func (w *world) deviations() ([]string, error) {
+	cfg, _, err := w.configuration()
+	return cfg.Assurance.Deviations, err
+}
+
 // printJSON prints one indented JSON document.
 func (w *world) printJSON(v any) error {
 	enc := json.NewEncoder(w.out)

@@ -43,17 +43,29 @@ func (c diffCmd) Run(w *world) error {
 	}
 	var sets [2]*flowdefs.Set
 	var proofs [2][]prove.Verdict
+	var unproved [2]flowdefs.Problems
+	deviations, err := w.deviations()
+	if err != nil {
+		return err
+	}
 	for i, dir := range []string{c.Old, c.New} {
 		if sets[i], err = node.LoadDefinitions(dir, cat); err != nil {
 			return err
 		}
-		var unproved flowdefs.Problems // what is wrong with a folder is for check to say
-		if proofs[i], err = node.Prove(w.ctx, dir, sets[i], cat, prove.Options{}); err != nil && !errors.As(err, &unproved) {
+		proofs[i], err = node.Prove(w.ctx, dir, sets[i], cat, prove.Options{Deviations: node.Deviations(deviations)})
+		if err != nil && !errors.As(err, &unproved[i]) {
 			return err
 		}
 	}
 	err = nil
 	changes := compare(sets[0], sets[1], proofs[0], proofs[1])
+	was, is := len(unproved[0]), len(unproved[1]) // which mistakes they are is for check to say
+	switch {
+	case was == 0 && is > 0:
+		changes = append(changes, change{more, "definitions", fmt.Sprintf("proved no more: %d mistakes", is)})
+	case was > 0 && is == 0:
+		changes = append(changes, change{changed, "definitions", "proved: they had mistakes"})
+	}
 	grew := slices.ContainsFunc(changes, func(c change) bool { return c.Mark == more })
 	if c.json() {
 		err = w.printJSON(struct {
@@ -314,7 +326,11 @@ func (d *differ) provider(a, b *flowdefs.Provider) {
 		after = append(after, fmt.Sprint(c))
 	}
 	d.list("category", more, before, after)
-	d.list("entry of map", more, mappings(a), mappings(b))
+	x, y := mappings(a), mappings(b)
+	d.list("entry of map", more, x, y)
+	if !slices.Equal(x, y) && len(x) == len(y) && !slices.ContainsFunc(y, func(m string) bool { return !slices.Contains(x, m) }) {
+		d.note(more, "order of map changed: the first that fits counts")
+	}
 	order := []flowdefs.Provision{flowdefs.ProvisionNever, flowdefs.ProvisionLinkOnly, flowdefs.ProvisionCreate}
 	if i, j := slices.Index(order, a.Provision), slices.Index(order, b.Provision); i != j {
 		mark := more

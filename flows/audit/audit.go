@@ -95,25 +95,3 @@ func clone(e flows.Event) flows.Event {
 	e.AMR = slices.Clone(e.AMR)
 	return e
 }
-
-// Multi returns a recorder that hands events to all of these, in order, also
-// after one has failed. It fails if any of them does, and if there are none:
-// events that nobody records are not recorded.
-func Multi(recorders ...flows.Recorder) flows.Recorder {
-	return multi(slices.Clone(recorders))
-}
-
-type multi []flows.Recorder
-
-func (m multi) Record(ctx context.Context, events ...flows.Event) error {
-	if len(m) == 0 {
-		return errors.New("audit: no recorder")
-	}
-	var errs []error
-	for _, r := range m {
-		if err := r.Record(ctx, events...); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}

@@ -131,22 +131,3 @@ func TestMemoryCopies(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
-
-func TestMulti(t *testing.T) {
-	t.Parallel()
-	var first, last audit.Memory
-	if err := audit.Multi(&first, full{}, &last).Record(t.Context(), event("1")); !errors.Is(err, errFull) {
-		t.Errorf("err = %v, want %v", err, errFull)
-	}
-	for _, m := range []*audit.Memory{&first, &last} {
-		if diff := cmp.Diff([]string{"1"}, recorded(m)); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
-	}
-	if err := audit.Multi(&first, &last).Record(t.Context(), event("2")); err != nil {
-		t.Errorf("err = %v", err)
-	}
-	if err := audit.Multi().Record(t.Context(), event("3")); err == nil {
-		t.Error("no recorder: no error")
-	}
-}

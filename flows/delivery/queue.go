@@ -28,13 +28,14 @@ type Config struct {
 	Logger   *zap.Logger
 	Now      func() time.Time
 	Workers  int // default 4
-	Capacity int // messages that wait at most; default 1024
+	Capacity int // messages that are here at most: waiting, on their way, and to be tried again; default 1024
 }
 
 // Queue is an outbox that sends in the background. Safe for concurrent use.
 type Queue struct {
 	cfg     Config
 	entries chan *entry
+	room    chan struct{}      // one for each message that is here, also those that are to be tried again
 	stop    context.CancelFunc // of waiting and sending
 	closed  chan struct{}
 	once    sync.Once
@@ -50,6 +51,7 @@ type entry struct {
 	owner string // of its mark
 	m     flows.Message
 	tries int
+	taken bool // somebody else sends it, or has
 }
 
 // New starts a queue, which works until it is closed or ctx is done.
@@ -64,7 +66,7 @@ func New(ctx context.Context, cfg Config) (*Queue, error) {
 		cfg.Capacity = 1024
 	}
 	ctx, stop := context.WithCancel(ctx)
-	q := &Queue{cfg: cfg, entries: make(chan *entry, cfg.Capacity), stop: stop, closed: make(chan struct{})}
+	q := &Queue{cfg: cfg, entries: make(chan *entry, cfg.Capacity), room: make(chan struct{}, cfg.Capacity), stop: stop, closed: make(chan struct{})}
 	for range cfg.Workers {
 		q.workers.Go(func() { q.work(ctx) })
 	}
@@ -80,7 +82,8 @@ func (q *Queue) Put(_ context.Context, key string, m flows.Message) error {
 	default:
 	}
 	select {
-	case q.entries <- &entry{key: key, owner: rand.Text(), m: m}:
+	case q.room <- struct{}{}:
+		q.entries <- &entry{key: key, owner: rand.Text(), m: m} // there is room: it never waits
 		return nil
 	default:
 		return fmt.Errorf("%w: the outbox is full", flows.ErrUnavailable)
@@ -131,20 +134,27 @@ func (q *Queue) work(ctx context.Context) {
 func (q *Queue) try(ctx context.Context, e *entry) {
 	now := q.cfg.Now()
 	if !now.Before(e.m.Expires) {
+		<-q.room
+		if e.taken {
+			return
+		}
 		q.cfg.Logger.Warn("message not sent in time", zap.String("message", e.key), zap.Int("tries", e.tries))
 		return
 	}
 	mark := "message/" + e.key
 	err := q.cfg.Marks.TakeMark(ctx, mark, e.owner, now, now.Add(lease))
 	if errors.Is(err, flows.ErrTaken) { // somebody sends it, or has; if they die over it, it is tried again
+		e.taken = true
 		q.later(ctx, e, lease)
 		return
 	}
+	e.taken = false
 	if err == nil {
 		err = q.send(ctx, e)
 	}
 	switch {
 	case err == nil || errors.Is(err, ErrRefused):
+		<-q.room
 		if err != nil {
 			q.cfg.Logger.Error("message refused", zap.String("message", e.key), zap.Error(err))
 		}

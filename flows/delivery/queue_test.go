@@ -208,7 +208,7 @@ func TestFull(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		q, err := delivery.New(context.Background(), delivery.Config{
-			Sender: &carrier{slow: time.Second}, Texts: texts(t), Marks: memory.New(), Logger: zap.NewNop(), Now: time.Now, Workers: 1, Capacity: 2,
+			Sender: &carrier{slow: time.Second}, Texts: texts(t), Marks: memory.New(), Logger: zap.NewNop(), Now: time.Now, Workers: 1, Capacity: 3,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -219,6 +219,37 @@ func TestFull(t *testing.T) {
 		put(t, q, "2", message())
 		if err := q.Put(t.Context(), "3", message()); !errors.Is(err, flows.ErrUnavailable) {
 			t.Errorf("got %v", err)
+		}
+		if err := q.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What is to be tried again takes its room: with the mail server down a queue
+// holds no more codes than it may.
+func TestFullOfWhatFailed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &carrier{fail: 2, err: errors.New("down")}
+		q, err := delivery.New(context.Background(), delivery.Config{
+			Sender: c, Texts: texts(t), Marks: memory.New(), Logger: zap.NewNop(), Now: time.Now, Workers: 1, Capacity: 2,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, q, "0", message())
+		put(t, q, "1", message())
+		synctest.Wait() // both have failed once
+		if err := q.Put(t.Context(), "2", message()); !errors.Is(err, flows.ErrUnavailable) {
+			t.Errorf("got %v", err)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait() // both are sent
+		put(t, q, "2", message())
+		synctest.Wait()
+		if got := len(c.ids()); got != 3 {
+			t.Errorf("%d messages sent", got)
 		}
 		if err := q.Close(t.Context()); err != nil {
 			t.Error(err)

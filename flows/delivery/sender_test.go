@@ -247,6 +247,16 @@ func TestSMTPRefusals(t *testing.T) {
 	}
 }
 
+// A wrong password is about us, not about the mail: it is sent once that is mended.
+func TestSMTPWrongPassword(t *testing.T) {
+	t.Parallel()
+	address, roots := serve(t, &postOffice{}, false, true)
+	err := post(t, delivery.SMTPConfig{Address: address, TLS: delivery.StartTLS, Roots: roots, Username: "stile", Password: "wrong"}, letter())
+	if err == nil || errors.Is(err, delivery.ErrRefused) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestWebhook(t *testing.T) {
 	t.Parallel()
 	secret := []byte(strings.Repeat("s", 32))
@@ -277,14 +287,14 @@ func TestWebhook(t *testing.T) {
 	if err := json.Unmarshal(body, &got); err != nil || got["to"] != "jane@bank.example" || got["id"] != "run.1.0" || head.Get("Idempotency-Key") != "run.1.0" {
 		t.Errorf("%v, %s", err, body)
 	}
-	for code, want := range map[int]bool{302: false, 400: true, 408: false, 429: false, 500: false} {
+	for code, want := range map[int]bool{302: false, 400: true, 401: false, 403: false, 404: false, 408: false, 410: true, 413: true, 422: true, 429: false, 500: false} {
 		status = code
 		if err := s.Send(t.Context(), letter()); err == nil || errors.Is(err, delivery.ErrRefused) != want {
 			t.Errorf("%d: %v", code, err)
 		}
 	}
-	if calls != 6 {
-		t.Errorf("%d calls for six messages", calls)
+	if calls != 12 {
+		t.Errorf("%d calls for twelve messages", calls)
 	}
 	server.Close()
 	if err := s.Send(t.Context(), letter()); err == nil || strings.Contains(err.Error(), "token") {

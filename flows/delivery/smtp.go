@@ -80,18 +80,26 @@ func (s *smtpSender) Send(ctx context.Context, m Mail) error {
 	if err != nil {
 		return err
 	}
-	return final(s.talk(ctx, to, text))
+	return discreet(s.talk(ctx, to, text))
 }
 
-// final tells refusals for good (RFC 5321 §4.2.1) from the others. What the
-// server says is not passed on: it repeats addresses.
+// final tells refusals of this very mail for good (RFC 5321 §4.2.1) from what
+// another try may overcome: a server that does not let us in may do so once
+// somebody has mended its password or ours.
 func final(err error) error {
 	var reply *textproto.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &reply) && reply.Code >= 500:
+	if errors.As(err, &reply) && reply.Code >= 500 {
 		return fmt.Errorf("%w: the mail server answers %d", ErrRefused, reply.Code)
+	}
+	return err
+}
+
+// discreet passes on the code of what the server says, and not its words: they repeat addresses.
+func discreet(err error) error {
+	var reply *textproto.Error
+	switch {
+	case err == nil || errors.Is(err, ErrRefused):
+		return err
 	case errors.As(err, &reply):
 		return fmt.Errorf("delivery: the mail server answers %d", reply.Code)
 	}
@@ -125,17 +133,17 @@ func (s *smtpSender) talk(ctx context.Context, to string, text []byte) (err erro
 		return err
 	}
 	if err := c.Rcpt(to); err != nil {
-		return err
+		return final(err)
 	}
 	w, err := c.Data()
 	if err != nil {
-		return err
+		return final(err)
 	}
 	if _, err := w.Write(text); err != nil {
 		return err
 	}
 	if err := w.Close(); err != nil {
-		return err
+		return final(err)
 	}
 	_ = c.Quit() // the server has taken it
 	return nil

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -63,6 +64,10 @@ type posted struct {
 	Expires  time.Time         `json:"expires"`
 }
 
+// refusals are the answers that are about this very message. Others, 401 and 404
+// among them, are about the service, and may be over once somebody has mended it.
+var refusals = []int{http.StatusBadRequest, http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity} //nolint:gochecknoglobals // a constant
+
 // Send posts the message.
 func (w *webhook) Send(ctx context.Context, m Mail) error {
 	body, err := json.Marshal(posted(m))
@@ -89,7 +94,7 @@ func (w *webhook) Send(ctx context.Context, m Mail) error {
 	switch code := resp.StatusCode; {
 	case code/100 == 2:
 		return nil
-	case code/100 == 4 && code != http.StatusRequestTimeout && code != http.StatusTooManyRequests:
+	case slices.Contains(refusals, code):
 		return fmt.Errorf("%w: the service answers %d", ErrRefused, code)
 	default:
 		return fmt.Errorf("delivery: the service answers %d", code)

@@ -23,10 +23,10 @@ const doc = `Sends a code to the account's e-mail address and asks for it.
 	answer  {"code": "123456"}
 
 	with    digits:    6 to 8; default 6
-	        lifetime:  how long a code is good; default and at most 10m
+	        lifetime:  how long a code is good, from 30s to 10m; default 10m
 
-A code is good once, for this run, this step and this address, until it expires
-or another one is sent. How often another one is sent says resend of the step, and
+A code is good once, for this run, this step and this address, until it expires,
+another one is sent, or the step is left. How often another one is sent says resend of the step, and
 on top of it the budgets of the account and of the address. If nothing could be
 sent when the run arrived, sent is false, and resendAt says when it can be;
 without resendAt there will be no other code in this run.
@@ -48,7 +48,8 @@ Tokens say otp and urn:stile-auth:amr:email in amr. It has no exits.
 const (
 	hardLimit = 20
 	lifetime  = 10 * time.Minute // SP 800-63B-4 §3.1.3.2, ASVS 6.5.5
-	fewest    = 6                // decimal digits: SP 800-63B-4 §3.1.3.2
+	shortest  = 30 * time.Second
+	fewest    = 6 // decimal digits: SP 800-63B-4 §3.1.3.2
 	most      = 8
 	template  = "email_code"
 )
@@ -104,8 +105,8 @@ func (c config) check() error {
 	switch {
 	case c.Digits < fewest || c.Digits > most:
 		return fmt.Errorf("digits: %d is not between %d and %d", c.Digits, fewest, most)
-	case c.Lifetime <= 0 || c.Lifetime > lifetime:
-		return fmt.Errorf("lifetime: expected at most %s", lifetime)
+	case c.Lifetime < shortest || c.Lifetime > lifetime:
+		return fmt.Errorf("lifetime: expected between %s and %s", shortest, lifetime)
 	}
 	return nil
 }

@@ -153,7 +153,6 @@ func (p *proofs) store() {
 	if !p.more {
 		return
 	}
-	p.more = false
 	for key := range p.kept {
 		if !p.used[key] {
 			delete(p.kept, key)
@@ -168,7 +167,9 @@ func (p *proofs) store() {
 	}
 	if err != nil {
 		p.log.Warn("proofs are not kept", zap.Error(err))
+		return
 	}
+	p.more, p.used = false, map[string]bool{}
 }
 
 // replaceFile writes a file as a whole or leaves the one that is there.
