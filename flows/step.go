@@ -73,6 +73,10 @@ type StepType struct {
 	// it is then entered again when the client asks for another one.
 	Sends bool
 
+	// Discovers is true if the proof itself says whose authenticator it is: the
+	// step then needs nobody to be named before, and fills in [Proof.Subject].
+	Discovers bool
+
 	// Names is true if the answer says who the person is and proves nothing. Such a
 	// step is passed over when somebody is named already; its step is a [Claimer].
 	Names bool
