@@ -90,14 +90,23 @@ type config struct {
 	Counter      string `yaml:"counter,optional" enum:"device_bound,always" doc:"Of which passkeys a signature counter that does not grow is refused; default device_bound."`
 }
 
-const required = "required"
+const (
+	deviceBound = "device_bound"
+	always      = "always"
+)
 
 func read(cfg flowdefs.Config) (config, error) {
-	c := config{Verification: required, Counter: "device_bound"}
-	return c, cfg.Decode(&c)
+	c := config{Verification: webauthn.Required, Counter: deviceBound}
+	if err := cfg.Decode(&c); err != nil {
+		return c, err
+	}
+	return c, errors.Join(
+		webauthn.OneOf("user_verification", c.Verification, webauthn.Required, webauthn.Preferred, webauthn.Discouraged),
+		webauthn.OneOf("counter", c.Counter, deviceBound, always),
+	)
 }
 
-func (c config) verified() bool { return c.Verification == required }
+func (c config) verified() bool { return c.Verification == webauthn.Required }
 
 // ceilings narrows what a step can prove to what it asks for.
 func ceilings(cfg flowdefs.Config, _ map[string]*flowdefs.Provider) []assurance.Ceiling {

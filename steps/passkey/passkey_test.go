@@ -214,3 +214,12 @@ func TestPartyIsRequired(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestConfigurationThatCannotBe(t *testing.T) {
+	t.Parallel()
+	for _, with := range []string{"{ user_verification: never }", "{ counter: sometimes }"} {
+		if _, err := configured(t, passkey.Type(nil, party), with); err == nil || !strings.Contains(err.Error(), webauthn.ErrWord.Error()) {
+			t.Errorf("%s: %v", with, err)
+		}
+	}
+}

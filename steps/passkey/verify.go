@@ -121,7 +121,7 @@ func (s *step) use(v *flows.Visit, used webauthn.Used) func(*account.Authenticat
 
 // counts says whether the counter of a passkey has to grow. One that is on many
 // devices has a counter on each of them, if any.
-func (s *step) counts(d account.PasskeyData) bool { return s.Counter == "always" || !d.BackupEligible }
+func (s *step) counts(d account.PasskeyData) bool { return s.Counter == always || !d.BackupEligible }
 
 func (s *step) evidence(a account.Authenticator, d account.PasskeyData, used webauthn.Used) assurance.Evidence {
 	binding, _ := assurance.ParseLevel(a.Binding) // of an unknown name: None, which earns nothing

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	required = "required"
-	trusted  = "trusted"
+	none    = "none"
+	trusted = "trusted"
 )
 
 type config struct {
@@ -28,27 +28,40 @@ type config struct {
 var aaguid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 func read(cfg flowdefs.Config) (config, error) {
-	c := config{Verification: required, Resident: required, Attestation: "none", Algorithms: []string{"ES256", "EdDSA", "RS256"}}
+	c := config{Verification: webauthn.Required, Resident: webauthn.Required, Attestation: none, Algorithms: []string{"ES256", "EdDSA", "RS256"}}
 	if err := cfg.Decode(&c); err != nil {
 		return c, err
 	}
+	return c, c.check()
+}
+
+func (c config) check() error {
+	err := errors.Join(
+		webauthn.OneOf("user_verification", c.Verification, webauthn.Required, webauthn.Preferred, webauthn.Discouraged),
+		webauthn.OneOf("resident_key", c.Resident, webauthn.Required, webauthn.Preferred, webauthn.Discouraged),
+		webauthn.OneOf("attachment", c.Attachment, "", "platform", "cross-platform"),
+		webauthn.OneOf("attestation", c.Attestation, none, trusted),
+	)
+	if err != nil {
+		return err
+	}
 	if len(c.Algorithms) == 0 {
-		return c, errors.New("passkey_enrolment: algorithms is empty")
+		return errors.New("passkey_enrolment: algorithms is empty")
 	}
 	for _, name := range c.Algorithms {
 		if cose(name) == 0 {
-			return c, fmt.Errorf("passkey_enrolment: algorithm %q is not one of ES256, EdDSA and RS256", name)
+			return fmt.Errorf("passkey_enrolment: algorithm %q is not one of ES256, EdDSA and RS256", name)
 		}
 	}
 	for _, id := range c.AAGUIDs {
 		if !aaguid.MatchString(id) {
-			return c, fmt.Errorf("passkey_enrolment: %q is no AAGUID", id)
+			return fmt.Errorf("passkey_enrolment: %q is no AAGUID", id)
 		}
 	}
 	if len(c.AAGUIDs) > 0 && c.Attestation != trusted {
-		return c, errors.New("passkey_enrolment: aaguids needs attestation: trusted, because without it the model is only claimed")
+		return errors.New("passkey_enrolment: aaguids needs attestation: trusted, because without it the model is only claimed")
 	}
-	return c, nil
+	return nil
 }
 
 // cose is the number of an algorithm in the IANA registry "COSE Algorithms", 0 of any other name.
@@ -57,7 +70,7 @@ func cose(name string) int {
 }
 
 func (c config) policy() webauthn.Policy {
-	p := webauthn.Policy{Attested: c.Attestation == trusted, Models: slices.Clone(c.AAGUIDs), Resident: c.Resident == required}
+	p := webauthn.Policy{Attested: c.Attestation == trusted, Models: slices.Clone(c.AAGUIDs), Resident: c.Resident == webauthn.Required}
 	for _, name := range c.Algorithms {
 		p.Algorithms = append(p.Algorithms, cose(name))
 	}
@@ -108,8 +121,8 @@ func (s *step) options(subject, name, challenge string, has []webauthn.Descripto
 	p := prompt{
 		RP: party{s.party.ID, s.party.Name}, User: user{webauthn.Handle(subject), name, name},
 		Challenge: challenge, Timeout: webauthn.ChallengeLife.Milliseconds(), Exclude: has,
-		Selection:   selection{s.Attachment, s.Resident, s.Resident == required, s.Verification},
-		Attestation: "none", Extensions: extensions{true},
+		Selection:   selection{s.Attachment, s.Resident, s.Resident == webauthn.Required, s.Verification},
+		Attestation: none, Extensions: extensions{true},
 	}
 	if s.Attestation == trusted {
 		p.Attestation = "direct"

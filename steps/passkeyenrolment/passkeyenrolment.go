@@ -223,7 +223,7 @@ func (s *step) verify(credential []byte, challenge string) (webauthn.Created, er
 	if err != nil {
 		return webauthn.Created{}, err
 	}
-	want := webauthn.Want{Party: s.party, Challenge: challenge, Verified: s.Verification == required}
+	want := webauthn.Want{Party: s.party, Challenge: challenge, Verified: s.Verification == webauthn.Required}
 	return creation.Verify(want, s.policy())
 }
 

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -38,4 +41,22 @@ func Subject(handle []byte) string {
 		return ""
 	}
 	return string(handle)
+}
+
+// The words of UserVerificationRequirement and ResidentKeyRequirement (§5.8.6, §5.4.6).
+const (
+	Required    = "required"
+	Preferred   = "preferred"
+	Discouraged = "discouraged"
+)
+
+// ErrWord reports a word that is none of those that a configuration can say.
+var ErrWord = errors.New("webauthn: not one of the words that are known")
+
+// OneOf returns nil if the value of a key is one of the words, else [ErrWord].
+func OneOf(key, value string, words ...string) error {
+	if !slices.Contains(words, value) {
+		return fmt.Errorf("%w: %s: %q; known are %v", ErrWord, key, value, words)
+	}
+	return nil
 }
