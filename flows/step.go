@@ -49,8 +49,8 @@ type StepType struct {
 	Raises  []string // obligations that its outcomes may raise
 
 	// Authenticator is the type of the account's authenticator that the step
-	// checks ("password", "totp", ...), "" if it checks none. Attempts are
-	// counted per account and this name.
+	// checks ("password", "totp", ...) or, if it enrols, binds; "" if there is none.
+	// Attempts are counted per account and this name.
 	Authenticator string
 	// Guessable is true if the answer is a secret that could be guessed: the
 	// engine then reserves an attempt before Answer. Requires Authenticator.

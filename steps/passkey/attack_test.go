@@ -1,6 +1,7 @@
 package passkey_test
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
+	"github.com/stile-auth/stile/steps/passkey"
 	"github.com/stile-auth/stile/steps/webauthn"
 	"github.com/stile-auth/stile/steps/webauthntest"
 )
@@ -249,4 +251,23 @@ func TestMalformed(t *testing.T) {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
+}
+
+// meanwhile disables a passkey between the look-up and the use.
+type meanwhile struct{ *repository }
+
+func (m meanwhile) UpdateAuthenticator(ctx context.Context, id string, fn func(*account.Authenticator) error) error {
+	disable := func(a *account.Authenticator) error { a.Status = account.Disabled; return nil }
+	if err := m.Accounts.UpdateAuthenticator(ctx, id, disable); err != nil {
+		return err
+	}
+	return m.Accounts.UpdateAuthenticator(ctx, id, fn)
+}
+
+func TestDisabledMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s, v := made(t, passkey.Type(meanwhile{w.repository}, party), "{}"), visit(known, "owner")
+	credential, err := w.jane.Get(enter(t, s, v))
+	refused(t, answer(t, s, v, credential, err), webauthn.BadSignature)
 }
