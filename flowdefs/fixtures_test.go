@@ -36,7 +36,7 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	case "message":
 		info.Config = object
 		info.Check = check[messageConfig]
-	case "email_code":
+	case "email_code", "passkey", "passkey_enrolment":
 		info.Config = object
 	case "required_role":
 		info.Config, info.Exits = object, []string{"missing_role"}
@@ -48,7 +48,7 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	}
 	// What the built-in examples need besides is not listed: messages list what is.
 	info.Sends = info.Sends || name == "email_code"
-	return info, slices.Contains(c.Names(), name) || name == "email_code" || name == "identify"
+	return info, slices.Contains(append(c.Names(), "email_code", "identify", "passkey", "passkey_enrolment"), name)
 }
 
 type ssoConfig struct {

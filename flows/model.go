@@ -176,7 +176,7 @@ func (m *Model) Node(id string) (*flowdefs.Node, StepInfo) {
 	}
 	n := &m.p.nodes[at]
 	_, names := n.step.(Claimer)
-	info := StepInfo{Type: n.typ, Ceilings: n.ceilings, Exits: n.typ.Exits, Names: names}
+	info := StepInfo{Type: n.typ, Ceilings: n.ceilings, Exits: n.typ.Exits, Names: names || n.typ.Discovers}
 	if n.typ.ExitsOf != nil {
 		info.Exits = n.typ.ExitsOf(n.def.With)
 	}

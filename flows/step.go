@@ -49,8 +49,8 @@ type StepType struct {
 	Raises  []string // obligations that its outcomes may raise
 
 	// Authenticator is the type of the account's authenticator that the step
-	// checks ("password", "totp", ...), "" if it checks none. Attempts are
-	// counted per account and this name.
+	// checks ("password", "totp", ...) or, if it enrols, binds; "" if there is none.
+	// Attempts are counted per account and this name.
 	Authenticator string
 	// Guessable is true if the answer is a secret that could be guessed: the
 	// engine then reserves an attempt before Answer. Requires Authenticator.
@@ -72,6 +72,10 @@ type StepType struct {
 	// Sends is true if the step sends a message when it is entered ([Visit.Send]):
 	// it is then entered again when the client asks for another one.
 	Sends bool
+
+	// Discovers is true if the proof itself says whose authenticator it is: the
+	// step then needs nobody to be named before, and fills in [Proof.Subject].
+	Discovers bool
 
 	// Names is true if the answer says who the person is and proves nothing. Such a
 	// step is passed over when somebody is named already; its step is a [Claimer].

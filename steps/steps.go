@@ -14,11 +14,14 @@ import (
 	"github.com/stile-auth/stile/steps/httpcall"
 	"github.com/stile-auth/stile/steps/identify"
 	"github.com/stile-auth/stile/steps/message"
+	"github.com/stile-auth/stile/steps/passkey"
+	"github.com/stile-auth/stile/steps/passkeyenrolment"
 	"github.com/stile-auth/stile/steps/password"
 	"github.com/stile-auth/stile/steps/pin"
 	"github.com/stile-auth/stile/steps/requiredrole"
 	"github.com/stile-auth/stile/steps/sso"
 	"github.com/stile-auth/stile/steps/totp"
+	"github.com/stile-auth/stile/steps/webauthn"
 )
 
 // Deps is everything that the step types need. All fields are required, except
@@ -30,6 +33,7 @@ type Deps struct {
 	Seeds          account.Sealer  // seals the seeds of one-time codes
 	Codes          []byte          // 32 bytes that key the hashes of codes that are sent
 	Issuer         string          // Stile's issuer URL: the audience of what devices sign
+	Passkeys       webauthn.Party  // who passkeys are made for; zero: [webauthn.Default] of Issuer
 	Providers      sso.Providers   // remote providers by name; see [sso.NewProvider]
 	Links          sso.Accounts    // accounts by their identities at providers
 	Accounts       requiredrole.Accounts
@@ -51,6 +55,9 @@ type Authenticators interface {
 
 // Builtin returns every step type.
 func Builtin(d Deps) []flows.StepType {
+	if d.Passkeys.ID == "" {
+		d.Passkeys = webauthn.Default(d.Issuer)
+	}
 	return []flows.StepType{
 		identify.Type(),
 		sso.Type(d.Providers, d.Links),
@@ -60,6 +67,8 @@ func Builtin(d Deps) []flows.StepType {
 		emailcode.Type(d.Authenticators, d.Codes),
 		deviceenrolment.Type(d.Authenticators, d.Issuer),
 		devicebiometric.Type(d.Authenticators, d.Issuer),
+		passkeyenrolment.Type(d.Authenticators, d.Accounts, d.Passkeys),
+		passkey.Type(d.Authenticators, d.Passkeys),
 		message.Type(),
 		requiredrole.Type(d.Accounts),
 		httpcall.Type(d.Calls),

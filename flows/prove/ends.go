@@ -47,7 +47,11 @@ func (w *watcher) expectation(s *flows.State, t *turn) string {
 	switch s.Status {
 	case flows.Completed:
 		r := w.e.m.Assess(*s, w.e.facts(s, t, false))
-		return "status: completed, assurance: { acr: " + r.Level.String() + ", amr: [" + list(r.AMR) + "] }"
+		acr := "acr: " + r.Level.String() + ", "
+		if t1 := w.job.target; t1 != nil && t1.Scale != assurance.NIST {
+			acr = "" // the target speaks of another scale
+		}
+		return "status: completed, assurance: { " + acr + "amr: [" + list(r.AMR) + "] }"
 	case flows.Failed:
 		return "http: 403, status: failed, code: " + s.Failure
 	default:

@@ -80,7 +80,7 @@ func (w *scenarioWriter) act(a act) bool {
 		w.hint, w.wishes = a.word == "hint", a.wishes
 		return a.word != "session"
 	case answers:
-		if a.proof != nil && !w.binds(a.proof) || len(a.with) > 0 {
+		if a.proof != nil && !w.binds(n, a.proof) || len(a.with) > 0 {
 			return false
 		}
 		if !silent {
@@ -148,9 +148,13 @@ func (w *scenarioWriter) call(step, word string) {
 }
 
 // binds takes a proof over: what it was made with has to be bound at its level.
-func (w *scenarioWriter) binds(v *assurance.Evidence) bool {
+func (w *scenarioWriter) binds(n *flowdefs.Node, v *assurance.Evidence) bool {
 	if strings.HasPrefix(v.Authenticator, enrolled) || v.LowEntropy {
 		return false // no scenario has that
+	}
+	// A passkey of a scenario is in software, and verifies whoever it is asked to verify.
+	if v.Method == assurance.Passkey && (v.HardwareBound || len(v.Categories) < len(w.e.shapes(n)[0].Categories)) {
+		return false
 	}
 	w.proofs = append(w.proofs, *v)
 	return true
@@ -166,7 +170,7 @@ func (w *scenarioWriter) bound() bool {
 	levels := map[assurance.Level]bool{}
 	for _, n := range w.e.all {
 		_, info := w.e.m.Node(n.ID)
-		if info.Type.Authenticator == "" {
+		if info.Type.Authenticator == "" || info.Type.Enrols {
 			continue
 		}
 		if at, ok := w.settled.get(fact{shape, info.Type.Authenticator}); ok {

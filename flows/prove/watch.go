@@ -128,6 +128,9 @@ func (w *watcher) waits(i int, p *point) {
 		w.stuck(i, p, n, s.Offers)
 	case n.Kind == flowdefs.Step:
 		typ := info.Type.Authenticator
+		if info.Type.Enrols {
+			typ = "" // it checks none
+		}
 		if typ != "" && !info.Names && s.Subject == "" && s.Claimed == "" {
 			w.nobody(n, i, nil)
 		}
@@ -210,7 +213,7 @@ func (w *watcher) can(p *point, id string) (lacks string, can bool) {
 		return "", n == nil || slices.ContainsFunc(n.Options, func(o flowdefs.Node) bool { _, ok := w.can(p, o.ID); return ok })
 	}
 	typ := info.Type.Authenticator
-	if typ == "" {
+	if typ == "" || info.Type.Enrols {
 		return "", true
 	}
 	if _, lost := n.On["exhausted"]; lost {

@@ -33,6 +33,7 @@ func Arrows() []Arrow {
 		issuing   = "propagation"
 		rp        = "propagation/rp"
 		deviceJWS = "steps/devicejws"
+		webAuthn  = "steps/webauthn"
 	)
 	machine := []string{assurance, defs, flows}
 	with := func(more ...string) []string { return append(slices.Clone(machine), more...) }
@@ -68,6 +69,10 @@ func Arrows() []Arrow {
 		{deviceJWS, machine}, // what the two device steps share; not a step
 		{"steps/deviceenrolment", with(account, deviceJWS)},
 		{"steps/devicebiometric", with(account, deviceJWS)},
+		{"steps/webauthntest", nil},
+		{webAuthn, nil}, // what the two passkey steps share; not a step
+		{"steps/passkey", with(account, webAuthn)},
+		{"steps/passkeyenrolment", with(account, webAuthn)},
 		{"steps/*", with(account, client)},
 		{"steps", with(account, client, "steps/*")},
 		// Commands. They may use everything but one another, harnesses too. The
@@ -90,7 +95,7 @@ func library() []string {
 // harnesses may be imported by tests and by cmd alone, whatever a row says:
 // "flows/store/*" in a row must not open the door to storetest.
 func harnesses() []string {
-	return []string{"steps/steptest", "flows/store/storetest", "oidcclient/oidctest/..."}
+	return []string{"steps/steptest", "steps/webauthntest", "flows/store/storetest", "oidcclient/oidctest/..."}
 }
 
 // ginPackages are the only places that know the web framework.

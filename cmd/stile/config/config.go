@@ -15,6 +15,7 @@ type Config struct {
 	Tokens      Tokens              `yaml:"tokens" doc:"Tokens for target applications."`
 	Runs        Runs                `yaml:"runs" doc:"Runs of flows, and the sessions that they leave."`
 	Limits      Limits              `yaml:"limits" doc:"What one address may do without a handle that is right."`
+	Passkeys    Passkeys            `yaml:"passkeys" doc:"Who passkeys are made for, and where they may be used."`
 	Calls       Calls               `yaml:"calls" doc:"What steps may call over the network."`
 	Assurance   Assurance           `yaml:"assurance" doc:"How levels are computed."`
 	Delivery    Delivery            `yaml:"delivery" doc:"How codes and other messages reach people."`
@@ -54,6 +55,14 @@ type Limits struct {
 type Runs struct {
 	TTL        time.Duration `yaml:"ttl" default:"10m" doc:"How long a run may take."`
 	SessionTTL time.Duration `yaml:"session_ttl" default:"12h" doc:"How long a session lasts."`
+}
+
+// Passkeys is the relying party of WebAuthn credentials.
+type Passkeys struct {
+	RPID     string   `yaml:"rp_id" form:"host" doc:"Domain that passkeys are bound to for ever: the host of base_url or a domain above it. Default: the host of base_url; localhost if that is a loopback address."`
+	Name     string   `yaml:"name" doc:"What people are shown when they make one. Default: rp_id."`
+	Origins  []string `yaml:"origins" doc:"Where passkeys may be used, exactly: web origins at rp_id or below it; for iOS apps https://RP_ID; for Android apps android:apk-key-hash: and the SHA-256 hash of the signing certificate in base64url. Default: base_url alone."`
+	Metadata string   `yaml:"metadata" doc:"File of the makers of authenticators: the payload of a FIDO Metadata Service BLOB as JSON, whose signature was verified when it was fetched. Without it no attestation is trusted."`
 }
 
 // Calls bounds what the step type http_call reaches.

@@ -137,7 +137,7 @@ func applyDefaults(v reflect.Value) error {
 func (c *Config) resolve(folder string) {
 	for _, p := range []*string{
 		&c.Definitions, &c.DataDir, &c.Store.Path, &c.Keys.Signing, &c.Keys.Master.File, &c.Audit.Path,
-		&c.Delivery.File, &c.Delivery.Texts, &c.Delivery.SMTP.Password.File, &c.Delivery.Webhook.Secret.File,
+		&c.Passkeys.Metadata, &c.Delivery.File, &c.Delivery.Texts, &c.Delivery.SMTP.Password.File, &c.Delivery.Webhook.Secret.File,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(folder, *p)

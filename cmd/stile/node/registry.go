@@ -33,7 +33,12 @@ func (n *Node) registry(l *loaded) (*flows.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	passkeys, err := n.party()
+	if err != nil {
+		return nil, err
+	}
 	all, err := flows.NewRegistry(steps.Builtin(steps.Deps{
+		Passkeys:       passkeys,
 		Authenticators: n.Base.Accounts, Hasher: n.Base.Hasher, Seeds: n.Base.Sealer, Codes: n.Base.codes, Issuer: n.url,
 		Providers: providers, Links: n.Base.Accounts, Accounts: n.Base.Accounts,
 		Calls: httpcall.Config{Private: n.cfg.Calls.PrivateHosts, Env: os.Getenv},

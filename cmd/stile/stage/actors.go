@@ -21,14 +21,16 @@ import (
 // actors answer the built-in step types with what the person and the phone have.
 func (p *play) actors() map[string]scenario.Actor {
 	return map[string]scenario.Actor{
-		"identify":         p.typeName,
-		"password":         p.typePassword,
-		"pin":              p.typePIN,
-		"totp":             p.typeCode,
-		"email_code":       p.readMail,
-		"device_enrolment": p.enrol,
-		"device_biometric": p.sign,
-		"sso":              p.newBrowser(),
+		"identify":          p.typeName,
+		"password":          p.typePassword,
+		"pin":               p.typePIN,
+		"totp":              p.typeCode,
+		"email_code":        p.readMail,
+		"device_enrolment":  p.enrol,
+		"device_biometric":  p.sign,
+		"passkey":           p.usePasskey,
+		"passkey_enrolment": p.makePasskey,
+		"sso":               p.newBrowser(),
 	}
 }
 

@@ -48,12 +48,18 @@ func (p *play) admit(ctx context.Context) (*person, error) {
 	}
 	var auths []account.Authenticator
 	for _, typ := range g.Has {
-		data, err := p.bind(ctx, who, typ)
+		id := g.Account + "-" + typ
+		data, err := []byte(nil), error(nil)
+		if typ == account.TypePasskey {
+			id, data, err = p.keys.bindPasskey(a.Subject)
+		} else {
+			data, err = p.bind(ctx, who, typ)
+		}
 		if err != nil {
 			return nil, err
 		}
 		auths = append(auths, account.Authenticator{
-			ID: g.Account + "-" + typ, Subject: a.Subject, Type: typ, Status: account.Active, Binding: g.Level, Data: data, Created: now,
+			ID: id, Subject: a.Subject, Type: typ, Status: account.Active, Binding: g.Level, Data: data, Created: now,
 		})
 	}
 	if g.Device == scenario.DeviceBound {
@@ -100,7 +106,7 @@ func (p *play) bind(ctx context.Context, who *person, typ string) ([]byte, error
 		who.email = addressOf(who.login)
 		return json.Marshal(account.EmailData{Address: who.email})
 	}
-	return nil, fmt.Errorf("has: nobody can be given %q; known: password, pin, totp, email; for a phone write device: bound", typ)
+	return nil, fmt.Errorf("has: nobody can be given %q; known: password, pin, totp, email, passkey; for a phone write device: bound", typ)
 }
 
 // addressOf is the e-mail address of who has that login.

@@ -81,6 +81,7 @@ type play struct {
 	person   *person
 	outside  *outside
 	device   *app.Device // nil: none
+	keys     *keyring
 	mail     mailbag
 	registry *flows.Registry
 	engine   *flows.Engine
@@ -88,7 +89,7 @@ type play struct {
 
 // Open makes a world. Its providers run until it is closed.
 func (s *Stage) Open(ctx context.Context, c scenario.Cast) (*scenario.World, error) {
-	p := &play{stage: s, cast: c, store: memory.New()}
+	p := &play{stage: s, cast: c, store: memory.New(), keys: newKeyring()}
 	w, err := p.open(ctx)
 	if err != nil {
 		return nil, errors.Join(err, p.close())

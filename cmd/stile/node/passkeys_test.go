@@ -1,0 +1,86 @@
+package node_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/stile-auth/stile/cmd/stile/config"
+	"github.com/stile-auth/stile/cmd/stile/node"
+	"github.com/stile-auth/stile/steps/webauthn"
+)
+
+const passkeyFlows = `
+flows: { keys: { steps: [{ id: key, type: passkey }] } }
+clients: { bench: { flows: [keys], dpop: optional } }
+`
+
+func withPasskeys(t *testing.T, text string) config.Config {
+	t.Helper()
+	cfg := folder(t, "store: { type: memory }\n"+text)
+	write(t, filepath.Join(cfg.Definitions, "all.yaml"), passkeyFlows)
+	return cfg
+}
+
+// Who passkeys are for comes from the configuration; what a request says of it does not count.
+func TestPasskeysAreForWhomTheConfigurationSays(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                                    `"rpId":"localhost"`,
+		"base_url: https://id.bank.example\n": `"rpId":"id.bank.example"`,
+		"base_url: https://id.bank.example\npasskeys: { rp_id: bank.example, name: Bank, origins: [\"https://bank.example\", \"android:apk-key-hash:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU\"] }\n": `"rpId":"bank.example"`,
+	} {
+		n, err := node.Start(t.Context(), withPasskeys(t, text), node.Options{Logger: zap.NewNop(), Now: time.Now, Unproved: true})
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+n.Addr().String()+"/v1/flows", strings.NewReader(`{"clientId":"bench","flow":"keys"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = "evil.example"
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("X-Forwarded-Host", "evil.example")
+		req.Header.Set("Origin", "https://evil.example")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		if err = errors.Join(err, resp.Body.Close()); err != nil || !strings.Contains(string(got), want) || strings.Contains(string(got), "evil") {
+			t.Errorf("%s: %v\n%s", text, err, got)
+		}
+		if err := n.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// What no authenticator would work with does not start.
+func TestPasskeysThatCannotBe(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"an origin elsewhere":  "passkeys: { rp_id: bank.example, origins: [\"https://evil.example\"] }\n",
+		"a domain elsewhere":   "base_url: https://id.bank.example\npasskeys: { rp_id: evil.example }\n",
+		"origins elsewhere":    "base_url: https://id.bank.example\npasskeys: { origins: [\"https://bank.example\"] }\n",
+		"no metadata file":     "passkeys: { metadata: none.json }\n",
+		"metadata of no form":  "passkeys: { metadata: stile.yaml }\n",
+		"a step without party": "base_url: https://192.0.2.1\n",
+	} {
+		n, err := node.Start(t.Context(), withPasskeys(t, text), node.Options{Logger: zap.NewNop(), Now: time.Now, Unproved: true})
+		if err == nil {
+			t.Errorf("%s: starts", name)
+			_ = n.Shutdown(t.Context())
+		}
+	}
+	if webauthn.Default("https://192.0.2.1").Check() == nil {
+		t.Error("an address is a domain")
+	}
+}
