@@ -19,11 +19,12 @@ import (
 	"github.com/stile-auth/stile/steps/requiredrole"
 	"github.com/stile-auth/stile/steps/sso"
 	"github.com/stile-auth/stile/steps/totp"
+	"github.com/stile-auth/stile/steps/totpenrolment"
 )
 
 // Deps is everything that the step types need. All fields are required, except
 // that a set of definitions without the step "sso" needs neither providers nor
-// links, and one without "required_role" no accounts. The zero value of Calls is safe.
+// links, and one without "required_role" and "totp_enrolment" no accounts. The zero value of Calls is safe.
 type Deps struct {
 	Authenticators Authenticators
 	Hasher         *account.Hasher // of passwords and PINs
@@ -57,6 +58,7 @@ func Builtin(d Deps) []flows.StepType {
 		password.Type(d.Authenticators, d.Hasher),
 		pin.Type(d.Authenticators, d.Hasher),
 		totp.Type(d.Authenticators, d.Seeds),
+		totpenrolment.Type(totpenrolment.Config{Accounts: d.Accounts, Authenticators: d.Authenticators, Sealer: d.Seeds, Issuer: d.Issuer}),
 		emailcode.Type(d.Authenticators, d.Codes),
 		deviceenrolment.Type(d.Authenticators, d.Issuer),
 		devicebiometric.Type(d.Authenticators, d.Issuer),

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/totp"
+
 	"github.com/stile-auth/stile/cmd/stile/demo/app"
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/scenario"
@@ -24,10 +27,11 @@ type person struct {
 	login    string
 	password string // "" without one
 	pin      string
-	seed     []byte // of one-time codes; nil without
-	email    string // where codes go; "" without
-	used     int64  // the time step of the last code
-	last     string // the last code
+	seed     []byte            // of one-time codes; nil without
+	app      totp.ValidateOpts // how the authenticator app makes them
+	email    string            // where codes go; "" without
+	used     int64             // the time step of the last code
+	last     string            // the last code
 }
 
 // identity is what a provider calls somebody.
@@ -41,7 +45,7 @@ func (p *play) admit(ctx context.Context) (*person, error) {
 		return nil, fmt.Errorf("account: %w", err)
 	}
 	now := p.cast.Clock.Now()
-	who := &person{login: g.Account}
+	who := &person{login: g.Account, app: totp.ValidateOpts{Period: period, Digits: otp.DigitsSix}}
 	a := account.Account{Subject: g.Account, Status: account.Active, Logins: []string{login}, Attributes: g.Attributes, Created: now}
 	if g.Disabled {
 		a.Status = account.Disabled
