@@ -16,6 +16,8 @@ import (
 	"github.com/stile-auth/stile/steps/message"
 	"github.com/stile-auth/stile/steps/password"
 	"github.com/stile-auth/stile/steps/pin"
+	"github.com/stile-auth/stile/steps/recoverycode"
+	"github.com/stile-auth/stile/steps/recoverycodesetup"
 	"github.com/stile-auth/stile/steps/requiredrole"
 	"github.com/stile-auth/stile/steps/sso"
 	"github.com/stile-auth/stile/steps/totp"
@@ -29,7 +31,7 @@ type Deps struct {
 	Authenticators Authenticators
 	Hasher         *account.Hasher // of passwords and PINs
 	Seeds          account.Sealer  // seals the seeds of one-time codes
-	Codes          []byte          // 32 bytes that key the hashes of codes that are sent
+	Codes          []byte          // 32 bytes that key the hashes of codes that are sent, or told to be kept
 	Issuer         string          // Stile's issuer URL: the audience of what devices sign
 	Providers      sso.Providers   // remote providers by name; see [sso.NewProvider]
 	Links          sso.Accounts    // accounts by their identities at providers
@@ -60,6 +62,8 @@ func Builtin(d Deps) []flows.StepType {
 		totp.Type(d.Authenticators, d.Seeds),
 		totpenrolment.Type(totpenrolment.Config{Accounts: d.Accounts, Authenticators: d.Authenticators, Sealer: d.Seeds, Issuer: d.Issuer}),
 		emailcode.Type(d.Authenticators, d.Codes),
+		recoverycode.Type(d.Authenticators, d.Codes),
+		recoverycodesetup.Type(d.Authenticators, d.Codes),
 		deviceenrolment.Type(d.Authenticators, d.Issuer),
 		devicebiometric.Type(d.Authenticators, d.Issuer),
 		message.Type(),

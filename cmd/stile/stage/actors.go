@@ -21,15 +21,17 @@ import (
 // actors answer the built-in step types with what the person and the phone have.
 func (p *play) actors() map[string]scenario.Actor {
 	return map[string]scenario.Actor{
-		"identify":         p.typeName,
-		"password":         p.typePassword,
-		"pin":              p.typePIN,
-		"totp":             p.typeCode,
-		"totp_enrolment":   p.scanSeed,
-		"email_code":       p.readMail,
-		"device_enrolment": p.enrol,
-		"device_biometric": p.sign,
-		"sso":              p.newBrowser(),
+		"identify":            p.typeName,
+		"password":            p.typePassword,
+		"pin":                 p.typePIN,
+		"totp":                p.typeCode,
+		"totp_enrolment":      p.scanSeed,
+		"email_code":          p.readMail,
+		"recovery_code":       p.useKept,
+		"recovery_code_setup": p.keep,
+		"device_enrolment":    p.enrol,
+		"device_biometric":    p.sign,
+		"sso":                 p.newBrowser(),
 	}
 }
 

@@ -29,6 +29,8 @@ type person struct {
 	pin      string
 	seed     []byte            // of one-time codes; nil without
 	app      totp.ValidateOpts // how the authenticator app makes them
+	kept     []string          // recovery codes that were told last
+	spent    int               // how many of them were used
 	email    string            // where codes go; "" without
 	used     int64             // the time step of the last code
 	last     string            // the last code
@@ -100,11 +102,7 @@ func (p *play) bind(ctx context.Context, who *person, typ string) ([]byte, error
 		}
 		return json.Marshal(account.TOTPData{Seed: sealed, Algorithm: "SHA1", Digits: 6, Period: 30})
 	}
-	if typ == account.TypeEmail {
-		who.email = addressOf(who.login)
-		return json.Marshal(account.EmailData{Address: who.email})
-	}
-	return nil, fmt.Errorf("has: nobody can be given %q; known: password, pin, totp, email; for a phone write device: bound", typ)
+	return p.bindSent(who, typ)
 }
 
 // addressOf is the e-mail address of who has that login.
