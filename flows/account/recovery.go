@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -25,7 +24,8 @@ var ErrRecoveryCode = errors.New("account: not a recovery code")
 // RecoveryData is the data of a [TypeRecovery] authenticator: look-up secrets
 // (SP 800-63B-4 §3.1.2) that a person was told once, to keep them.
 type RecoveryData struct {
-	Codes []RecoveryCode `json:"codes"`
+	Number int            `json:"number"` // of the set among those of its account, the later the greater
+	Codes  []RecoveryCode `json:"codes"`
 }
 
 // RecoveryCode is one of them.
@@ -144,19 +144,48 @@ func UseRecoveryCode(a *Authenticator, key []byte, now time.Time, code, owner st
 // LastRecoverySet returns the set of codes that was bound last, the only one
 // that counts: a new set replaces those before it in the same instant in which it
 // becomes active. If that set was removed there is none: an older one does not
-// come back. [ErrNotFound].
+// come back. [ErrNotFound]; any other error means that the data cannot be read.
 func LastRecoverySet(all []Authenticator) (Authenticator, error) {
-	sets := slices.DeleteFunc(slices.Clone(all), func(a Authenticator) bool {
-		return a.Type != TypeRecovery || a.Status == Pending
-	})
-	if len(sets) == 0 {
-		return Authenticator{}, ErrNotFound
+	var last Authenticator
+	var number int
+	for _, a := range all {
+		if a.Type != TypeRecovery || a.Status == Pending {
+			continue
+		}
+		n, err := recoveryNumber(a)
+		if err != nil {
+			return Authenticator{}, err
+		}
+		if last.ID == "" || cmp.Or(cmp.Compare(n, number), a.Created.Compare(last.Created), strings.Compare(a.ID, last.ID)) > 0 {
+			last, number = a, n
+		}
 	}
-	last := slices.MaxFunc(sets, func(a, b Authenticator) int {
-		return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
-	})
 	if last.Status != Active {
 		return Authenticator{}, ErrNotFound
 	}
 	return last, nil
+}
+
+// NextRecoveryNumber is the number of the account's next set, given its authenticators.
+func NextRecoveryNumber(all []Authenticator) (int, error) {
+	next := 1
+	for _, a := range all {
+		if a.Type != TypeRecovery {
+			continue
+		}
+		n, err := recoveryNumber(a)
+		if err != nil {
+			return 0, err
+		}
+		next = max(next, n+1)
+	}
+	return next, nil
+}
+
+func recoveryNumber(a Authenticator) (int, error) {
+	var d RecoveryData
+	if err := json.Unmarshal(a.Data, &d); err != nil {
+		return 0, fmt.Errorf("account: recovery codes: %w", err)
+	}
+	return d.Number, nil
 }

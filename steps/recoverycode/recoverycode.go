@@ -127,6 +127,9 @@ func (s *step) use(ctx context.Context, v *flows.Visit, code string) (account.Au
 		_, _ = s.decoy.Find(s.key, "", "decoy", code) // for the work alone
 		return account.Authenticator{}, account.ErrWrong
 	}
+	if err != nil {
+		return account.Authenticator{}, err
+	}
 	take := func(a *account.Authenticator) error {
 		return account.UseRecoveryCode(a, s.key, v.Now, code, v.Owner())
 	}

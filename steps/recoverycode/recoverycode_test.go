@@ -55,18 +55,19 @@ func (r *repository) UpdateAuthenticator(ctx context.Context, id string, fn func
 	return r.Accounts.UpdateAuthenticator(ctx, id, fn)
 }
 
-func set(t testing.TB, id string, created time.Time, codes []string) account.Authenticator {
+func set(t testing.TB, id string, number int, codes []string) account.Authenticator {
 	t.Helper()
 	d, err := account.NewRecoveryData(key, subject, id, codes)
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.Number = number
 	data, err := json.Marshal(d)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return account.Authenticator{
-		ID: id, Subject: subject, Type: account.TypeRecovery, Status: account.Active, Binding: "aal2", Data: data, Created: created,
+		ID: id, Subject: subject, Type: account.TypeRecovery, Status: account.Active, Binding: "aal2", Data: data, Created: now,
 	}
 }
 
@@ -113,7 +114,7 @@ func try(t testing.TB, s flows.Step, run, claimed, code string) string {
 func TestConformance(t *testing.T) {
 	steptest.Run(t, func(t *testing.T) steptest.Case {
 		codes := account.NewRecoveryCodes()
-		r := jane(t, set(t, "set-1", now, codes))
+		r := jane(t, set(t, "set-1", 1, codes))
 		return steptest.Case{
 			Type:  recoverycode.Type(r, key),
 			Visit: flows.Visit{StepID: "kept", Turn: 1, Attempt: 1, Now: now, Claimed: subject},
@@ -132,7 +133,7 @@ func TestConformance(t *testing.T) {
 func TestEachCodeIsGoodOnce(t *testing.T) {
 	t.Parallel()
 	codes := account.NewRecoveryCodes()
-	s := newStep(t, jane(t, set(t, "set-1", now, codes)))
+	s := newStep(t, jane(t, set(t, "set-1", 1, codes)))
 	for i, code := range codes {
 		spelled := []string{code, strings.ToLower(code), strings.ReplaceAll(code, "-", ""), " " + strings.ReplaceAll(code, "-", " ")}[i%4]
 		if got := try(t, s, "run-1", subject, spelled); got != "passed" {
@@ -151,7 +152,7 @@ func TestEachCodeIsGoodOnce(t *testing.T) {
 func TestCodeIsTakenAtomically(t *testing.T) {
 	t.Parallel()
 	codes := account.NewRecoveryCodes()
-	r := jane(t, set(t, "set-1", now, codes))
+	r := jane(t, set(t, "set-1", 1, codes))
 	s := newStep(t, r)
 	r.before = func() {
 		if got := try(t, s, "run-2", subject, codes[0]); got != "passed" {
@@ -167,7 +168,7 @@ func TestCodeIsTakenAtomically(t *testing.T) {
 func TestTwentyAtOnce(t *testing.T) {
 	t.Parallel()
 	codes := account.NewRecoveryCodes()
-	s := newStep(t, jane(t, set(t, "set-1", now, codes)))
+	s := newStep(t, jane(t, set(t, "set-1", 1, codes)))
 	var wg sync.WaitGroup
 	passed := make(chan string, 20)
 	for i := range 20 {
@@ -188,7 +189,7 @@ func TestTwentyAtOnce(t *testing.T) {
 func TestOnlyTheLastSetCounts(t *testing.T) {
 	t.Parallel()
 	older, newer := account.NewRecoveryCodes(), account.NewRecoveryCodes()
-	first, second := set(t, "set-1", now.Add(-time.Hour), older), set(t, "set-2", now, newer)
+	first, second := set(t, "set-2", 1, older), set(t, "set-1", 2, newer)
 	for status, want := range map[account.Status][2]string{
 		account.Active:   {"wrong", "passed"},
 		account.Pending:  {"passed", "wrong"},
@@ -216,7 +217,7 @@ func TestNobodyLooksLikeWrong(t *testing.T) {
 		"another type":    {subject, codes[0], func(a *account.Authenticator) { a.Type = account.TypePIN }},
 		"removed":         {subject, codes[0], func(a *account.Authenticator) { a.Status = account.Disabled }},
 	} {
-		a := set(t, "set-1", now, codes)
+		a := set(t, "set-1", 1, codes)
 		if c.edit != nil {
 			c.edit(&a)
 		}
@@ -238,7 +239,7 @@ func (o orphans) Authenticators(ctx context.Context, _ string) ([]account.Authen
 func TestRowsCannotBeMoved(t *testing.T) {
 	t.Parallel()
 	codes := account.NewRecoveryCodes()
-	moved := set(t, "set-1", now, codes)
+	moved := set(t, "set-1", 1, codes)
 	moved.ID = "set-2"
 	if got := try(t, newStep(t, jane(t, moved)), "run-1", subject, codes[0]); got != "wrong" {
 		t.Errorf("under another id: %s", got)
@@ -249,7 +250,7 @@ func TestRowsCannotBeMoved(t *testing.T) {
 func TestEvidence(t *testing.T) {
 	t.Parallel()
 	codes := account.NewRecoveryCodes()
-	s := newStep(t, jane(t, set(t, "set-1", now, codes)))
+	s := newStep(t, jane(t, set(t, "set-1", 1, codes)))
 	v := flows.NewVisit(flows.Visit{RunID: "run-1", StepID: "kept", Now: now, Claimed: subject}, "owner", nil)
 	out, err := s.Answer(t.Context(), v, flows.Input(`{"code":"`+codes[0]+`"}`))
 	if err != nil || out.Passed() == nil {

@@ -126,6 +126,13 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 
 // bind adds the set, or finds that a try before has added it, of which the run knows nothing.
 func (s *step) bind(ctx context.Context, v *flows.Visit, kept set) error {
+	mine, err := s.accounts.Authenticators(ctx, v.Subject)
+	if err != nil {
+		return err
+	}
+	if kept.Data.Number, err = account.NextRecoveryNumber(mine); err != nil {
+		return err
+	}
 	data, err := json.Marshal(kept.Data)
 	if err != nil {
 		return err
@@ -137,8 +144,7 @@ func (s *step) bind(ctx context.Context, v *flows.Visit, kept set) error {
 	if !errors.Is(err, account.ErrExists) {
 		return err
 	}
-	mine, err := s.accounts.Authenticators(ctx, v.Subject)
-	if err != nil {
+	if mine, err = s.accounts.Authenticators(ctx, v.Subject); err != nil {
 		return err
 	}
 	for _, a := range mine {

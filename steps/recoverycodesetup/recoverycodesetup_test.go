@@ -223,3 +223,33 @@ func TestNobody(t *testing.T) {
 		t.Error("a short key is taken")
 	}
 }
+
+// Also of two sets of one instant it is known which came later.
+func TestSetsAreNumbered(t *testing.T) {
+	t.Parallel()
+	r := jane(t)
+	s := newStep(t, r)
+	var last account.Authenticator
+	for i := range 5 {
+		v := visit()
+		if got := try(t, s, v, enter(t, s, v)[0]); got != "enrolled" {
+			t.Fatal(got)
+		}
+		all, err := r.Authenticators(t.Context(), subject)
+		if err != nil || len(all) != i+1 {
+			t.Fatalf("%d sets, %v", len(all), err)
+		}
+		for _, a := range all {
+			if err := r.UpdateAuthenticator(t.Context(), a.ID, func(a *account.Authenticator) error { a.Status = account.Active; return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if all, err = r.Authenticators(t.Context(), subject); err != nil {
+			t.Fatal(err)
+		}
+		before := last.ID
+		if last, err = account.LastRecoverySet(all); err != nil || last.ID == before {
+			t.Errorf("after set %d: %s, %v", i, last.ID, err)
+		}
+	}
+}
