@@ -36,8 +36,10 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	case "message":
 		info.Config = object
 		info.Check = check[messageConfig]
-	case "email_code", "passkey", "passkey_enrolment":
+	case "email_code", "sms_code", "passkey", "passkey_enrolment":
 		info.Config = object
+	case "totp_enrolment":
+		info.Config, info.Exits = object, []string{"full"}
 	case "required_role":
 		info.Config, info.Exits = object, []string{"missing_role"}
 	case "quiet":
@@ -47,8 +49,9 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 		info.Check = func(flowdefs.Config) error { return errors.New("never satisfied") }
 	}
 	// What the built-in examples need besides is not listed: messages list what is.
-	info.Sends = info.Sends || name == "email_code"
-	return info, slices.Contains(append(c.Names(), "email_code", "identify", "passkey", "passkey_enrolment"), name)
+	info.Sends = info.Sends || name == "email_code" || name == "sms_code"
+	unlisted := []string{"device_pin", "email_code", "identify", "passkey", "passkey_enrolment", "recovery_code", "recovery_code_setup", "sms_code", "totp_enrolment"}
+	return info, slices.Contains(c.Names(), name) || slices.Contains(unlisted, name)
 }
 
 type ssoConfig struct {

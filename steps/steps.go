@@ -18,20 +18,23 @@ import (
 	"github.com/stile-auth/stile/steps/passkeyenrolment"
 	"github.com/stile-auth/stile/steps/password"
 	"github.com/stile-auth/stile/steps/pin"
+	"github.com/stile-auth/stile/steps/recoverycode"
+	"github.com/stile-auth/stile/steps/recoverycodesetup"
 	"github.com/stile-auth/stile/steps/requiredrole"
 	"github.com/stile-auth/stile/steps/sso"
 	"github.com/stile-auth/stile/steps/totp"
+	"github.com/stile-auth/stile/steps/totpenrolment"
 	"github.com/stile-auth/stile/steps/webauthn"
 )
 
 // Deps is everything that the step types need. All fields are required, except
 // that a set of definitions without the step "sso" needs neither providers nor
-// links, and one without "required_role" no accounts. The zero value of Calls is safe.
+// links, and one without "required_role" and "totp_enrolment" no accounts. The zero value of Calls is safe.
 type Deps struct {
 	Authenticators Authenticators
 	Hasher         *account.Hasher // of passwords and PINs
 	Seeds          account.Sealer  // seals the seeds of one-time codes
-	Codes          []byte          // 32 bytes that key the hashes of codes that are sent
+	Codes          []byte          // 32 bytes that key the hashes of codes that are sent, or told to be kept
 	Issuer         string          // Stile's issuer URL: the audience of what devices sign
 	Passkeys       webauthn.Party  // who passkeys are made for; zero: [webauthn.Default] of Issuer
 	Providers      sso.Providers   // remote providers by name; see [sso.NewProvider]
@@ -64,7 +67,10 @@ func Builtin(d Deps) []flows.StepType {
 		password.Type(d.Authenticators, d.Hasher),
 		pin.Type(d.Authenticators, d.Hasher),
 		totp.Type(d.Authenticators, d.Seeds),
+		totpenrolment.Type(totpenrolment.Config{Accounts: d.Accounts, Authenticators: d.Authenticators, Sealer: d.Seeds, Issuer: d.Issuer}),
 		emailcode.Type(d.Authenticators, d.Codes),
+		recoverycode.Type(d.Authenticators, d.Codes),
+		recoverycodesetup.Type(d.Authenticators, d.Codes),
 		deviceenrolment.Type(d.Authenticators, d.Issuer),
 		devicebiometric.Type(d.Authenticators, d.Issuer),
 		passkeyenrolment.Type(d.Authenticators, d.Accounts, d.Passkeys),

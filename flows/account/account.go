@@ -41,6 +41,7 @@ const (
 	TypeTOTP     = "totp"
 	TypeDevice   = "device"
 	TypeEmail    = "email"
+	TypeRecovery = "recovery"
 )
 
 // Authenticator is a bound authenticator of an account.

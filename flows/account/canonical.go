@@ -62,3 +62,23 @@ func settle(s string) (string, error) {
 func unfitForLogin(r rune) bool {
 	return r == utf8.RuneError || unicode.In(r, unicode.C, unicode.Zl, unicode.Zp)
 }
+
+// maxName is in code points.
+const maxName = 64
+
+// ErrName reports a name that nobody can give to an authenticator.
+var ErrName = errors.New("account: not a name of an authenticator")
+
+// CheckName returns [ErrName] for what could not be shown to its owner as it
+// stands, or would rearrange the text around it. No name at all is fine.
+func CheckName(name string) error {
+	if utf8.RuneCountInString(name) > maxName {
+		return fmt.Errorf("%w: longer than %d characters", ErrName, maxName)
+	}
+	for _, r := range name {
+		if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
+			return fmt.Errorf("%w: character %U", ErrName, r)
+		}
+	}
+	return nil
+}

@@ -23,7 +23,7 @@ var ErrUsed = errors.New("account: one-time code was used before")
 type TOTPData struct {
 	Seed      []byte `json:"seed"`      // sealed, see SealSeed
 	Algorithm string `json:"algorithm"` // "SHA1", "SHA256" or "SHA512"
-	Digits    int    `json:"digits"`    // 6 or 8
+	Digits    int    `json:"digits"`    // 6 to 8
 	Period    int    `json:"period"`    // seconds
 	Drift     int    `json:"drift"`     // how many steps the device's clock is ahead, as a resynchronisation found
 	LastStep  int64  `json:"lastStep"`  // the last time step that was accepted; 0: none
@@ -43,8 +43,15 @@ const (
 )
 
 // NewSeed returns 160 random bits.
-func NewSeed(rand io.Reader) ([]byte, error) {
-	seed := make([]byte, seedBytes)
+func NewSeed(rand io.Reader) ([]byte, error) { return NewSeedFor(rand, "SHA1") }
+
+// NewSeedFor returns as many random bits as the hash has (RFC 6238 §5.1).
+func NewSeedFor(rand io.Reader, algorithm string) ([]byte, error) {
+	n, ok := map[string]int{"SHA1": seedBytes, "SHA256": 32, "SHA512": 64}[algorithm]
+	if !ok {
+		return nil, fmt.Errorf("account: unknown TOTP algorithm %q", algorithm)
+	}
+	seed := make([]byte, n)
 	if _, err := io.ReadFull(rand, seed); err != nil {
 		return nil, fmt.Errorf("account: seed: %w", err)
 	}
@@ -75,7 +82,7 @@ func seedAAD(subject, authenticator string) []byte {
 // be ahead. [ErrWrong] if it belongs to none. It does not look at what was used
 // before: see [TOTPData.Use].
 func VerifyTOTP(d TOTPData, seed []byte, now time.Time, code string) (int64, error) {
-	if d.Period < 15 || d.Period > 120 || (d.Digits != 6 && d.Digits != 8) || len(seed) < minSeed {
+	if d.Period < 15 || d.Period > 120 || d.Digits < 6 || d.Digits > 8 || len(seed) < minSeed {
 		return 0, errors.New("account: unusable TOTP data")
 	}
 	opts, err := d.options()

@@ -98,6 +98,8 @@ func TestVerifyTOTPRefuses(t *testing.T) {
 	for name, spoil := range map[string]func(*account.TOTPData){
 		"algorithm": func(d *account.TOTPData) { d.Algorithm = "MD5" },
 		"digits":    func(d *account.TOTPData) { d.Digits = 0 },
+		"few":       func(d *account.TOTPData) { d.Digits = 5 },
+		"many":      func(d *account.TOTPData) { d.Digits = 9 },
 		"period":    func(d *account.TOTPData) { d.Period = 0 },
 		"long":      func(d *account.TOTPData) { d.Period = 86400 },
 	} {
@@ -225,6 +227,15 @@ func TestSeeds(t *testing.T) {
 	seed, err := account.NewSeed(bytes.NewReader(vectorSeed("SHA512")))
 	if err != nil || len(seed) != 20 {
 		t.Errorf("seed of %d bytes, %v", len(seed), err)
+	}
+	for algorithm, n := range map[string]int{"SHA1": 20, "SHA256": 32, "SHA512": 64} {
+		seed, err := account.NewSeedFor(bytes.NewReader(vectorSeed("SHA512")), algorithm)
+		if err != nil || len(seed) != n {
+			t.Errorf("%s: seed of %d bytes, %v", algorithm, len(seed), err)
+		}
+	}
+	if _, err := account.NewSeedFor(bytes.NewReader(vectorSeed("SHA512")), "MD5"); err == nil {
+		t.Error("a seed for MD5")
 	}
 	if _, err := account.NewSeed(strings.NewReader("short")); err == nil {
 		t.Error("a seed without enough randomness")

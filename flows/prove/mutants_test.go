@@ -27,6 +27,8 @@ func TestChangedExamples(t *testing.T) {
 		{"browser", `account.has("totp")`, `acr >= level.aal2`, prove.Unreachable},
 		{"customer-portal", "requires: { acr: aal1 }", "requires: { acr: aal2 }", prove.Level},
 		{"customer-portal", "{ id: code, type: totp }", "{ id: code, type: device_enrolment }", prove.Unreachable},
+		{"authenticator-app", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
+		{"codes-to-keep", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
 		{"everyday", `, if: account.has("totp")`, "", prove.DeadEnd},
 		{"everyday", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
 		{"membership", "acr: aal2 }, propagate: { type: bearer_jwt, audience: \"https://letters.example\"", "acr: aal3 }, propagate: { type: bearer_jwt, audience: \"https://letters.example\"", prove.Level},

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
@@ -41,8 +39,6 @@ claimed. The step takes no configuration and has no exits.
 
 // ErrNoKey reports a run on which nothing can be bound: without a DPoP key or without a subject.
 var ErrNoKey = errors.New("deviceenrolment: the run has no DPoP key or no subject")
-
-const maxName = 64 // code points
 
 // Authenticators keeps the devices of accounts. Safe for concurrent use.
 type Authenticators interface {
@@ -138,7 +134,7 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	if err := in.Decode(&a); err != nil {
 		return flows.Outcome{}, err
 	}
-	if a.JWS == "" || !fitName(a.Name) {
+	if a.JWS == "" || account.CheckName(a.Name) != nil {
 		return flows.Outcome{}, fmt.Errorf("%w: jws or name", flows.ErrMalformed)
 	}
 	if err := bindable(v); err != nil {
@@ -202,18 +198,4 @@ func (s *step) bind(ctx context.Context, v *flows.Visit, key devicejws.Key, name
 		}
 	}
 	return account.ErrExists
-}
-
-// fitName refuses what could not be shown to its owner as it stands, or would
-// rearrange the text around it.
-func fitName(name string) bool {
-	if utf8.RuneCountInString(name) > maxName {
-		return false
-	}
-	for _, r := range name {
-		if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
-			return false
-		}
-	}
-	return true
 }

@@ -26,17 +26,19 @@ very same request, repeated after a crash, may use it again.
 	prompt  OTP_REQUIRED   {"digits": 6, "period": 30}
 	answer  {"code": "123456"}
 
+	with    digits: how many digits the codes have that are asked for, 6 to 8; default 6
+
 An unknown account, a missing and a disabled authenticator get the same work and
 the same answer as a wrong code. After 20 consecutive failures the authenticator
 stays locked until an administrator acts (SP 800-63B-4 §3.2.2).
 
-It proves one factor, possession, replay-resistant. It takes no configuration and
-has no exits.
+An authenticator with codes of another length does not count.
+
+It proves one factor, possession, replay-resistant. It has no exits.
 `
 
 const (
 	hardLimit = 20
-	digits    = 6
 	period    = 30
 )
 
@@ -56,6 +58,7 @@ func Type(as Authenticators, sealer account.Sealer) flows.StepType {
 		Name:   "totp",
 		Doc:    doc,
 		Code:   "OTP_REQUIRED",
+		Config: flowdefs.SchemaFor[config](),
 		Prompt: flowdefs.SchemaFor[prompt](),
 		Input:  flowdefs.SchemaFor[answer](),
 		Evidence: []assurance.Ceiling{{
@@ -68,20 +71,28 @@ func Type(as Authenticators, sealer account.Sealer) flows.StepType {
 		Typed:         true,
 		HardLimit:     hardLimit,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
-			if err := cfg.Decode(&struct{}{}); err != nil {
+			c := config{Digits: 6}
+			if err := cfg.Decode(&c); err != nil {
 				return nil, err
 			}
-			decoy, err := newDecoy(sealer)
+			if c.Digits < 6 || c.Digits > 8 {
+				return nil, fmt.Errorf("digits: %d is not between 6 and 8", c.Digits)
+			}
+			decoy, err := newDecoy(sealer, c.Digits)
 			if err != nil {
 				return nil, err
 			}
-			return &step{as, sealer, decoy}, nil
+			return &step{as, sealer, c.Digits, decoy}, nil
 		},
 	}
 }
 
+type config struct {
+	Digits int `yaml:"digits,optional" minimum:"6" maximum:"8" doc:"Digits of the codes that are asked for, 6 to 8; default 6."`
+}
+
 type answer struct {
-	Code string `json:"code" pattern:"^[0-9]{6}$"`
+	Code string `json:"code" pattern:"^[0-9]{6,8}$"`
 }
 
 type prompt struct {
@@ -92,11 +103,12 @@ type prompt struct {
 type step struct {
 	accounts Authenticators
 	sealer   account.Sealer
+	digits   int
 	decoy    account.Authenticator // what unknown accounts are measured against
 }
 
 // newDecoy makes an authenticator that nobody has: the work of checking it is real.
-func newDecoy(sealer account.Sealer) (account.Authenticator, error) {
+func newDecoy(sealer account.Sealer, digits int) (account.Authenticator, error) {
 	a := account.Authenticator{ID: "decoy", Type: account.TypeTOTP, Status: account.Active}
 	seed, err := account.NewSeed(rand.Reader)
 	if err != nil {
@@ -112,7 +124,7 @@ func newDecoy(sealer account.Sealer) (account.Authenticator, error) {
 
 // Enter asks for the code.
 func (s *step) Enter(context.Context, *flows.Visit) (flows.Outcome, error) {
-	return flows.Ask(flows.Prompt{Data: prompt{digits, period}}), nil
+	return flows.Ask(flows.Prompt{Data: prompt{s.digits, period}}), nil
 }
 
 // Answer uses the code up.
@@ -121,8 +133,8 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	if err := in.Decode(&a); err != nil {
 		return flows.Outcome{}, err
 	}
-	if len(a.Code) != digits || strings.Trim(a.Code, "0123456789") != "" {
-		return flows.Outcome{}, fmt.Errorf("%w: a code has %d digits", flows.ErrMalformed, digits)
+	if len(a.Code) != s.digits || strings.Trim(a.Code, "0123456789") != "" {
+		return flows.Outcome{}, fmt.Errorf("%w: a code has %d digits", flows.ErrMalformed, s.digits)
 	}
 	found, err := s.use(ctx, v, a.Code)
 	switch {

@@ -21,16 +21,19 @@ import (
 // actors answer the built-in step types with what the person and the phone have.
 func (p *play) actors() map[string]scenario.Actor {
 	return map[string]scenario.Actor{
-		"identify":          p.typeName,
-		"password":          p.typePassword,
-		"pin":               p.typePIN,
-		"totp":              p.typeCode,
-		"email_code":        p.readMail,
-		"device_enrolment":  p.enrol,
-		"device_biometric":  p.sign,
-		"passkey":           p.usePasskey,
-		"passkey_enrolment": p.makePasskey,
-		"sso":               p.newBrowser(),
+		"identify":            p.typeName,
+		"password":            p.typePassword,
+		"pin":                 p.typePIN,
+		"totp":                p.typeCode,
+		"totp_enrolment":      p.scanSeed,
+		"email_code":          p.readMail,
+		"recovery_code":       p.useKept,
+		"recovery_code_setup": p.keep,
+		"device_enrolment":    p.enrol,
+		"device_biometric":    p.sign,
+		"passkey":             p.usePasskey,
+		"passkey_enrolment":   p.makePasskey,
+		"sso":                 p.newBrowser(),
 	}
 }
 
@@ -124,7 +127,7 @@ func (p *play) typeCode(_ context.Context, q scenario.Prompt) (json.RawMessage, 
 }
 
 func (p *play) code(at time.Time) (string, error) {
-	return totp.GenerateCode(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(p.person.seed), at)
+	return totp.GenerateCodeCustom(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(p.person.seed), at, p.person.app)
 }
 
 // wrongCode is a code that is right at no time near now.
@@ -139,8 +142,8 @@ func (p *play) wrongCode() (string, error) {
 			right = append(right, code)
 		}
 	}
-	for i := range 10 {
-		if code := fmt.Sprintf("%06d", i); !slices.Contains(right, code) {
+	for i := range int32(10) {
+		if code := p.person.app.Digits.Format(i); !slices.Contains(right, code) {
 			return code, nil
 		}
 	}

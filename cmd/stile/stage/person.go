@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/totp"
+
 	"github.com/stile-auth/stile/cmd/stile/demo/app"
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/scenario"
@@ -24,10 +27,13 @@ type person struct {
 	login    string
 	password string // "" without one
 	pin      string
-	seed     []byte // of one-time codes; nil without
-	email    string // where codes go; "" without
-	used     int64  // the time step of the last code
-	last     string // the last code
+	seed     []byte            // of one-time codes; nil without
+	app      totp.ValidateOpts // how the authenticator app makes them
+	kept     []string          // recovery codes that were told last
+	spent    int               // how many of them were used
+	email    string            // where codes go; "" without
+	used     int64             // the time step of the last code
+	last     string            // the last code
 }
 
 // identity is what a provider calls somebody.
@@ -41,7 +47,7 @@ func (p *play) admit(ctx context.Context) (*person, error) {
 		return nil, fmt.Errorf("account: %w", err)
 	}
 	now := p.cast.Clock.Now()
-	who := &person{login: g.Account}
+	who := &person{login: g.Account, app: totp.ValidateOpts{Period: period, Digits: otp.DigitsSix}}
 	a := account.Account{Subject: g.Account, Status: account.Active, Logins: []string{login}, Attributes: g.Attributes, Created: now}
 	if g.Disabled {
 		a.Status = account.Disabled
@@ -102,11 +108,7 @@ func (p *play) bind(ctx context.Context, who *person, typ string) ([]byte, error
 		}
 		return json.Marshal(account.TOTPData{Seed: sealed, Algorithm: "SHA1", Digits: 6, Period: 30})
 	}
-	if typ == account.TypeEmail {
-		who.email = addressOf(who.login)
-		return json.Marshal(account.EmailData{Address: who.email})
-	}
-	return nil, fmt.Errorf("has: nobody can be given %q; known: password, pin, totp, email, passkey; for a phone write device: bound", typ)
+	return p.bindSent(who, typ)
 }
 
 // addressOf is the e-mail address of who has that login.
