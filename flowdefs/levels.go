@@ -54,8 +54,6 @@ func (l *loader) rung(n *node, what string, below []assurance.Rung) assurance.Ru
 	case r.Name == "":
 	case !levelForm.MatchString(r.Name):
 		l.fail(name.pos, "name: %s cannot be the name of a level: no spaces, quotes or backslashes", quote(r.Name))
-	case r.Name == assurance.None.String():
-		l.fail(name.pos, "name: %s says that there is no level", quote(r.Name))
 	default:
 		l.newLevel(name)
 	}
@@ -77,7 +75,7 @@ func (l *loader) rung(n *node, what string, below []assurance.Rung) assurance.Ru
 
 // newLevel notes the name of a level and reports one that is taken.
 func (l *loader) newLevel(n *node) {
-	if slices.Contains(assurance.BuiltIn().Names(), n.text) {
+	if slices.ContainsFunc(append(assurance.BuiltIn().Names(), assurance.None.String()), func(name string) bool { return strings.EqualFold(name, n.text) }) {
 		l.fail(n.pos, "level %s is built in and cannot be declared", quote(n.text))
 		return
 	}
@@ -177,7 +175,80 @@ func unsteady(e ast.Expr, at func(int64) complaint) *complaint {
 			return unsteady(c.LoopStep().AsCall().Args()[1], at)
 		}
 	}
-	return foreign(e, at)
+	if c := foreign(e, at); c != nil {
+		return c
+	}
+	return weakening(e, false, at)
+}
+
+// How the properties of one proof count: what only strengthens it may be asked
+// for, what only weakens it may be ruled out, and what it is may be compared.
+const (
+	strengthens = "attested hardware_bound phishing_resistant replay_resistant user_present user_verified"
+	weakens     = "exportable low_entropy restricted software_bound"
+	describes   = "channel method step type unlock"
+)
+
+func oneOfWords(words, name string) bool { return slices.Contains(strings.Fields(words), name) }
+
+// weakening looks for what a stronger proof of the same step would make false:
+// a level cannot fall when a proof is stronger either.
+func weakening(e ast.Expr, negated bool, at func(int64) complaint) *complaint {
+	switch e.Kind() {
+	case ast.CallKind:
+		call := e.AsCall()
+		args := call.Args()
+		switch name := call.FunctionName(); {
+		case name == operators.LogicalNot:
+			return weakening(args[0], !negated, at)
+		case name == operators.LogicalAnd || name == operators.LogicalOr:
+			for _, arg := range args {
+				if c := weakening(arg, negated, at); c != nil {
+					return c
+				}
+			}
+			return nil
+		case (name == operators.GreaterEquals || name == operators.Greater) && !negated && bounded(args[0]),
+			(name == operators.LessEquals || name == operators.Less) && negated && bounded(args[0]),
+			name == operators.In && !negated && fieldRead(args[1]) == "categories" && args[0].Kind() == ast.LiteralKind:
+			return nil
+		}
+	case ast.SelectKind:
+		name := fieldRead(e)
+		if oneOfWords(strengthens, name) && !negated || oneOfWords(weakens, name) && negated {
+			return nil
+		}
+	default:
+	}
+	return unfitField(e, at)
+}
+
+// bounded: the levels at which an authenticator was bound and its verifier is trusted.
+func bounded(e ast.Expr) bool { return fieldRead(e) == "binding" || fieldRead(e) == "cap" }
+
+// fieldRead is the field that is read of a loop variable, "" if e is something else.
+func fieldRead(e ast.Expr) string {
+	if e.Kind() != ast.SelectKind || e.AsSelect().IsTestOnly() {
+		return ""
+	}
+	return e.AsSelect().FieldName()
+}
+
+// unfitField finds a field that says more than what the proof is.
+func unfitField(e ast.Expr, at func(int64) complaint) (found *complaint) {
+	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.SelectKind || found != nil || ident(e.AsSelect().Operand()) == "level" {
+			return
+		}
+		name := e.AsSelect().FieldName()
+		if oneOfWords(describes, name) {
+			return
+		}
+		p := at(e.ID())
+		p.message = "a level cannot fall when a proof is stronger: " + name + " cannot be asked for in this way"
+		found = &p
+	}))
+	return found
 }
 
 // foreign looks for a name that is neither level nor a loop variable.

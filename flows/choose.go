@@ -97,10 +97,10 @@ func (m *machine) reuseOptions(n *node) bool {
 // nothingLeft: an exit if it leads somewhere, else otherwise, else the run fails
 // with the reason why options were lost.
 func (m *machine) nothingLeft(n *node) move {
-	why := exitNone
 	if slices.ContainsFunc(n.options, func(o int) bool { return m.open(&m.p.nodes[o]) && m.pruned(&m.p.nodes[o]) }) {
-		why = m.goalExit(n)
+		return m.goalLeft(n)
 	}
+	why := exitNone
 	all := n.options
 	if n.otherwise != end {
 		all = append(slices.Clone(all), n.otherwise)
@@ -120,14 +120,19 @@ func (m *machine) nothingLeft(n *node) move {
 	return m.exit(n, why)
 }
 
-// goalExit is the exit of a choose whose options do not reach the goal: its own,
-// if that leads somewhere, or the one for having nothing to offer.
-func (m *machine) goalExit(n *node) string {
-	_, unmet := n.def.On[exitUnmet]
-	if _, none := n.def.On[exitNone]; none && !unmet {
-		return exitNone
+// goalLeft: options are there, and none of them reaches the goal. That is the
+// end, or the exit that is there for it: what a goal withdraws, which clients
+// may raise, never leads to what the author wrote for another case. A goal that
+// the client alone has raised leads nowhere.
+func (m *machine) goalLeft(n *node) move {
+	asked := m.w.goal.acrValues
+	m.w.goal.acrValues = nil
+	left := slices.ContainsFunc(n.options, func(o int) bool { return m.offered(&m.p.nodes[o]) })
+	m.w.goal.acrValues = asked
+	if left {
+		return m.fail(CodeUnmet)
 	}
-	return exitUnmet
+	return m.exit(n, exitUnmet)
 }
 
 // offers returns the options that may be taken now: those that the client can

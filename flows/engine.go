@@ -97,6 +97,7 @@ type active struct {
 	registry *Registry
 	scales   assurance.Scales
 	levels   []string            // the names of all levels
+	tags     map[string]bool     // that some flow sets
 	flows    map[string]*program // by flow name
 	targets  map[string]*program // by target name: the flow with what it authorizes
 	programs sync.Map            // content hash -> *program, also of definitions that only running runs use
@@ -118,7 +119,7 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 // Use makes other definitions the active ones, all of them or, if anything is
 // wrong, none. New runs start on them; running runs finish on what they began with.
 func (e *Engine) Use(set *flowdefs.Set, registry *Registry) error {
-	a := &active{set: set, registry: registry, scales: set.Levels, flows: map[string]*program{}, targets: map[string]*program{}}
+	a := &active{set: set, registry: registry, scales: set.Levels, tags: map[string]bool{}, flows: map[string]*program{}, targets: map[string]*program{}}
 	if len(a.scales) == 0 { // a set that was not loaded
 		a.scales = assurance.BuiltIn()
 	}
@@ -154,6 +155,11 @@ func (e *Engine) Use(set *flowdefs.Set, registry *Registry) error {
 	for _, all := range []map[string]*program{a.flows, a.targets} {
 		for _, p := range all {
 			a.programs.Store(p.flow.Hash, p)
+			for i := range p.nodes {
+				for _, tag := range p.nodes[i].def.Set {
+					a.tags[tag] = true
+				}
+			}
 		}
 	}
 	e.active.Store(a)
@@ -248,6 +254,12 @@ func (e *Engine) settle(ctx context.Context, now time.Time, limit int) error {
 
 // Origins returns every origin that some client allows, sorted. Do not change it.
 func (e *Engine) Origins() []string { return e.active.Load().origins }
+
+// setBy keeps the tags of a session that some flow sets: what nobody sets any
+// more says nothing, and nothing was proved of flows that meet it.
+func (a *active) setBy(tags []Tag) []Tag {
+	return slices.DeleteFunc(slices.Clone(tags), func(t Tag) bool { return !a.tags[t.Name] })
+}
 
 // Levels returns the names of all levels that a token can speak of now.
 func (e *Engine) Levels() []string { return e.active.Load().levels }

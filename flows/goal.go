@@ -154,7 +154,8 @@ func highest(n *node, authenticator string, binding assurance.Level, now time.Ti
 	out := make([]assurance.Evidence, len(n.ceilings))
 	for i, c := range n.ceilings {
 		out[i] = assurance.Highest(c, binding, assurance.AAL3, now)
-		out[i].Authenticator = authenticator
+		out[i].Authenticator, out[i].Device = authenticator, authenticator
+		out[i].Step, out[i].StepType, out[i].Config = n.def.ID, n.def.Type, n.def.ConfigHash
 	}
 	return out
 }

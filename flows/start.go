@@ -58,6 +58,7 @@ func (e *Engine) start(ctx context.Context, c Caller, q StartRequest) (View, err
 	if err := e.present(ctx, r, q); err != nil {
 		return View{}, err
 	}
+	r.State.Tags = a.setBy(r.State.Tags)
 	return e.launch(ctx, c, a, r, p, client)
 }
 

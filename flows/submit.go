@@ -165,7 +165,7 @@ func (x *exchange) restart(ctx context.Context) error {
 	}
 	next := x.e.newRun(x.a, Caller{Key: r.Key}, q, p)
 	if ps := r.State.Session; ps != nil && !x.w.over {
-		next.State.Session, next.State.Claimed, next.State.Tags = ps, ps.Subject, ps.Tags
+		next.State.Session, next.State.Claimed, next.State.Tags = ps, ps.Subject, x.a.setBy(ps.Tags)
 	}
 	v, err := x.e.launch(ctx, Caller{Key: r.Key, RequestID: x.c.RequestID}, x.a, next, p, x.client)
 	if err != nil {

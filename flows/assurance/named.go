@@ -86,8 +86,8 @@ func (ss Scales) Floor(name string) Level {
 	return s.Rungs[at].Floor
 }
 
-// Reach returns nil if the evidence amounts to the level of that name, or to a
-// higher one of the same scale, at the instant now; else [ErrNotReached], or
+// Reach returns nil if the evidence amounts to the level of that name, and so to
+// those below it, at the instant now; else [ErrNotReached], or
 // [ErrUnknownLevel].
 func (ss Scales) Reach(name string, evidence []Evidence, now time.Time, p Policy) error {
 	s, at, err := ss.Find(name)
@@ -95,22 +95,18 @@ func (ss Scales) Reach(name string, evidence []Evidence, now time.Time, p Policy
 		return err
 	}
 	live := p.Deviations.apply(Fresh(evidence, now, p))
-	for _, r := range s.Rungs[at:] {
-		if r.holds(live, now) {
-			return nil
-		}
+	if s.top(live, now) < at {
+		return fmt.Errorf("%w: %s", ErrNotReached, name)
 	}
-	return fmt.Errorf("%w: %s", ErrNotReached, name)
+	return nil
 }
 
 // Best returns the name of the highest level of a scale that the evidence
 // amounts to, "" if it amounts to none.
 func (s Scale) Best(evidence []Evidence, now time.Time, p Policy) string {
 	live := p.Deviations.apply(Fresh(evidence, now, p))
-	for _, r := range slices.Backward(s.Rungs) {
-		if r.holds(live, now) {
-			return r.Name
-		}
+	if top := s.top(live, now); top >= 0 {
+		return s.Rungs[top].Name
 	}
 	return ""
 }
@@ -120,17 +116,23 @@ func (ss Scales) Reached(evidence []Evidence, now time.Time, p Policy) []string 
 	live := p.Deviations.apply(Fresh(evidence, now, p))
 	out := []string{}
 	for _, s := range ss {
-		top := -1
-		for i, r := range s.Rungs {
-			if r.holds(live, now) {
-				top = i
-			}
-		}
-		for _, r := range s.Rungs[:top+1] {
+		for _, r := range s.Rungs[:s.top(live, now)+1] {
 			out = append(out, r.Name)
 		}
 	}
 	return out
+}
+
+// top is the place of the highest level that is reached, -1 if none is. A level
+// is reached when it and all below it hold: a name that stands higher promises
+// what stands below it.
+func (s Scale) top(live []Evidence, now time.Time) int {
+	for i, r := range s.Rungs {
+		if !r.holds(live, now) {
+			return i - 1
+		}
+	}
+	return len(s.Rungs) - 1
 }
 
 // holds asks of the largest set that may carry the level: what holds of any set

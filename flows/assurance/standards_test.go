@@ -222,14 +222,14 @@ func TestOwnScales(t *testing.T) {
 		evidence []assurance.Evidence
 		want     []string
 	}{
-		"one factor":                       {list(password()), []string{"bronze"}},
-		"one factor, and attested":         {list(hardwareKey()), []string{"bronze"}},
-		"two factors":                      {list(password(), totp()), []string{"bronze", "silver"}},
-		"two factors, and attested":        {list(password(), hardwareKey()), []string{"bronze", "silver", "gold"}},
-		"attested by what is capped below": {list(password(), totp(), weakKey), []string{"bronze", "silver"}},
-		"too old for its level":            {list(old), nil},
-		"a higher level holds, so a lower": {list(old, with(totp(), func(e *assurance.Evidence) { e.At = old.At })), []string{"bronze", "silver"}},
-		"nothing":                          {nil, nil},
+		"one factor":                        {list(password()), []string{"bronze"}},
+		"one factor, and attested":          {list(hardwareKey()), []string{"bronze"}},
+		"two factors":                       {list(password(), totp()), []string{"bronze", "silver"}},
+		"two factors, and attested":         {list(password(), hardwareKey()), []string{"bronze", "silver", "gold"}},
+		"attested by what is capped below":  {list(password(), totp(), weakKey), []string{"bronze", "silver"}},
+		"too old for its level":             {list(old), nil},
+		"what stands below is promised too": {list(old, with(totp(), func(e *assurance.Evidence) { e.At = old.At })), nil},
+		"nothing":                           {nil, nil},
 	} {
 		var got []string
 		for _, l := range []string{"bronze", "silver", "gold"} {

@@ -49,6 +49,7 @@ type explorer struct {
 	alive      map[string]*live
 	guesses    map[string]guessed
 
+	turns  int // ways in which actions have turned out
 	points []point
 	seen   map[string][]int // key to the points that have it
 	watch  *watcher
@@ -209,10 +210,17 @@ type action struct {
 	names  bool   // it says who one is
 }
 
+// turnsPerState bounds how often the machine is asked, in states: an action that
+// turns out in very many ways is as much work as many states.
+const turnsPerState = 5
+
 // transit takes one action in every way that it can turn out.
 func (e *explorer) transit(from int, p point, a action) error {
 	var way script
 	for {
+		if e.turns++; e.turns > e.most*turnsPerState {
+			return &limitError{"ways in which actions turn out", e.most * turnsPerState}
+		}
 		t := &turn{e: e, script: &way, from: from, situation: p.situation, acts: slices.Clone(a.acts), marks: p.marks}
 		next, ok := t.take(p.state, a)
 		if ok && !e.impossible(t.situation) {

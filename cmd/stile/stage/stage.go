@@ -166,7 +166,7 @@ func (p *play) startEngine() (err error) {
 func (s *Stage) of(used []*flowdefs.Flow) *flowdefs.Set {
 	part := &flowdefs.Set{
 		Flows: map[string]*flowdefs.Flow{}, Targets: map[string]*flowdefs.Target{},
-		Providers: s.set.Providers, Clients: s.set.Clients, Messages: s.set.Messages,
+		Providers: s.set.Providers, Clients: s.set.Clients, Messages: s.set.Messages, Levels: s.set.Levels, Asked: s.set.Asked,
 	}
 	for _, f := range used {
 		part.Flows[f.Name] = s.set.Flows[f.Name]
