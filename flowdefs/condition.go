@@ -43,6 +43,7 @@ type AccountEnv struct {
 	Attributes map[string]string
 	Types      []string // types of its active authenticators; account.has("totp")
 	Empty      bool     // it looks empty whatever it is: nothing of it is unknown
+	Hidden     bool     // it was not looked at when this came to [Unknowns]: see [Condition.Possible]
 
 	unknown Unknowns
 }

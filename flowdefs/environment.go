@@ -98,10 +98,10 @@ func accountHas(account, typ ref.Val) ref.Val {
 	if !ok || !isString {
 		return types.MaybeNoSuchOverloadErr(typ)
 	}
-	if a.unknown != nil {
-		return types.Bool(a.unknown.Has(string(name)))
+	if slices.Contains(a.Types, string(name)) {
+		return types.True
 	}
-	return types.Bool(slices.Contains(a.Types, string(name)))
+	return types.Bool(a.unknown != nil && a.unknown.Has(string(name)))
 }
 
 // typeProvider tells CEL our types and adapts their values.

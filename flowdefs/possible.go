@@ -47,5 +47,7 @@ func (c *Condition) withoutAccount(ctx context.Context, env *Env, unknown bool) 
 	if types.IsUnknown(value) && (env.Unknown == nil || ofAccount(value)) {
 		return unknown, nil
 	}
-	return c.settled(env, value, err)
+	hidden := *env
+	hidden.Account.Hidden = true
+	return c.settled(&hidden, value, err)
 }

@@ -38,7 +38,10 @@ type reads struct {
 	fields map[string]bool // of evidence and other objects
 	words  []string        // its string constants
 	ends   []string        // what it can come to, if it only picks among constants
-	exact  bool            // it only compares what it reads with constants
+	exact  bool            // see exact
+
+	attributes []string // of the account
+	held       []string // types of authenticators that it asks the account for
 }
 
 // Reads reports whether the expression names a variable of [Env], such as "tags".
@@ -72,33 +75,18 @@ func (c *Condition) Ends() []string {
 	return c.reads.ends
 }
 
-// Exact reports whether the expression only compares what it reads for equality,
-// with constants and with one another: then trying every constant, another value
-// and none at all is trying everything.
-func (c *Condition) Exact() bool { return c != nil && c.reads.exact }
-
-// exact is [Condition.Exact] of a part of an expression.
-func exact(e ast.Expr) bool {
-	switch e.Kind() {
-	case ast.LiteralKind, ast.IdentKind:
-		return true
-	case ast.SelectKind:
-		return exact(e.AsSelect().Operand())
-	case ast.ListKind:
-		return !slices.ContainsFunc(e.AsList().Elements(), func(e ast.Expr) bool { return !exact(e) })
-	case ast.CallKind:
-		call := e.AsCall()
-		switch call.FunctionName() {
-		case operators.Equals, operators.NotEquals, operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.Conditional, operators.In, "has",
-			operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals:
-		default:
-			return false
-		}
-		return (!call.IsMemberFunction() || exact(call.Target())) && !slices.ContainsFunc(call.Args(), func(e ast.Expr) bool { return !exact(e) })
-	default:
-		return false
+// Attributes returns the names of the account's attributes that the expression reads, sorted.
+func (c *Condition) Attributes() []string {
+	if c == nil {
+		return nil
 	}
+	return c.reads.attributes
 }
+
+// Exact reports whether the expression compares what is not known only with
+// constants, and only for equality: then trying every constant, another value and
+// none at all is trying everything.
+func (c *Condition) Exact() bool { return c != nil && c.reads.exact }
 
 // endsOf lists the constants that an expression picks among; nil if it is more than that.
 func endsOf(e ast.Expr) []string {
@@ -162,7 +150,8 @@ func (e *Env) resolveUnknown(name string) (any, bool) {
 // settled is what a condition comes to whose value may be unknown.
 func (c *Condition) settled(env *Env, value ref.Val, err error) (bool, error) {
 	if types.IsUnknown(value) && env.Unknown != nil {
-		return env.Unknown.Holds(c, env, c.known(env))
+		seen := c.asking(env)
+		return env.Unknown.Holds(c, seen, c.known(seen))
 	}
 	if err != nil {
 		return false, fmt.Errorf("%w: %s: %w", ErrCondition, c.Pos, err)
@@ -172,6 +161,20 @@ func (c *Condition) settled(env *Env, value ref.Val, err error) (bool, error) {
 		return false, fmt.Errorf("%w: %s: the value is neither true nor false", ErrCondition, c.Pos)
 	}
 	return bool(b), nil
+}
+
+// asking settles all that the expression asks of what the account has, and
+// returns env with that: what is guessed is guessed for one such account.
+func (c *Condition) asking(env *Env) *Env {
+	e := *env
+	if e.Account.Empty || e.Account.Hidden {
+		e.Account.Types = nil
+		return &e
+	}
+	e.Account.Types = slices.DeleteFunc(slices.Clone(c.reads.held), func(typ string) bool {
+		return !slices.Contains(env.Account.Types, typ) && !env.Unknown.Has(typ)
+	})
+	return &e
 }
 
 // ofAccount reports whether a value is unknown because the account is, and for no other reason.
@@ -200,6 +203,12 @@ func (c *Condition) known(env *Env) string {
 			facts[name] = value
 		}
 	}
+	if c.Reads("account") && (env.Account.Empty || env.Account.Hidden) {
+		facts["account"] = "nobody has proved that it is theirs"
+	}
+	if len(c.reads.held) > 0 && facts["account"] == nil {
+		facts["account"] = env.Account.Types
+	}
 	if c.Reads(reachedName) && env.Reached != nil {
 		facts[reachedName] = env.Reached()
 	}
@@ -218,6 +227,7 @@ func (c *Condition) text(_ context.Context, env *Env, value ref.Val) (any, bool,
 	if env.Unknown == nil || !types.IsUnknown(value) {
 		return nil, false, nil
 	}
-	s, err := env.Unknown.Text(c, env, c.known(env))
+	seen := c.asking(env)
+	s, err := env.Unknown.Text(c, seen, c.known(seen))
 	return s, true, err
 }

@@ -13,13 +13,14 @@ import (
 // concretion is an account and a request of which everything holds that a path supposes.
 type concretion struct {
 	found      bool
+	tried      bool // not found: everything was tried that differs in what conditions name
 	attributes map[string]string
 	locale     string
 	at         string
 }
 
 // maxTries bounds the search for one.
-const maxTries = 50_000
+const maxTries = 20_000
 
 // concrete looks for an account and a request that make every condition of a
 // path come out as it was guessed. What cannot be tried is not found: then the
@@ -34,13 +35,14 @@ func (e *explorer) concrete(settled situation) concretion {
 	if len(asked) == 0 {
 		return concretion{found: true}
 	}
-	for _, c := range e.candidates(asked) {
-		if !slices.ContainsFunc(asked, func(s setting) bool { return !e.comesOut(s, c, settled) }) {
+	all := e.candidates(asked)
+	for _, c := range all {
+		if !slices.ContainsFunc(asked, func(s setting) bool { return !e.comesOut(s, c) }) {
 			c.found = true
 			return c
 		}
 	}
-	return concretion{}
+	return concretion{tried: len(all) > 0}
 }
 
 // named is what conditions name that account and request could have.
@@ -52,21 +54,24 @@ type named struct {
 func (e *explorer) named(asked []setting) named {
 	n := named{attributes: map[string]bool{}, words: map[string]bool{"": true}}
 	for _, s := range asked {
-		c := e.guesses[s.fact.name].condition
+		g := e.guesses[s.fact.name]
+		c := g.condition
+		for _, v := range g.values {
+			n.words[v] = true
+		}
 		n.clock = n.clock || c.Reads("now") || c.Reads("run")
 		n.locale = n.locale || c.Reads("request")
 		for _, w := range c.Words() {
 			n.words[w] = true
-		}
-		if c.Reads("account") || c.Reads("request") {
-			for _, f := range c.Fields() {
-				n.attributes[f] = true
+			if !c.Exact() { // it may be about order: this comes behind, before all others
+				n.words[w+" and more"] = true
 			}
 		}
+		for _, name := range c.Attributes() {
+			n.attributes[name] = true
+		}
 	}
-	for _, known := range []string{"attributes", "locale", "bound", "started"} {
-		delete(n.attributes, known)
-	}
+	delete(n.words, flowdefs.UnknownValue)
 	other := "another"
 	for n.words[other] {
 		other += " one"
@@ -79,14 +84,14 @@ func (e *explorer) named(asked []setting) named {
 // is named has each constant that is named, another value, or is absent.
 func (e *explorer) candidates(asked []setting) []concretion {
 	n := e.named(asked)
+	if n.count() > maxTries {
+		return nil // not everything can be tried: nothing is
+	}
 	out := []concretion{{attributes: map[string]string{}}}
 	grow := func(vary func(concretion) []concretion) {
 		var next []concretion
 		for _, c := range out {
 			next = append(next, vary(c)...)
-		}
-		if len(next) > maxTries {
-			next = nil // not everything can be tried: nothing is
 		}
 		out = next
 	}
@@ -108,6 +113,26 @@ func (e *explorer) candidates(asked []setting) []concretion {
 	return out
 }
 
+// count is how many candidates there are, or something above [maxTries].
+func (n *named) count() int {
+	all := 1
+	if n.locale {
+		all *= len(n.words)
+	}
+	if n.clock {
+		all *= hours
+	}
+	for range n.attributes {
+		if all *= len(n.words) + 1; all > maxTries {
+			break
+		}
+	}
+	return all
+}
+
+// hours are the times that are tried.
+const hours = 7 * 24
+
 // withAttribute varies one attribute; that it is absent comes first, that it is empty last.
 func (c concretion) withAttribute(name string, words map[string]bool) []concretion {
 	all := []concretion{c}
@@ -122,7 +147,7 @@ func (c concretion) withAttribute(name string, words map[string]bool) []concreti
 
 // atEveryHour varies the time within a week.
 func (c concretion) atEveryHour() (all []concretion) {
-	for hour := range 7 * 24 {
+	for hour := range hours {
 		c.at = now.Truncate(24 * time.Hour).Add(time.Duration(hour)*time.Hour + 30*time.Minute).Format(time.RFC3339)
 		all = append(all, c)
 	}
@@ -130,11 +155,13 @@ func (c concretion) atEveryHour() (all []concretion) {
 }
 
 // comesOut reports whether a condition is what was guessed if that is the account and the request.
-func (e *explorer) comesOut(s setting, c concretion, settled situation) bool {
+func (e *explorer) comesOut(s setting, c concretion) bool {
 	g := e.guesses[s.fact.name]
 	env := g.env
 	env.Unknown = nil
-	env.Account = flowdefs.AccountEnv{Attributes: c.attributes, Types: typesOf(settled)}
+	if !env.Account.Empty {
+		env.Account.Attributes = c.attributes
+	}
 	env.Request = map[string]string{"locale": c.locale}
 	if c.at != "" {
 		at, err := time.Parse(time.RFC3339, c.at)
@@ -143,9 +170,8 @@ func (e *explorer) comesOut(s setting, c concretion, settled situation) bool {
 		}
 		env.Now, env.Run.Started = at, at
 	}
-	for k, v := range env.Assigned {
-		if strings.HasPrefix(v, flowdefs.UnknownValue) {
-			_ = k
+	for _, v := range env.Assigned {
+		if g.condition.Reads("assigned") && strings.HasPrefix(v, flowdefs.UnknownValue) {
 			return false // where it comes from is not tried
 		}
 	}
@@ -154,7 +180,11 @@ func (e *explorer) comesOut(s setting, c concretion, settled situation) bool {
 		want := g.values[s.value]
 		return err == nil && (fmt.Sprint(v) == want || want == flowdefs.UnknownValue && !slices.Contains(g.values, fmt.Sprint(v)))
 	}
-	v, err := g.condition.Bool(e.ctx, &env)
+	holds := g.condition.Bool
+	if env.Account.Hidden {
+		holds = g.condition.Possible
+	}
+	v, err := holds(e.ctx, &env)
 	if err != nil { // it means what it means in its place
 		return s.value == 2 || !e.mixed[g.condition.Source] && e.errorIs[g.condition.Source] == (s.value == 0)
 	}
@@ -170,7 +200,7 @@ func (e *explorer) impossible(s situation) bool {
 		switch set.fact.kind {
 		case guess, text:
 			c := e.guesses[set.fact.name].condition
-			if !c.Exact() || c.Reads("now") || c.Reads("run") || c.Reads("client") {
+			if !c.Exact() || c.Reads("now") || c.Reads("run") || c.Reads("client") || c.Reads("assigned") {
 				return false
 			}
 			asked++
@@ -185,18 +215,9 @@ func (e *explorer) impossible(s situation) bool {
 	}
 	known, ok := e.tried[key.String()]
 	if !ok {
-		known = !e.concrete(s).found
+		c := e.concrete(s)
+		known = c.tried && !c.found
 		e.tried[key.String()] = known
 	}
 	return known
-}
-
-func typesOf(settled situation) []string {
-	var out []string
-	for _, s := range settled {
-		if s.fact.kind == has && s.value == yes {
-			out = append(out, s.fact.name)
-		}
-	}
-	return out
 }
