@@ -33,6 +33,7 @@ func Arrows() []Arrow {
 		issuing   = "propagation"
 		rp        = "propagation/rp"
 		deviceJWS = "steps/devicejws"
+		sentCode  = "steps/sentcode"
 	)
 	machine := []string{assurance, defs, flows}
 	with := func(more ...string) []string { return append(slices.Clone(machine), more...) }
@@ -68,6 +69,9 @@ func Arrows() []Arrow {
 		{deviceJWS, machine}, // what the two device steps share; not a step
 		{"steps/deviceenrolment", with(account, deviceJWS)},
 		{"steps/devicebiometric", with(account, deviceJWS)},
+		{sentCode, with(account)}, // what the steps that send codes share; not a step
+		{"steps/emailcode", with(account, sentCode)},
+		{"steps/smscode", with(account, sentCode)},
 		{"steps/*", with(account, client)},
 		{"steps", with(account, client, "steps/*")},
 		// Commands. They may use everything but one another, harnesses too. The
