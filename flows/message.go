@@ -9,7 +9,7 @@ import (
 
 // Message is something to be told to a person outside the conversation with the client.
 type Message struct {
-	Channel  string            `json:"channel"`      // "email"
+	Channel  string            `json:"channel"`      // "email" or "sms"
 	To       string            `json:"to,omitempty"` // ""; nobody: a decoy, which costs what another one does
 	Template string            `json:"template"`     // which text
 	Locale   string            `json:"locale,omitempty"`

@@ -21,6 +21,7 @@ import (
 	"github.com/stile-auth/stile/steps/recoverycode"
 	"github.com/stile-auth/stile/steps/recoverycodesetup"
 	"github.com/stile-auth/stile/steps/requiredrole"
+	"github.com/stile-auth/stile/steps/smscode"
 	"github.com/stile-auth/stile/steps/sso"
 	"github.com/stile-auth/stile/steps/totp"
 	"github.com/stile-auth/stile/steps/totpenrolment"
@@ -69,6 +70,7 @@ func Builtin(d Deps) []flows.StepType {
 		totp.Type(d.Authenticators, d.Seeds),
 		totpenrolment.Type(totpenrolment.Config{Accounts: d.Accounts, Authenticators: d.Authenticators, Sealer: d.Seeds, Issuer: d.Issuer}),
 		emailcode.Type(d.Authenticators, d.Codes),
+		smscode.Type(d.Authenticators, d.Codes),
 		recoverycode.Type(d.Authenticators, d.Codes),
 		recoverycodesetup.Type(d.Authenticators, d.Codes),
 		deviceenrolment.Type(d.Authenticators, d.Issuer),

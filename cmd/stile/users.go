@@ -27,6 +27,7 @@ type usersAddCmd struct {
 	PINFile      string   `name:"pin-file" placeholder:"FILE" help:"Read the PIN from the first line of a file, - for standard input."`
 	TOTP         bool     `name:"totp" help:"Make a seed for one-time codes; its otpauth URI is printed once, here."`
 	Email        string   `placeholder:"ADDRESS" help:"E-mail address that codes are sent to. It is bound as it stands: be sure that it is the person's."`
+	Phone        string   `placeholder:"NUMBER" help:"Telephone number with its country, such as +41791234567, that codes are sent to. It is bound as it stands."`
 	Link         []string `sep:"none" placeholder:"ISSUER=SUBJECT" help:"Link the identity SUBJECT at the provider ISSUER. Repeatable."`
 	Attribute    []string `sep:"none" placeholder:"KEY=VALUE" help:"An attribute of the account. Repeatable."`
 	Binding      string   `enum:"aal1,aal2,aal3" default:"aal1" help:"How sure you are of whom you hand the authenticators to (${enum}); what they can prove never exceeds it."`
@@ -98,7 +99,7 @@ func (c usersAddCmd) show(w *world, a users.Added) error {
 // person turns the flags into a person. Secrets come from files and standard
 // input: arguments are visible to every process of the machine.
 func (c usersAddCmd) person(w *world) (users.Person, error) {
-	p := users.Person{Login: c.Login, TOTP: c.TOTP, Email: c.Email}
+	p := users.Person{Login: c.Login, TOTP: c.TOTP, Email: c.Email, Phone: c.Phone}
 	if c.PasswordFile == "-" && c.PINFile == "-" {
 		return p, &usageError{"password and PIN cannot both come from standard input"}
 	}

@@ -42,6 +42,7 @@ const (
 	TypeDevice   = "device"
 	TypeEmail    = "email"
 	TypeRecovery = "recovery"
+	TypePhone    = "phone"
 )
 
 // Authenticator is a bound authenticator of an account.

@@ -20,7 +20,7 @@ import (
 // Mail is a message with its text.
 type Mail struct {
 	ID       string // the same if it is sent again
-	Channel  string // "email"
+	Channel  string // "email" or "sms"
 	To       string
 	Template string
 	Locale   string

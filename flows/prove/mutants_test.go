@@ -45,6 +45,7 @@ func TestChangedExamples(t *testing.T) {
 		{"risk", `if: '"risk" in assigned'`, `if: '"risky" in assigned'`, prove.Unreachable},
 		{"risk", "type: totp", "type: password", prove.Broken},
 		{"single-sign-on", "type: sso\n        with: { provider: corporate }", "type: message\n        with: { text: hello }", prove.NothingProved},
+		{"text-message", "requires: { acr: aal1 }", "requires: { acr: aal2 }", prove.Level},
 		{"step-up", `target == "vault"`, `target == "valut"`, prove.Unreachable},
 		{"step-up", "acr: aal2, max_age: 10m", "acr: aal3, max_age: 10m", prove.Level},
 	}

@@ -298,6 +298,9 @@ func TestEveryMemberOnTheWire(t *testing.T) {
 			continue
 		}
 		folder := strings.ReplaceAll(typ.Name, "_", "")
+		if typ.Sends {
+			folder = "sentcode"
+		}
 		sent = append(sent, members(t, "steps/"+folder+"/"+folder+".go", "prompt", "answer")...)
 	}
 	sent = append(sent, members(t, "steps/devicejws/binding.go", "bindingHeader", "bindingClaims")...)

@@ -34,6 +34,7 @@ func Arrows() []Arrow {
 		rp        = "propagation/rp"
 		deviceJWS = "steps/devicejws"
 		webAuthn  = "steps/webauthn"
+		sentCode  = "steps/sentcode"
 	)
 	machine := []string{assurance, defs, flows}
 	with := func(more ...string) []string { return append(slices.Clone(machine), more...) }
@@ -73,6 +74,9 @@ func Arrows() []Arrow {
 		{webAuthn, nil}, // what the two passkey steps share; not a step
 		{"steps/passkey", with(account, webAuthn)},
 		{"steps/passkeyenrolment", with(account, webAuthn)},
+		{sentCode, with(account)}, // what the steps that send codes share; not a step
+		{"steps/emailcode", with(account, sentCode)},
+		{"steps/smscode", with(account, sentCode)},
 		{"steps/*", with(account, client)},
 		{"steps", with(account, client, "steps/*")},
 		// Commands. They may use everything but one another, harnesses too. The

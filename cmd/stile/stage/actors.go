@@ -14,6 +14,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/stile-auth/stile/cmd/stile/demo/app"
+	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/scenario"
 	"github.com/stile-auth/stile/oidcclient/oidctest/browser"
 )
@@ -25,8 +26,9 @@ func (p *play) actors() map[string]scenario.Actor {
 		"password":            p.typePassword,
 		"pin":                 p.typePIN,
 		"totp":                p.typeCode,
+		"sms_code":            p.readCode("sms_code", account.TypePhone),
 		"totp_enrolment":      p.scanSeed,
-		"email_code":          p.readMail,
+		"email_code":          p.readCode("email_code", account.TypeEmail),
 		"recovery_code":       p.useKept,
 		"recovery_code_setup": p.keep,
 		"device_enrolment":    p.enrol,

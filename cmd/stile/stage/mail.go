@@ -52,22 +52,26 @@ func (b *mailbag) codes(to string) []string {
 	return out
 }
 
-// readMail knows ok, wrong, and stale: the code that came before the last one.
-func (p *play) readMail(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
-	codes := p.mail.codes(p.person.email)
-	switch k := len(codes); {
-	case q.Word == "wrong":
-		return reply(map[string]string{"code": unlike(codes)}, nil)
-	case q.Word == "stale" && k > 1:
-		return reply(map[string]string{"code": codes[k-2]}, nil)
-	case q.Word != "ok":
-		return nil, unknownWord("email_code", q.Word, "ok, wrong, and stale once there were two")
-	case p.person.email == "":
-		return nil, p.lacks("email")
-	case k == 0:
-		return nil, fmt.Errorf("%s has no mail", p.person.login)
-	default:
-		return reply(map[string]string{"code": codes[k-1]}, nil)
+// readCode is the actor of a step that sends codes. It knows ok, wrong, and
+// stale: the code that came before the last one.
+func (p *play) readCode(step, typ string) scenario.Actor {
+	return func(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
+		to := p.person.reached[typ]
+		codes := p.mail.codes(to)
+		switch k := len(codes); {
+		case q.Word == "wrong":
+			return reply(map[string]string{"code": unlike(codes)}, nil)
+		case q.Word == "stale" && k > 1:
+			return reply(map[string]string{"code": codes[k-2]}, nil)
+		case q.Word != "ok":
+			return nil, unknownWord(step, q.Word, "ok, wrong, and stale once there were two")
+		case to == "":
+			return nil, p.lacks(typ)
+		case k == 0:
+			return nil, fmt.Errorf("%s was sent nothing", p.person.login)
+		default:
+			return reply(map[string]string{"code": codes[k-1]}, nil)
+		}
 	}
 }
 

@@ -20,6 +20,8 @@ import (
 const (
 	password = "three quiet green hills"
 	pin      = "27182846"
+
+	telephone = "+41791234567"
 )
 
 // person is who a scenario is about, with what they know and have.
@@ -31,7 +33,7 @@ type person struct {
 	app      totp.ValidateOpts // how the authenticator app makes them
 	kept     []string          // recovery codes that were told last
 	spent    int               // how many of them were used
-	email    string            // where codes go; "" without
+	reached  map[string]string // where codes go, by type of authenticator
 	used     int64             // the time step of the last code
 	last     string            // the last code
 }
@@ -47,7 +49,7 @@ func (p *play) admit(ctx context.Context) (*person, error) {
 		return nil, fmt.Errorf("account: %w", err)
 	}
 	now := p.cast.Clock.Now()
-	who := &person{login: g.Account, app: totp.ValidateOpts{Period: period, Digits: otp.DigitsSix}}
+	who := &person{login: g.Account, reached: map[string]string{}, app: totp.ValidateOpts{Period: period, Digits: otp.DigitsSix}}
 	a := account.Account{Subject: g.Account, Status: account.Active, Logins: []string{login}, Attributes: g.Attributes, Created: now}
 	if g.Disabled {
 		a.Status = account.Disabled

@@ -49,8 +49,11 @@ func (p *play) scanSeed(_ context.Context, q scenario.Prompt) (json.RawMessage, 
 func (p *play) bindSent(who *person, typ string) ([]byte, error) {
 	switch typ {
 	case account.TypeEmail:
-		who.email = addressOf(who.login)
-		return json.Marshal(account.EmailData{Address: who.email})
+		who.reached[typ] = addressOf(who.login)
+		return json.Marshal(account.EmailData{Address: who.reached[typ]})
+	case account.TypePhone:
+		who.reached[typ] = telephone
+		return json.Marshal(account.PhoneData{Number: telephone})
 	case account.TypeRecovery:
 		who.kept = account.NewRecoveryCodes()
 		data, err := account.NewRecoveryData(p.stage.decoy, who.login, who.login+"-"+typ, who.kept)
@@ -59,7 +62,7 @@ func (p *play) bindSent(who *person, typ string) ([]byte, error) {
 		}
 		return json.Marshal(data)
 	}
-	return nil, fmt.Errorf("has: nobody can be given %q; known: password, pin, totp, email, passkey, recovery; for a phone write device: bound", typ)
+	return nil, fmt.Errorf("has: nobody can be given %q; known: password, pin, totp, email, phone, passkey, recovery; for a phone write device: bound", typ)
 }
 
 // keep knows ok: the person keeps the codes and types the last of them; wrong.

@@ -64,6 +64,7 @@ type Person struct {
 	PIN        string // "": none
 	TOTP       bool   // make a seed for one-time codes
 	Email      string // address that codes are sent to; "": none
+	Phone      string // number that codes are sent to; "": none
 	Links      []Link
 	Attributes map[string]string
 	Binding    assurance.Level // None: the lowest, aal1
@@ -153,6 +154,12 @@ func (r *Registrar) authenticators(ctx context.Context, p Person, out *Added, no
 	if p.Email != "" {
 		address, err := account.ParseEmail(p.Email)
 		if err = errors.Join(err, add(newID(), account.TypeEmail, account.EmailData{Address: address})); err != nil {
+			return nil, err
+		}
+	}
+	if p.Phone != "" {
+		number, err := account.ParsePhone(p.Phone)
+		if err = errors.Join(err, add(newID(), account.TypePhone, account.PhoneData{Number: number})); err != nil {
 			return nil, err
 		}
 	}

@@ -1,11 +1,10 @@
-package emailcode
+package sentcode
 
 import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"math/big"
 	"strings"
@@ -20,7 +19,7 @@ func newCode(digits int) string {
 	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)
 	n, err := rand.Int(rand.Reader, limit)
 	if err != nil {
-		panic("emailcode: " + err.Error()) // never: the source does not fail
+		panic("sentcode: " + err.Error()) // never: the source does not fail
 	}
 	return fmt.Sprintf("%0*d", digits, n)
 }
@@ -50,7 +49,7 @@ func (s *step) opens(kept sealed, v *flows.Visit, to mailbox, code string) bool 
 func (s *step) hash(v *flows.Visit, to mailbox, salt []byte, code string) []byte {
 	mac := hmac.New(sha256.New, s.key)
 	for _, part := range []string{
-		"email_code", "prove", v.RunID, v.StepID, fmt.Sprint(v.Attempt), v.Claimed, to.authenticator.ID, to.address, string(salt), code,
+		s.kind.Name, "prove", v.RunID, v.StepID, fmt.Sprint(v.Attempt), v.Claimed, to.authenticator.ID, to.address, string(salt), code,
 	} {
 		mac.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part)))) //nolint:gosec // none is that long
 		mac.Write([]byte(part))
@@ -60,12 +59,12 @@ func (s *step) hash(v *flows.Visit, to mailbox, salt []byte, code string) []byte
 
 // addressOf is where the authenticator's codes go, "" if what is stored is no
 // address: a failure would tell that there is an account.
-func addressOf(a account.Authenticator) string {
-	var data account.EmailData
-	if json.Unmarshal(a.Data, &data) != nil {
+func (s *step) addressOf(a account.Authenticator) string {
+	stored, err := s.kind.Stored(a.Data)
+	if err != nil {
 		return ""
 	}
-	address, err := account.ParseEmail(data.Address)
+	address, err := s.kind.Parse(stored)
 	if err != nil {
 		return ""
 	}
@@ -75,20 +74,12 @@ func addressOf(a account.Authenticator) string {
 // shown is the destination as the client sees it. Before the first proof it
 // tells nothing of the account: who was named by an address is shown that one,
 // whoever it belongs to.
-func (m mailbox) shown(v *flows.Visit) string {
-	if typed, err := account.ParseEmail(strings.TrimSpace(v.Identifier)); err == nil && v.Subject == "" {
-		return account.MaskEmail(typed)
+func (s *step) shown(m mailbox, v *flows.Visit) string {
+	if typed, err := s.kind.Parse(strings.TrimSpace(v.Identifier)); err == nil && v.Subject == "" {
+		return s.kind.Mask(typed)
 	}
 	if m.address != "" {
-		return account.MaskEmail(m.address)
+		return s.kind.Mask(m.address)
 	}
-	return account.MaskEmail(decoy(v.Decoy()))
-}
-
-// decoy makes an address out of what looks random, with the first letters that
-// addresses have.
-func decoy(seed []byte) string {
-	const letters = "aaaabbcccddeeefgghiijjjjkkklllmmmmmnnooppprrrrsssstttuvwyz"
-	sum := sha256.Sum256(seed)
-	return letters[int(sum[0])%len(letters):][:1] + "@" + letters[int(sum[1])%len(letters):][:1]
+	return s.kind.Mask(s.kind.Decoy(v.Decoy()))
 }
