@@ -106,6 +106,7 @@ func (c *compiled) inspect(checked *cel.Ast) {
 		switch e.Kind() {
 		case ast.SelectKind:
 			c.reads.fields[e.AsSelect().FieldName()] = true
+			c.reads.presence = c.reads.presence || e.AsSelect().IsTestOnly() && madeField(e.AsSelect().FieldName())
 		case ast.LiteralKind:
 			if word, ok := e.AsLiteral().(types.String); ok {
 				c.reads.words = append(c.reads.words, string(word))

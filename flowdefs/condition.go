@@ -117,6 +117,9 @@ func (c *Condition) eval(ctx context.Context, env *Env) (ref.Val, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrCondition, c.Pos, err)
 	}
+	if c.dark(env) {
+		return unknownOf("evidence"), nil
+	}
 	value, _, err := c.program.ContextEval(ctx, activation{c.unknowing(env)})
 	if err != nil && !types.IsUnknown(value) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrCondition, c.Pos, err)
@@ -145,7 +148,7 @@ func (a activation) ResolveName(name string) (any, bool) {
 	case "client":
 		return &a.env.Client, true
 	case "evidence":
-		return evidenceList(a.env.Evidence), true
+		return evidenceList(a.env.Evidence, a.env.Unknown != nil), true
 	case "acr":
 		return levelValue(a.env.ACR), true
 	case "level":
@@ -171,10 +174,16 @@ func (a activation) ResolveName(name string) (any, bool) {
 	return nil, false
 }
 
-func evidenceList(evidence []assurance.Evidence) ref.Val {
+// proof is one evidence as expressions see it.
+type proof struct {
+	*assurance.Evidence
+	unknown bool // where it came from and when
+}
+
+func evidenceList(evidence []assurance.Evidence, unknown bool) ref.Val {
 	values := make([]ref.Val, len(evidence))
 	for i := range evidence {
-		values[i] = opaqueOf(evidenceName, &evidence[i])
+		values[i] = opaqueOf(evidenceName, proof{&evidence[i], unknown})
 	}
 	return types.NewRefValList(types.DefaultTypeAdapter, values)
 }

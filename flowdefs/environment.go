@@ -151,7 +151,7 @@ func (p *typeProvider) NativeToValue(value any) ref.Val {
 		return opaqueOf(runName, v)
 	case levels:
 		return opaqueOf(levelsName, v)
-	case *assurance.Evidence:
+	case proof:
 		return opaqueOf(evidenceName, v)
 	}
 	return p.Registry.NativeToValue(value)

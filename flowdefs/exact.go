@@ -56,7 +56,7 @@ func exactAll(all []ast.Expr) bool {
 func open(e ast.Expr) bool {
 	found := false
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
-		found = found || e.Kind() == ast.IdentKind &&
+		found = found || e.Kind() == ast.SelectKind && madeField(e.AsSelect().FieldName()) || e.Kind() == ast.IdentKind &&
 			slices.Contains([]string{"account", "assigned", "client", "now", "run", untrusted}, e.AsIdent())
 	}))
 	return found

@@ -48,39 +48,49 @@ func fieldsOf() map[string]map[string]*types.FieldType {
 
 // evidenceFields leaves out what a remote provider said in its own words: it is for audit only.
 func evidenceFields() map[string]*types.FieldType {
-	type evidence = assurance.Evidence
-	yes := func(get func(*evidence) bool) *types.FieldType {
-		return always(cel.BoolType, func(e *evidence) any { return get(e) })
+	yes := func(get func(proof) bool) *types.FieldType {
+		return always(cel.BoolType, func(e proof) any { return get(e) })
 	}
-	word := func(get func(*evidence) string) *types.FieldType {
-		return present(cel.StringType, func(e *evidence) (any, bool) { return get(e), get(e) != "" })
+	word := func(get func(proof) string) *types.FieldType {
+		return present(cel.StringType, func(e proof) (any, bool) { return get(e), get(e) != "" })
 	}
-	when := func(get func(*evidence) time.Time) *types.FieldType {
-		return present(cel.TimestampType, func(e *evidence) (any, bool) { return get(e), !get(e).IsZero() })
+	when := func(get func(proof) time.Time) *types.FieldType {
+		return present(cel.TimestampType, func(e proof) (any, bool) { return get(e), !get(e).IsZero() })
+	}
+	// made is what only a real run has: a proof of what may happen knows no ids and no times.
+	made := func(f *types.FieldType) *types.FieldType {
+		get := f.GetFrom
+		f.GetFrom = func(object any) (any, error) {
+			if e, ok := object.(proof); ok && e.unknown {
+				return unknownOf("evidence"), nil
+			}
+			return get(object)
+		}
+		return f
 	}
 	return map[string]*types.FieldType{
-		"step":               word(func(e *evidence) string { return e.Step }),
-		"type":               word(func(e *evidence) string { return e.StepType }),
-		"method":             word(func(e *evidence) string { return string(e.Method) }),
-		"authenticator":      word(func(e *evidence) string { return e.Authenticator }),
-		"device":             word(func(e *evidence) string { return e.Device }),
-		"unlock":             word(func(e *evidence) string { return string(e.Unlock) }),
-		"channel":            word(func(e *evidence) string { return e.Channel }),
-		"at":                 when(func(e *evidence) time.Time { return e.At }),
-		"expires":            when(func(e *evidence) time.Time { return e.Expires }),
-		"categories":         always(cel.ListType(cel.StringType), func(e *evidence) any { return categoryNames(e.Categories) }),
-		"phishing_resistant": yes(func(e *evidence) bool { return e.PhishingResistant }),
-		"replay_resistant":   yes(func(e *evidence) bool { return e.ReplayResistant }),
-		"hardware_bound":     yes(func(e *evidence) bool { return e.HardwareBound }),
-		"software_bound":     yes(func(e *evidence) bool { return e.SoftwareBound }),
-		"exportable":         yes(func(e *evidence) bool { return e.Exportable }),
-		"attested":           yes(func(e *evidence) bool { return e.Attested }),
-		"user_present":       yes(func(e *evidence) bool { return e.UserPresent }),
-		"user_verified":      yes(func(e *evidence) bool { return e.UserVerified }),
-		"restricted":         yes(func(e *evidence) bool { return e.Restricted }),
-		"low_entropy":        yes(func(e *evidence) bool { return e.LowEntropy }),
-		"binding":            always(levelTypeOf(), func(e *evidence) any { return e.Binding }),
-		"cap":                always(levelTypeOf(), func(e *evidence) any { return e.Cap }),
+		"step":               word(func(e proof) string { return e.Step }),
+		"type":               word(func(e proof) string { return e.StepType }),
+		"method":             word(func(e proof) string { return string(e.Method) }),
+		"authenticator":      made(word(func(e proof) string { return e.Authenticator })),
+		"device":             made(word(func(e proof) string { return e.Device })),
+		"unlock":             word(func(e proof) string { return string(e.Unlock) }),
+		"channel":            word(func(e proof) string { return e.Channel }),
+		"at":                 made(when(func(e proof) time.Time { return e.At })),
+		"expires":            made(when(func(e proof) time.Time { return e.Expires })),
+		"categories":         always(cel.ListType(cel.StringType), func(e proof) any { return categoryNames(e.Categories) }),
+		"phishing_resistant": yes(func(e proof) bool { return e.PhishingResistant }),
+		"replay_resistant":   yes(func(e proof) bool { return e.ReplayResistant }),
+		"hardware_bound":     yes(func(e proof) bool { return e.HardwareBound }),
+		"software_bound":     yes(func(e proof) bool { return e.SoftwareBound }),
+		"exportable":         yes(func(e proof) bool { return e.Exportable }),
+		"attested":           yes(func(e proof) bool { return e.Attested }),
+		"user_present":       yes(func(e proof) bool { return e.UserPresent }),
+		"user_verified":      yes(func(e proof) bool { return e.UserVerified }),
+		"restricted":         yes(func(e proof) bool { return e.Restricted }),
+		"low_entropy":        yes(func(e proof) bool { return e.LowEntropy }),
+		"binding":            always(levelTypeOf(), func(e proof) any { return e.Binding }),
+		"cap":                always(levelTypeOf(), func(e proof) any { return e.Cap }),
 	}
 }
 

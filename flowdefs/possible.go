@@ -36,7 +36,7 @@ func (c *Condition) Certain(ctx context.Context, env *Env) (bool, error) {
 }
 
 func (c *Condition) withoutAccount(ctx context.Context, env *Env, unknown bool) (bool, error) {
-	if c == nil || c.possible == nil {
+	if c == nil || c.possible == nil || c.dark(env) {
 		return c.Bool(ctx, env)
 	}
 	vars, err := cel.PartialVars(activation{c.unknowing(env)}, cel.AttributePattern("account"))

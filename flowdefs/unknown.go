@@ -42,6 +42,7 @@ type reads struct {
 
 	attributes []string // of the account
 	held       []string // types of authenticators that it asks the account for
+	presence   bool     // it asks whether something made is there: see madeField
 }
 
 // Reads reports whether the expression names a variable of [Env], such as "tags".
@@ -114,9 +115,24 @@ func unknownOf(variable string) ref.Val {
 	return types.NewUnknown(1, types.NewAttributeTrail(variable))
 }
 
-// unknowing returns env as the expression sees it if env does not know
-// everything. When a run began is known only beside the times of evidence,
-// which are given relative to it.
+// madeField reports whether a field of evidence is made in a real run, and not
+// known before: which authenticator it was, and when.
+func madeField(name string) bool {
+	return slices.Contains([]string{"authenticator", "device", "at", "expires"}, name)
+}
+
+// Made reports whether the expression reads of evidence what only a real run
+// makes: which authenticator it was, and when.
+func (c *Condition) Made() bool {
+	return c.Reads("evidence") && slices.ContainsFunc(c.Fields(), madeField)
+}
+
+// dark reports whether the value cannot be known because of what is there at all.
+func (c *Condition) dark(env *Env) bool {
+	return env != nil && env.Unknown != nil && c.reads.presence && c.Reads("evidence") && len(env.Evidence) > 0
+}
+
+// unknowing returns env as the expression sees it if env does not know everything.
 func (c *Condition) unknowing(env *Env) *Env {
 	if env == nil || env.Unknown == nil {
 		return env
@@ -125,7 +141,7 @@ func (c *Condition) unknowing(env *Env) *Env {
 	if !e.Account.Empty {
 		e.Account.unknown = env.Unknown
 	}
-	e.Run.unknown = !c.Reads("evidence")
+	e.Run.unknown = true
 	return &e
 }
 

@@ -3,7 +3,9 @@ package flowdefs_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -49,7 +51,11 @@ func TestUnknowns(t *testing.T) {
 		{"true, whatever the attribute", `acr >= level.aal2 || account.attributes.branch == "Zurich"`, false, true},
 		{"the time of day", `now.getHours() < 6`, true, true},
 		{"the day that a run began", `run.started.getHours() < 6`, true, true},
-		{"times of proofs are relative to the run's", `evidence.all(e, e.at >= run.started)`, false, true},
+		{"no proof has a time", `evidence.all(e, e.at >= run.started)`, false, true},
+		{"when something was proved", `proved.exists(e, e.at > run.started)`, true, true},
+		{"which authenticator it was", `proved.exists(e, e.authenticator == "a" || e.device == "b")`, true, true},
+		{"whether it ends", `proved.exists(e, has(e.expires))`, true, true},
+		{"when, and it does not matter", `proved.exists(e, e.at > run.started && e.restricted)`, false, false},
 		{"who the client is", `has(client.id)`, true, true},
 		{"a value that was assigned", `assigned.known == "x"`, false, true},
 		{"a value that depended on something unknown", `assigned.dark == "x"`, true, true},
@@ -59,9 +65,13 @@ func TestUnknowns(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			var proved []assurance.Evidence
+			if source, ok := strings.CutPrefix(tt.source, "proved"); ok {
+				tt.source, proved = "evidence"+source, []assurance.Evidence{{Authenticator: "a", At: time.Unix(1, 0)}}
+			}
 			c := requireOf(t, tt.source)
 			u := &asked{has: []string{"totp"}, holds: true}
-			env := &flowdefs.Env{ACR: assurance.AAL2, Assigned: map[string]string{"known": "x", "dark": flowdefs.UnknownValue}, Unknown: u}
+			env := &flowdefs.Env{Evidence: proved, ACR: assurance.AAL2, Assigned: map[string]string{"known": "x", "dark": flowdefs.UnknownValue}, Unknown: u}
 			got, err := c.Bool(t.Context(), env)
 			if err != nil || got != tt.want || len(u.asked) > 0 != tt.asks {
 				t.Errorf("%v, %v, asked %q", got, err, u.asked)

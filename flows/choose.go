@@ -97,9 +97,6 @@ func (m *machine) reuseOptions(n *node) bool {
 // nothingLeft: an exit if it leads somewhere, else otherwise, else the run fails
 // with the reason why options were lost.
 func (m *machine) nothingLeft(n *node) move {
-	if slices.ContainsFunc(n.options, func(o int) bool { return m.open(&m.p.nodes[o]) && m.pruned(&m.p.nodes[o]) }) {
-		return m.goalLeft(n)
-	}
 	why := exitNone
 	all := n.options
 	if n.otherwise != end {
@@ -111,28 +108,17 @@ func (m *machine) nothingLeft(n *node) move {
 			why = lost
 		}
 	}
-	if _, handled := n.def.On[why]; handled {
+	withdrawn := slices.ContainsFunc(n.options, func(o int) bool { return m.open(&m.p.nodes[o]) && m.pruned(&m.p.nodes[o]) })
+	if withdrawn && why == exitNone { // clients may raise the goal: it never leads to what the author wrote for another case
+		return m.fail(CodeUnmet)
+	}
+	if _, handled := n.def.On[why]; handled || withdrawn {
 		return m.exit(n, why)
 	}
 	if n.otherwise != end && m.offered(&m.p.nodes[n.otherwise]) {
 		return m.take1(n, n.otherwise)
 	}
 	return m.exit(n, why)
-}
-
-// goalLeft: options are there, and none of them reaches the goal. That is the
-// end, or the exit that is there for it: what a goal withdraws, which clients
-// may raise, never leads to what the author wrote for another case. A goal that
-// the client alone has raised leads nowhere.
-func (m *machine) goalLeft(n *node) move {
-	asked := m.w.goal.acrValues
-	m.w.goal.acrValues = nil
-	left := slices.ContainsFunc(n.options, func(o int) bool { return m.offered(&m.p.nodes[o]) })
-	m.w.goal.acrValues = asked
-	if left {
-		return m.fail(CodeUnmet)
-	}
-	return m.exit(n, exitUnmet)
 }
 
 // offers returns the options that may be taken now: those that the client can

@@ -125,7 +125,7 @@ func (m *machine) reaches(w way) error {
 
 // most is the most that a step could still prove in this run.
 func (m *machine) most(n *node) []assurance.Evidence {
-	if len(n.ceilings) == 0 || !m.w.takes(n.typ) || m.s.Steps[n.def.ID].Lost != "" {
+	if len(n.ceilings) == 0 || !m.w.takesOption(n.typ) || m.s.Steps[n.def.ID].Lost != "" {
 		return nil
 	}
 	if m.s.Subject == "" || n.typ.Authenticator == "" {

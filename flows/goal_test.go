@@ -324,3 +324,70 @@ func TestTransactionsAreProvedAnew(t *testing.T) {
 		}
 	}
 }
+
+// What a client asks for can end a run, and never turns it to what the author
+// wrote for another case (invariant 3).
+func TestAGoalDivertsNobody(t *testing.T) {
+	t.Parallel()
+	for name, steps := range map[string]string{
+		"otherwise": "      - { id: secret, type: secret }\n      - { id: factor, choose: [{ id: again, type: secret }], otherwise: { id: code, type: code } }\n",
+	} {
+		k := newKit(t, definitions(steps, "{}"))
+		tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+		tk.ok("ok", "")
+		if tk.view.NextStep.StepID != "again" {
+			t.Errorf("%s: without a goal it waits at %s", name, tk.view.NextStep.StepID)
+		}
+		tk = k.must(flows.StartRequest{Target: "t", LoginHint: "jane", ACRValues: []string{"aal2"}})
+		wants(t, tk.say("ok", ""), flows.KindFailed, flows.CodeUnmet)
+	}
+}
+
+// What was proved counts for what its verifier is trusted for now.
+func TestSessionsOfWhoIsTrustedForLess(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, definitions("      - { id: code, type: code }\n", "{}"))
+	first := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	first.ok("ok", "")
+	if tk := k.must(flows.StartRequest{Target: "t", Session: first.view.Result.Session}); tk.view.Flow.Status != flows.Completed {
+		t.Fatalf("asks %+v", tk.view.NextStep)
+	}
+	first = k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	first.ok("ok", "")
+	types := k.types()
+	for i := range types {
+		for j := range types[i].Evidence {
+			types[i].Evidence[j].ReplayResistant = false // of the code
+		}
+	}
+	reg, err := flows.NewRegistry(types...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.engine.Use(k.config.Definitions, reg); err != nil {
+		t.Fatal(err)
+	}
+	if tk := k.must(flows.StartRequest{Target: "t", Session: first.view.Result.Session}); tk.view.Flow.Status == flows.Completed {
+		t.Error("a proof that nobody could give any more stands for a step")
+	}
+}
+
+// A tag that no flow sets any more opens nothing.
+func TestTagsOfFlowsThatAreGone(t *testing.T) {
+	t.Parallel()
+	const asks = "      - { id: secret, type: secret }\n      - { id: code, type: code, if: '!(\"known\" in tags)' }\n"
+	k := newKit(t, definitions(asks+"      - { tag: { set: [known] } }\n", "{}"))
+	first := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	first.ok("ok", "")
+	first.ok("ok", "")
+	session := first.view.Result.Session
+	k.engine = k.another(definitions(asks, "{}"))
+	tk := k.must(flows.StartRequest{Target: "t", Session: session, MaxAge: new(time.Duration)})
+	if tk.view.NextStep == nil {
+		t.Fatal("a new sign-in was asked for")
+	}
+	tk.ok("ok", "")
+	if tk.view.NextStep == nil || tk.view.NextStep.StepID != "code" {
+		t.Error("a tag of a flow that is gone stands for the code")
+	}
+}

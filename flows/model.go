@@ -254,9 +254,6 @@ func (p *program) ways(n *node, add func(int)) {
 		add(p.byID[n.def.To])
 	}
 	for at := n; ; at = &p.nodes[at.parent] {
-		for _, handler := range n.def.On {
-			add(p.handlers[handler])
-		}
 		for _, handler := range at.def.On {
 			add(p.handlers[handler])
 		}
@@ -267,7 +264,8 @@ func (p *program) ways(n *node, add func(int)) {
 	}
 }
 
-// takesOption is takes for what decides whether an option is offered.
+// takesOption is takes for what decides whether an option is offered: of a
+// model it may be so or not. Who has to answer a step can draw it.
 func (w *world) takesOption(t StepType) bool {
 	if w.unknown != nil {
 		return t.Code == "" || w.unknown.Draws(t.Code, true)

@@ -157,6 +157,9 @@ func (c concretion) atEveryHour() (all []concretion) {
 // comesOut reports whether a condition is what was guessed if that is the account and the request.
 func (e *explorer) comesOut(s setting, c concretion) bool {
 	g := e.guesses[s.fact.name]
+	if g.condition.Made() {
+		return false // no proof is made here whose id and time could be looked at
+	}
 	env := g.env
 	env.Unknown = nil
 	if !env.Account.Empty {

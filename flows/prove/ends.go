@@ -33,7 +33,7 @@ func (w *watcher) ends(p *point, t *turn) {
 	case flows.CodeUnhandledExit:
 		w.unhandled(p, t)
 	case flows.CodeUnmet:
-		if t1 := w.job.target; t1 != nil && p.from < 0 && len(s.Evidence) == 0 {
+		if t1 := w.job.target; t1 != nil && p.from < 0 && len(s.Evidence) == 0 && !t.situation.lacks() {
 			w.note(Level, t1.Name, t1.Pos, p.from, t, "requires %s, which no run can reach, however strong its proofs are", t1.Requires.ACR)
 		}
 	}

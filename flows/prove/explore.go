@@ -43,6 +43,8 @@ type explorer struct {
 	tags       []string                         // that a session can have and that something reads
 	deviceType string
 	enrols     bool
+	ages       []time.Duration // see agesOf
+	decays     bool
 	top        assurance.Level
 	axes       []func(*assurance.Evidence)
 	shaped     map[*flowdefs.Node][]assurance.Evidence
@@ -193,7 +195,7 @@ func (e *explorer) usesDevice() bool {
 	uses := slices.ContainsFunc(e.conditions, func(c *flowdefs.Condition) bool {
 		return c.Reads("device") || c.Reads("account") && slices.Contains(c.Words(), e.deviceType)
 	})
-	return uses || e.enrols || slices.ContainsFunc(e.steps(), func(n *flowdefs.Node) bool {
+	return uses || e.enrols || slices.ContainsFunc(e.all, func(n *flowdefs.Node) bool {
 		_, info := e.m.Node(n.ID)
 		return info.Type.NeedsDevice || info.Type.Authenticator == e.deviceType
 	})

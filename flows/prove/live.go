@@ -76,7 +76,7 @@ func (l *live) node(n *flowdefs.Node) {
 		}
 		l.device = l.device || info.Type.NeedsDevice || info.Type.Enrols || info.Type.Authenticator == l.e.deviceType
 		l.enrols = l.enrols || info.Type.Enrols
-		if info.Choose != nil {
+		if info.Choose != nil || l.e.target != nil { // with a goal, steps behind an option decide about it too
 			l.codes[info.Type.Code] = true
 		}
 	default:
@@ -112,8 +112,10 @@ func (l *live) fact(f fact) bool {
 		return l.configs[f.name]
 	case draws:
 		return l.codes[f.name]
-	case reach, age:
+	case reach:
 		return l.enrols
+	case age:
+		return l.enrols || l.configs[f.name]
 	default:
 		source, _, _ := strings.Cut(f.name, "\n")
 		return l.sources[source]
@@ -251,7 +253,7 @@ func (l *live) steps(k *keyWriter, s *flows.State) {
 func (l *live) evidenceKeys(s *flows.State) []string {
 	var keys []string
 	all := s.Evidence
-	if !l.evidence && !l.e.ownScales() {
+	if !l.evidence && !l.e.decays && !l.e.ownScales() {
 		all = needed(all)
 		if l.e.target != nil && l.e.watch.smooth(s) {
 			keys = append(keys, "strong") // only of such a run the level of a target is asked
@@ -259,7 +261,7 @@ func (l *live) evidenceKeys(s *flows.State) []string {
 	}
 	for _, v := range all {
 		k := v.Authenticator + " " + traits(v)
-		if l.evidence || l.enrols {
+		if l.evidence || l.enrols || l.e.decays {
 			k += " " + strconv.FormatInt(v.At.Unix(), 36) + " " + v.StepType + " " + v.Device
 		}
 		if l.evidenceID {

@@ -276,8 +276,10 @@ func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, 
 			e.claims[c] = true
 		}
 	}
-	e.axes = axesRead(append(slices.Clone(e.conditions), set.Asked...))
-	e.top = topLevel(m, e.all)
+	read := append(slices.Clone(e.conditions), set.Asked...)
+	e.ages, e.decays = agesOf(e.enrols, e.scales, e.conditions)
+	e.axes = axesRead(read)
+	e.top = topLevel(m, e.all, read)
 	e.tags = sessionTags(set, e.conditions)
 	return e
 }
@@ -304,9 +306,6 @@ func sessionTags(set *flowdefs.Set, conditions []*flowdefs.Condition) []string {
 	}
 	return sorted(found)
 }
-
-// steps are the steps of the flow.
-func (e *explorer) steps() []*flowdefs.Node { return e.all }
 
 // atTheEnd are the conditions that are read when a run is over.
 func (e *explorer) atTheEnd() []*flowdefs.Condition {

@@ -89,6 +89,29 @@ func TestStatesCountedByHand(t *testing.T) {
 	}
 }
 
+// What a provider is configured to grant is another way to complete for each entry.
+func TestMappedClasses(t *testing.T) {
+	t.Parallel()
+	vs := proved(t, `flows: { f: { steps: [{ id: sso, type: sso, with: { provider: p } }] } }
+providers:
+  p:
+    issuer: https://p.example
+    client_id: x
+    assurance:
+      cap: aal2
+      map:
+        - { amr: [face], categories: [possession], replay_resistant: true, grants: [face] }
+        - { amr: [sms], categories: [possession], replay_resistant: true, grants: [sms] }
+`, prove.Options{})
+	var got []string
+	for _, c := range vs[0].Classes {
+		got = append(got, strings.Join(c.AMR, " "))
+	}
+	if slices.Sort(got); !slices.Equal(got, []string{"face", "pwd", "sms"}) {
+		t.Errorf("completes with %q", got)
+	}
+}
+
 // Each check is what stands between a wrong flow and a run: without it the flow loads.
 func TestEveryCheckIsNeeded(t *testing.T) {
 	t.Parallel()

@@ -182,6 +182,9 @@ func (w *scenarioWriter) bound() bool {
 		}
 	}
 	w.level = assurance.AAL2
+	if len(levels) > 0 {
+		w.level = assurance.AAL3
+	}
 	for l := range levels {
 		w.level = min(w.level, l)
 	}

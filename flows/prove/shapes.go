@@ -82,12 +82,28 @@ func axesRead(conditions []*flowdefs.Condition) []func(*assurance.Evidence) {
 		{"user_verified", func(v *assurance.Evidence) { v.UserVerified = false }},
 		{"exportable", func(v *assurance.Evidence) { v.Exportable = true }},
 		{"restricted", func(v *assurance.Evidence) { v.Restricted = true }},
+		{"low_entropy", func(v *assurance.Evidence) { v.LowEntropy = true }},
+		{"unlock", func(v *assurance.Evidence) { v.Unlock = "" }},
+		{"cap", func(v *assurance.Evidence) { v.Cap = min(v.Cap, assurance.AAL2) }},
+		{"cap", func(v *assurance.Evidence) { v.Cap = min(v.Cap, assurance.AAL1) }},
+		{"categories", without(assurance.Knowledge)},
+		{"categories", without(assurance.Possession)},
+		{"categories", without(assurance.Inherence)},
 	} {
 		if slices.ContainsFunc(conditions, func(c *flowdefs.Condition) bool { return c.ReadsField(axis.name) }) {
 			out = append(out, axis.off)
 		}
 	}
 	return out
+}
+
+// without takes one category of several away.
+func without(c assurance.Category) func(*assurance.Evidence) {
+	return func(v *assurance.Evidence) {
+		if len(v.Categories) > 1 {
+			v.Categories = slices.DeleteFunc(slices.Clone(v.Categories), func(other assurance.Category) bool { return other == c })
+		}
+	}
 }
 
 // distinct drops what stands twice, and keeps the order.
@@ -122,11 +138,18 @@ func traits(v assurance.Evidence) string {
 	for _, c := range v.Categories {
 		out = append(append(out, ' '), c...)
 	}
-	return string(append(append(out, ' '), v.Channel...))
+	for _, m := range v.Mapped {
+		out = append(append(out, ' '), m...)
+	}
+	return string(append(append(append(append(out, ' '), v.Channel...), ' '), v.Unlock...))
 }
 
-// topLevel is the most that the steps of the flow can reach together.
-func topLevel(m *flows.Model, steps []*flowdefs.Node) assurance.Level {
+// topLevel is the most that the steps of the flow can reach together: nothing
+// tells higher levels at binding apart, but for expressions that read them.
+func topLevel(m *flows.Model, steps []*flowdefs.Node, conditions []*flowdefs.Condition) assurance.Level {
+	if slices.ContainsFunc(conditions, func(c *flowdefs.Condition) bool { return c.ReadsField("binding") || c.ReadsField("cap") }) {
+		return assurance.AAL3
+	}
 	var all []assurance.Evidence
 	for _, n := range steps {
 		_, info := m.Node(n.ID)

@@ -13,7 +13,7 @@ const (
 	has                // the account has an authenticator of the type name
 	shape              // which of its shapes the authenticator name has: see shapes
 	proved             // what the session has of the step type and configuration name
-	age                // how old the proofs of the session are: see ages
+	age                // how old the proofs of the session are, or the one of name: see agesOf
 	draws              // the client can draw prompts of the type name
 	reach              // the account's authenticators reach the most that any could
 	guess              // what a condition that reads something unknown comes to
@@ -62,6 +62,11 @@ func (s situation) is(f fact) bool {
 func (s situation) not(f fact) bool {
 	v, ok := s.get(f)
 	return ok && v == no
+}
+
+// lacks reports whether the client cannot draw something: what it gets no further for is its matter.
+func (s situation) lacks() bool {
+	return slices.ContainsFunc(s, func(set setting) bool { return set.fact.kind == draws && set.value == no })
 }
 
 // with settles a fact; one that is settled stays as it is.

@@ -3,7 +3,6 @@ package prove
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
@@ -195,11 +194,6 @@ func (t *turn) lacks(code string) []string {
 	return out
 }
 
-// ages are how old the evidence of a session can be, as far as it matters: some
-// authenticator may be bound with it, or not. Of what is partly older the machine
-// makes one or the other.
-var ages = []time.Duration{time.Minute, time.Hour} //nolint:gochecknoglobals // a constant
-
 // Proved implements [flows.Unknown].
 func (t *turn) Proved(n *flowdefs.Node) ([]assurance.Evidence, []flows.Authenticator) {
 	_, info := t.e.m.Node(n.ID)
@@ -212,12 +206,13 @@ func (t *turn) Proved(n *flowdefs.Node) ([]assurance.Evidence, []flows.Authentic
 	if t.settle(f, 2) == no {
 		return nil, nil
 	}
-	old := 0
-	if t.e.enrols {
-		old = t.settle(fact{age, ""}, len(ages))
+	aged := fact{age, ""}
+	if t.e.decays {
+		aged = fact{age, f.name}
 	}
+	old := t.settle(aged, len(t.e.ages))
 	ev := shapes[t.settle(fact{shape, id}, len(shapes))]
-	ev.Authenticator, ev.StepType, ev.Config, ev.At = id, n.Type, n.ConfigHash, now.Add(-ages[old])
+	ev.Authenticator, ev.StepType, ev.Config, ev.At = id, n.Type, n.ConfigHash, now.Add(-t.e.ages[old])
 	if typ == "" {
 		return []assurance.Evidence{ev}, nil
 	}

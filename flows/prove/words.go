@@ -127,7 +127,10 @@ func (e *explorer) account(settled situation) string {
 			}
 			add("%s is %q", name, strings.ReplaceAll(e.guesses[s.fact.name].values[s.value], flowdefs.UnknownValue, "anything else"))
 		case age:
-			if s.value > 0 {
+			switch typ, _, _ := strings.Cut(name, " "); {
+			case s.value > 0 && e.decays:
+				add("%s was proved %s ago", typ, e.ages[s.value])
+			case s.value > 0:
 				add("the session is older than a quarter of an hour")
 			}
 		case shape: // told with the proof
