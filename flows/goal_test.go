@@ -382,6 +382,7 @@ func TestTagsOfFlowsThatAreGone(t *testing.T) {
 	first.ok("ok", "")
 	session := first.view.Result.Session
 	k.engine = k.another(definitions(asks, "{}"))
+	k.clock.pass(time.Minute)
 	tk := k.must(flows.StartRequest{Target: "t", Session: session, MaxAge: new(time.Duration)})
 	if tk.view.NextStep == nil {
 		t.Fatal("a new sign-in was asked for")
