@@ -95,7 +95,7 @@ func FuzzAnswers(f *testing.F) {
 			}
 		}
 		if c, err := webauthn.ParseCreation(text); err == nil {
-			if _, err := c.Verify(want, webauthn.Policy{Algorithms: []int{-7}}); !errors.As(err, &refused) {
+			if _, err := c.Verify(t.Context(), want, webauthn.Policy{Algorithms: []int{-7}}); !errors.As(err, &refused) {
 				t.Errorf("creation: %v", err)
 			}
 		}
