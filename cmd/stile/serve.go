@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -55,6 +56,7 @@ func (c serveCmd) Run(w *world) error {
 	if err := c.announce(w, cfg, used, n); err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // what the start took (definitions, schemas, verdicts) is not needed again
 	err = attend(w.ctx, n, hup)
 	logger.Info("stopping")
 	if stopped := n.Shutdown(context.Background()); err == nil { // the signal must not cut the drain

@@ -47,6 +47,7 @@ func attacks() map[string]struct {
 		"backed up, not able":   {flags(webauthntest.Present | webauthntest.Verified | webauthntest.BackedUp), webauthn.WrongBackup},
 		"able all of a sudden":  {flags(webauthntest.Present | webauthntest.Verified | webauthntest.Eligible), webauthn.WrongBackup},
 		"another signature":     {func(d *webauthntest.Draft) { d.Damage = true }, webauthn.BadSignature},
+		"id of no credential":   {func(d *webauthntest.Draft) { d.ID = []byte("of nobody") }, webauthn.BadSignature},
 		"handle of another":     {func(d *webauthntest.Draft) { d.Handle = []byte(john) }, webauthn.WrongHandle},
 		"an empty handle":       {func(d *webauthntest.Draft) { d.Handle = []byte{} }, webauthn.WrongHandle},
 		"a counter that stands": {func(d *webauthntest.Draft) { d.Counter = 1 }, webauthn.Counted},
@@ -137,6 +138,9 @@ func TestUnusable(t *testing.T) {
 			credential, err := w.jane.Answer(enter(t, s, v))
 			if got, _ := answer(t, s, v, credential, err).Rejected(); got != string(webauthn.BadSignature) {
 				t.Errorf("%s: %q", name, got)
+			}
+			if w.updates != 0 {
+				t.Errorf("%s: costs a transaction, which tells it from none", name)
 			}
 		}
 	}

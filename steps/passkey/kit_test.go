@@ -62,7 +62,13 @@ func made(t testing.TB, typ flows.StepType, with string) flows.Step {
 // repository can fail on demand.
 type repository struct {
 	*memory.Accounts
-	down bool
+	down    bool
+	updates int
+}
+
+func (r *repository) UpdateAuthenticator(ctx context.Context, id string, fn func(*account.Authenticator) error) error {
+	r.updates++
+	return r.Accounts.UpdateAuthenticator(ctx, id, fn)
 }
 
 func (r *repository) Authenticators(ctx context.Context, subject string) ([]account.Authenticator, error) {
@@ -113,7 +119,7 @@ func (w world) enrol(t testing.TB, subject string, soft *webauthntest.Authentica
 
 func (w world) edit(t testing.TB, id string, f func(*account.Authenticator)) {
 	t.Helper()
-	if err := w.UpdateAuthenticator(t.Context(), id, func(a *account.Authenticator) error { f(a); return nil }); err != nil {
+	if err := w.Accounts.UpdateAuthenticator(t.Context(), id, func(a *account.Authenticator) error { f(a); return nil }); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -164,7 +164,7 @@ func TestPrompt(t *testing.T) {
 	if p := look(open); p.AllowCredentials == nil || len(p.AllowCredentials) != 0 {
 		t.Errorf("of nobody: %+v", p.AllowCredentials)
 	}
-	if look(known).Challenge == look(known).Challenge {
+	if one, two := look(known), look(known); one.Challenge == two.Challenge {
 		t.Error("one challenge twice")
 	}
 }

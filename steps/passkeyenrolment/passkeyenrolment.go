@@ -196,7 +196,7 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	if !v.Now.Before(c.Expires) {
 		return s.Enter(ctx, v)
 	}
-	made, err := s.verify(credential, c.Value)
+	made, err := s.verify(ctx, credential, c.Value)
 	var refused webauthn.Refusal
 	if errors.As(err, &refused) {
 		return s.refuse(ctx, v, string(refused))
@@ -218,13 +218,13 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	return flows.Enrolled(webauthn.ID(made.Credential)), nil
 }
 
-func (s *step) verify(credential []byte, challenge string) (webauthn.Created, error) {
+func (s *step) verify(ctx context.Context, credential []byte, challenge string) (webauthn.Created, error) {
 	creation, err := webauthn.ParseCreation(credential)
 	if err != nil {
 		return webauthn.Created{}, err
 	}
 	want := webauthn.Want{Party: s.party, Challenge: challenge, Verified: s.Verification == webauthn.Required}
-	return creation.Verify(want, s.policy())
+	return creation.Verify(ctx, want, s.policy())
 }
 
 // bind adds the authenticator, or finds that this very request has done so

@@ -262,6 +262,20 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// Nobody can be bound anything.
+func TestNobodyThere(t *testing.T) {
+	t.Parallel()
+	s, err := passkeyenrolment.Type(newRepository(t), nil, party).New(empty{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := run
+	nobody.Subject = ""
+	if _, err := s.Enter(t.Context(), visit(nobody, "owner")); !errors.Is(err, passkeyenrolment.ErrNoSubject) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A subject that no user handle can hold binds nothing.
 func TestLongSubject(t *testing.T) {
 	t.Parallel()

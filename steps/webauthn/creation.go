@@ -52,7 +52,7 @@ func ParseCreation(credential []byte) (Creation, error) {
 
 // Verify checks that the credential was made for want and is as policy asks
 // (§7.1). Whether somebody has it already is left to who keeps credentials.
-func (c Creation) Verify(want Want, policy Policy) (Created, error) {
+func (c Creation) Verify(ctx context.Context, want Want, policy Policy) (Created, error) {
 	r := c.parsed.Response
 	auth := r.AttestationObject.AuthData
 	if err := want.client(r.CollectedClientData, protocol.CreateCeremony); err != nil {
@@ -77,7 +77,7 @@ func (c Creation) Verify(want Want, policy Policy) (Created, error) {
 	if props := c.parsed.ClientExtensionResults.CredProps; policy.Resident && props != nil && props.RK != nil && !*props.RK {
 		return Created{}, NotResident
 	}
-	made, err := c.attested(want.Party, policy)
+	made, err := c.attested(ctx, want.Party, policy)
 	if err != nil {
 		return Created{}, err
 	}
@@ -92,7 +92,7 @@ func (c Creation) Verify(want Want, policy Policy) (Created, error) {
 
 // attested verifies the attestation statement (§7.1 steps 21 to 24). One that
 // nobody asked for has to be right too, and still vouches for nothing.
-func (c Creation) attested(party Party, policy Policy) (Created, error) {
+func (c Creation) attested(ctx context.Context, party Party, policy Policy) (Created, error) {
 	object := c.parsed.Response.AttestationObject
 	model, err := uuid.FromBytes(object.AuthData.AttData.AAGUID)
 	if err != nil {
@@ -118,7 +118,7 @@ func (c Creation) attested(party Party, policy Policy) (Created, error) {
 	if len(policy.Models) > 0 && !slices.Contains(policy.Models, out.Model) {
 		return Created{}, WrongModel
 	}
-	entry, err := known.GetEntry(context.Background(), model) //nolint:contextcheck // a map in memory
+	entry, err := known.GetEntry(ctx, model)
 	if err != nil || entry == nil {
 		return Created{}, NotAttested
 	}

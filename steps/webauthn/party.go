@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -27,8 +26,20 @@ type Party struct {
 // ErrParty reports a relying party that no authenticator would work with.
 var ErrParty = errors.New("webauthn: not a relying party")
 
-// domain matches DNS names (RFC 1123 §2.1). Addresses are none: their last label begins with a digit.
-var domain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
+// isDomain reports a DNS name (RFC 1123 §2.1) in lower case. Addresses are none:
+// their last label begins with a digit.
+func isDomain(name string) bool {
+	labels := strings.Split(name, ".")
+	for _, label := range labels {
+		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+		if label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+	}
+	return labels[len(labels)-1][0] > '9'
+}
 
 const androidOrigin = "android:apk-key-hash:"
 
@@ -49,7 +60,7 @@ func Default(origin string) Party {
 // the id is a domain, and every web origin is https and at that domain or below
 // (Web Authentication §5.1.3 step 8).
 func (p Party) Check() error {
-	if !domain.MatchString(p.ID) {
+	if !isDomain(p.ID) {
 		return fmt.Errorf("%w: the id %q is not a domain", ErrParty, p.ID)
 	}
 	if p.Name == "" || len(p.Origins) == 0 {

@@ -2,6 +2,7 @@ package webauthn_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,6 +25,9 @@ func TestPartyThatCannotBe(t *testing.T) {
 		"no id":             func(p *webauthn.Party) { p.ID = "" },
 		"an address":        func(p *webauthn.Party) { p.ID = "192.0.2.1"; p.Origins = []string{"https://192.0.2.1"} },
 		"an origin":         func(p *webauthn.Party) { p.ID = "https://bank.example" },
+		"a hyphen first":    func(p *webauthn.Party) { p.ID = "-bank.example"; p.Origins = []string{"https://-bank.example"} },
+		"an empty label":    func(p *webauthn.Party) { p.ID = "bank..example"; p.Origins = []string{"https://bank..example"} },
+		"a long label":      func(p *webauthn.Party) { p.ID = strings.Repeat("x", 64); p.Origins = []string{"https://" + p.ID} },
 		"upper case":        func(p *webauthn.Party) { p.ID = "Bank.example" },
 		"no name":           func(p *webauthn.Party) { p.Name = "" },
 		"no origin":         func(p *webauthn.Party) { p.Origins = nil },
@@ -91,7 +95,7 @@ func FuzzAnswers(f *testing.F) {
 			}
 		}
 		if c, err := webauthn.ParseCreation(text); err == nil {
-			if _, err := c.Verify(want, webauthn.Policy{Algorithms: []int{-7}}); !errors.As(err, &refused) {
+			if _, err := c.Verify(t.Context(), want, webauthn.Policy{Algorithms: []int{-7}}); !errors.As(err, &refused) {
 				t.Errorf("creation: %v", err)
 			}
 		}

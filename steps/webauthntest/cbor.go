@@ -20,7 +20,7 @@ func head(major byte, n uint64) []byte {
 // integer encodes n.
 func integer(n int) []byte {
 	if n < 0 {
-		return head(1, uint64(-1-n)) //nolint:gosec // not negative
+		return head(1, uint64(-1-n))
 	}
 	return head(0, uint64(n))
 }

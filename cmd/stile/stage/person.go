@@ -56,13 +56,7 @@ func (p *play) admit(ctx context.Context) (*person, error) {
 	}
 	var auths []account.Authenticator
 	for _, typ := range g.Has {
-		id := g.Account + "-" + typ
-		data, err := []byte(nil), error(nil)
-		if typ == account.TypePasskey {
-			id, data, err = p.keys.bindPasskey(a.Subject)
-		} else {
-			data, err = p.bind(ctx, who, typ)
-		}
+		id, data, err := p.bound(ctx, who, typ)
 		if err != nil {
 			return nil, err
 		}
@@ -79,6 +73,15 @@ func (p *play) admit(ctx context.Context) (*person, error) {
 		auths = append(auths, phone)
 	}
 	return who, p.store.Accounts().CreateAccount(ctx, a, auths, p.outside.links(a.Subject, now))
+}
+
+// bound makes an authenticator, and says by what id it is kept.
+func (p *play) bound(ctx context.Context, who *person, typ string) (id string, data []byte, err error) {
+	if typ == account.TypePasskey {
+		return p.keys.bindPasskey(who.login)
+	}
+	data, err = p.bind(ctx, who, typ)
+	return who.login + "-" + typ, data, err
 }
 
 // bind makes an authenticator and tells the person its secret.
