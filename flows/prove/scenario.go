@@ -14,7 +14,7 @@ import (
 // scenario writes a path as a scenario file, "" if scenarios cannot show it: a
 // lock needs more runs than one, and a session another flow.
 func (e *explorer) scenario(title, shows string, acts []act, settled situation, c concretion) string {
-	if shows == "" {
+	if shows == "" || !c.found { // nothing to see, or of nobody
 		return ""
 	}
 	w := &scenarioWriter{e: e, settled: settled, c: c, wrong: map[string]int{}}
@@ -181,6 +181,9 @@ func (w *scenarioWriter) bound() bool {
 			}
 		}
 	}
+	if w.e.enrols && w.unequal(levels) {
+		return false // what the account can reach decides, and a scenario binds all at one level
+	}
 	w.level = assurance.AAL2
 	if len(levels) > 0 {
 		w.level = assurance.AAL3
@@ -205,6 +208,16 @@ func (w *scenarioWriter) bound() bool {
 		return assurance.Assess(all, now, assurance.Policy{}).Level
 	}
 	return w.e.target == nil && made(lowered) == made(w.proofs) // what a target asks is held against each
+}
+
+// unequal says whether the account has an authenticator that has proved nothing,
+// or one of the highest level: then it can reach something else in a scenario.
+func (w *scenarioWriter) unequal(levels map[assurance.Level]bool) bool {
+	_, phone := w.settled.get(fact{shape, w.e.deviceType})
+	return levels[assurance.AAL3] || w.settled.is(fact{bound, ""}) && !phone || slices.ContainsFunc(w.settled, func(s setting) bool {
+		_, proved := w.settled.get(fact{shape, s.fact.name})
+		return s.fact.kind == has && s.value == yes && !proved
+	})
 }
 
 // drawable lists what the client can draw, nil if that is everything.
