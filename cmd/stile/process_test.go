@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -290,27 +291,26 @@ func (b binary) reload(t *testing.T) {
 	until(func(d definitions) bool { return d.Hash != old.Hash })
 }
 
-// A fresh folder, nothing configured: how long until the first answer, and how much memory when idle.
+// A fresh folder, nothing configured: how long until the first answer, and how much memory when idle. Both are the
+// best of five: how many pages of the program's file the kernel maps around those that are used depends on how the
+// file lies in its cache, and differs by 4 MB from start to start.
 func (b binary) startIsFastAndSmall(t *testing.T) {
 	dir := t.TempDir()
-	best := time.Hour
+	best, least := time.Hour, math.Inf(1)
 	for i := range 5 {
 		listen := freeAddress(t)
 		began := time.Now()
 		p, _ := b.launch(t, dir, "--listen", listen)
 		waitReady(t, "http://"+listen+"/readyz")
 		took := time.Since(began)
-		best = min(best, took)
-		t.Logf("start %d: ready after %s", i+1, took.Round(100*time.Microsecond))
-		if i == 0 {
-			time.Sleep(time.Second) // idle: what is measured is the moment after the start's garbage
-			rss, anonymous := memoryOf(t, p.cmd.Process.Pid)
-			t.Logf("resident %.1f MB, of which anonymous %.1f MB", rss, anonymous)
-			if rss > 40 {
-				t.Errorf("%.1f MB resident", rss)
-			}
-		}
+		time.Sleep(time.Second) // idle: what is measured is the moment after the start's garbage
+		rss, anonymous := memoryOf(t, p.cmd.Process.Pid)
+		t.Logf("start %d: ready after %s; resident %.1f MB, of which anonymous %.1f MB", i+1, took.Round(100*time.Microsecond), rss, anonymous)
+		best, least = min(best, took), min(least, rss)
 		p.kill()
+	}
+	if least > 40 {
+		t.Errorf("%.1f MB resident", least)
 	}
 	if best > 500*time.Millisecond { // the aim is 150 ms; other programs may be running here
 		t.Errorf("ready only after %s", best)
