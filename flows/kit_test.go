@@ -205,6 +205,7 @@ clients:
   app: { flows: [f], targets: [t], redirect_uris: ["com.app.test:/cb"], dpop: optional }
   narrow: { flows: [f], redirect_uris: ["com.app.test:/cb"], dpop: optional }
   bound: { flows: [f], targets: [t], redirect_uris: ["com.app.test:/cb"], dpop: required }
+  paged: { flows: [f], targets: [t], redirect_uris: ["com.app.test:/cb"], dpop: optional, hand_over: web }
 `
 
 // definitions makes the text of one flow f and a target t of it.
@@ -251,7 +252,7 @@ func (k *kit) another(text string) *flows.Engine {
 		Definitions: set, Registry: reg, Store: k.ports, Texts: k.ports, Sessions: k.ports, Throttle: k.ports, Marks: k.ports,
 		Accounts: k.people, Recorder: k.events, Sealer: sealer, Logger: zap.NewNop(), Now: k.clock.now,
 		Propagators: map[string]flows.Propagator{"bearer_jwt": k.tokens}, DecoyKey: make([]byte, 32), Outbox: k.mails,
-		Budget: flows.Budget{PerAccount: 5, PerDestination: 6, Window: time.Hour},
+		Budget: flows.Budget{PerAccount: 5, PerDestination: 6, Window: time.Hour}, HandoverURL: "https://stile.example/handover",
 	}
 	e, err := flows.NewEngine(k.config)
 	if err != nil {
@@ -382,6 +383,9 @@ func (f fake) evidence(id string) assurance.Evidence {
 	return e
 }
 
+// typed are the steps that a page can draw.
+var typed = []string{"code", "mail", "note", "secret"}
+
 func (k *kit) types() []flows.StepType {
 	ceil := func(m assurance.Method, replay bool, c assurance.Category) []assurance.Ceiling {
 		return []assurance.Ceiling{{Method: m, Categories: []assurance.Category{c}, ReplayResistant: replay}}
@@ -403,6 +407,7 @@ func (k *kit) types() []flows.StepType {
 			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE", "mail": "MAIL", "who": "WHO",
 		}[name]+"_REQUIRED"
 		t.Exits = []string{"denied"}
+		t.Typed = slices.Contains(typed, name)
 		t.New = func(cfg flowdefs.Config) (flows.Step, error) { return fake{k, name}, cfg.Decode(&struct{}{}) }
 		out = append(out, t)
 	}
@@ -445,7 +450,59 @@ func (tk *talk) say(answer, user string) error {
 	return tk.answer(tk.view.NextStep.StepID, tk.view.Flow.Turn, in(answer, user))
 }
 
+// answer answers a step: on a page if the prompt was handed over to one.
 func (tk *talk) answer(step string, turn int, body flows.Input) error {
+	if n := tk.view.NextStep; n != nil && n.Type == flows.CodeHandover && n.StepID == step && turn == tk.view.Flow.Turn {
+		query, err := tk.onPage(body)
+		if err != nil {
+			return err
+		}
+		body = query
+	}
+	return tk.send(step, turn, body)
+}
+
+var errMoved = errors.New("the run has moved on")
+
+// link hands the prompt over and returns the secret of the link.
+func (tk *talk) link() (flows.Secret, error) {
+	v, err := tk.e.HandOver(context.Background(), tk.handle, tk.caller, tk.view.Flow.Turn)
+	if err := tk.take(v, err); err != nil {
+		return "", err
+	}
+	if v.NextStep == nil || v.NextStep.Type != flows.CodeHandover {
+		return "", errMoved
+	}
+	var d struct{ URI string }
+	data, err := json.Marshal(v.NextStep.Data)
+	if err == nil {
+		err = json.Unmarshal(data, &d)
+	}
+	if err == nil && d.URI == "" { // another prompt for a page
+		err = errMoved
+	}
+	return flows.Secret(strings.TrimPrefix(d.URI, tk.k.config.HandoverURL+"/")), err
+}
+
+// onPage types an answer on the page of the prompt, and returns what the client then sends.
+func (tk *talk) onPage(body flows.Input) (flows.Input, error) {
+	link, err := tk.link()
+	if err != nil {
+		return nil, err
+	}
+	page, err := tk.e.OpenLink(context.Background(), link, "")
+	if err != nil {
+		return nil, err
+	}
+	redirect, err := tk.e.AnswerPage(context.Background(), page, tk.view.Flow.Turn, body, "")
+	if err != nil {
+		return nil, err
+	}
+	_, query, _ := strings.Cut(redirect, "?")
+	return json.Marshal(map[string]string{"queryString": query})
+}
+
+func (tk *talk) send(step string, turn int, body flows.Input) error {
 	v, err := tk.e.Answer(context.Background(), tk.handle, tk.caller, step, turn, body)
 	return tk.take(v, err)
 }

@@ -22,13 +22,18 @@ func (w *model) evidence(r *modelRun) []proof {
 		if e.Run != r.talk.view.Flow.ID || e.Type != flows.EventStepSkipped {
 			continue
 		}
-		i := slices.IndexFunc(r.session, func(p proof) bool { return p.typ == r.def.types[e.Step] })
+		i := slices.IndexFunc(r.session, func(p proof) bool { return p.typ == r.def.types[e.Step] && r.fresh(p) })
 		if i < 0 {
-			w.rt.Fatalf("step %s was skipped without evidence of its type in the session", e.Step)
+			w.rt.Fatalf("step %s was skipped without fresh evidence of its type in the session", e.Step)
 		}
 		all = append(all, r.session[i])
 	}
 	return all
+}
+
+// fresh says whether a proof is young enough for the target.
+func (r *modelRun) fresh(p proof) bool {
+	return !r.target || r.def.maxAge == 0 || r.begun.Sub(p.at) <= r.def.maxAge
 }
 
 // completed compares what was issued with what the model saw.
@@ -41,7 +46,7 @@ func (w *model) completed(r *modelRun, v flows.View) {
 	var live []proof
 	proved := w.evidence(r)
 	for _, p := range proved {
-		if !r.target || r.def.maxAge == 0 || r.begun.Sub(p.at) <= r.def.maxAge {
+		if r.fresh(p) {
 			live = append(live, p)
 		}
 	}

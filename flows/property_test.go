@@ -45,6 +45,7 @@ func play(t *testing.T, rt *rapid.T, open func(testing.TB) ports) {
 		"around":  w.around,
 		"time":    func(rt *rapid.T) { w.k.clock.pass(time.Duration(rapid.IntRange(0, 200).Draw(rt, "s")) * time.Second) },
 		"status":  w.status,
+		"slip":    w.slip,
 		"upgrade": func(*rapid.T) { w.upgrade(next) },
 		"":        func(*rapid.T) { w.check() },
 	})
@@ -309,6 +310,9 @@ func (w *model) start(rt *rapid.T) {
 	if rapid.Bool().Draw(rt, "keyed") {
 		q.ClientID, r.key = "bound", rapid.SampledFrom([]string{"key-1", "key-2"}).Draw(rt, "key")
 	}
+	if q.ClientID == "app" && rapid.Bool().Draw(rt, "paged") {
+		q.ClientID, q.Capabilities = "paged", drawable(rt)
+	}
 	if q.Flow = "f"; r.target {
 		q.Flow, q.Target = "", "t"
 	}
@@ -322,6 +326,28 @@ func (w *model) start(rt *rapid.T) {
 	tk, err := w.k.start(q, flows.Caller{Key: r.key})
 	r.talk = tk
 	w.after(r, err, "", "")
+}
+
+// drawable is what an app draws that leaves the rest to pages.
+func drawable(rt *rapid.T) []string {
+	draws := []string{flows.CodeHandover, flows.CodeWait, "X_SSO_REQUIRED", "X_BIND_REQUIRED"}
+	for _, code := range []string{flows.CodeSelection, "X_SECRET_REQUIRED", "X_CODE_REQUIRED", "X_MAIL_REQUIRED", "X_NOTE_REQUIRED"} {
+		if rapid.Bool().Draw(rt, code) {
+			draws = append(draws, code)
+		}
+	}
+	return draws
+}
+
+// asks is the type of a prompt, and its data as far as the client sees it; of one
+// that was handed over, the type of what the page draws.
+func asks(n *flows.NextStep) (code string, data []byte) {
+	data, _ = json.Marshal(n.Data)
+	var d struct{ Prompt string }
+	if n.Type == flows.CodeHandover && json.Unmarshal(data, &d) == nil {
+		return d.Prompt, data
+	}
+	return n.Type, data
 }
 
 func (w *model) some(rt *rapid.T) *modelRun {
@@ -408,7 +434,7 @@ func (w *model) right(rt *rapid.T) {
 	if n := r.talk.view.NextStep; n != nil && n.Type == flows.CodeWait {
 		w.k.clock.pass(20 * time.Second)
 		w.after(r, r.talk.answer(n.StepID, r.talk.view.Flow.Turn, flows.Input(`{}`)), "", "")
-	} else if n != nil && n.Type != flows.CodeSelection {
+	} else if n != nil && !selects(n) {
 		step, turn := n.StepID, r.talk.view.Flow.Turn
 		user := ""
 		if r.def.types[step] == "sso" {
@@ -458,11 +484,11 @@ func userOf(b flows.Input) string {
 func (w *model) pick(rt *rapid.T) {
 	r := w.some(rt)
 	n := r.talk.view.NextStep
-	if n == nil || n.Type != flows.CodeSelection {
+	if n == nil || !selects(n) {
 		return
 	}
 	option := "s1"
-	if data, ok := n.Data.(json.RawMessage); ok && rapid.IntRange(0, 5).Draw(rt, "offered") > 0 {
+	if data := w.options(r); data != nil && rapid.IntRange(0, 5).Draw(rt, "offered") > 0 {
 		var d struct {
 			Options []struct {
 				ID string `json:"id"`
@@ -477,6 +503,75 @@ func (w *model) pick(rt *rapid.T) {
 		w.rt.Fatal("selecting proved something")
 	}
 	w.after(r, err, "", "")
+}
+
+func selects(n *flows.NextStep) bool {
+	code, _ := asks(n)
+	return code == flows.CodeSelection
+}
+
+// options is the data of a selection: what the client is shown, or the page.
+func (w *model) options(r *modelRun) []byte {
+	n := r.talk.view.NextStep
+	if n.Type != flows.CodeHandover {
+		_, data := asks(n)
+		return data
+	}
+	link, err := r.talk.link()
+	if err != nil {
+		w.after(r, err, "", "")
+		return nil
+	}
+	w.secrets = append(w.secrets, string(link))
+	page, err := r.talk.e.Linked(context.Background(), link, "")
+	if err != nil {
+		w.rt.Fatalf("a new link does not lead to a page: %v", err)
+	}
+	return page.Data
+}
+
+// slip opens a link twice, and hands what the page of one run gave to another
+// run: nothing comes of either (RFC 6749 §10.12).
+func (w *model) slip(rt *rapid.T) {
+	var handed []*modelRun
+	for _, r := range w.order {
+		if n := r.talk.view.NextStep; n != nil && n.Type == flows.CodeHandover {
+			handed = append(handed, r)
+		}
+	}
+	if len(handed) == 0 {
+		rt.Skip("no run waits for a page")
+	}
+	r := rapid.SampledFrom(handed).Draw(rt, "run")
+	link, err := r.talk.link()
+	if err != nil { // the account is disabled, or the time is over
+		w.after(r, err, "", "")
+		return
+	}
+	w.secrets = append(w.secrets, string(link))
+	if _, err := r.talk.e.OpenLink(context.Background(), link, ""); err != nil {
+		w.rt.Fatalf("a new link does not open: %v", err)
+	}
+	if _, err = r.talk.e.OpenLink(context.Background(), link, ""); err == nil {
+		w.rt.Fatal("a link was opened twice")
+	}
+	query, err := r.talk.onPage(in("ok", "jane"))
+	if err != nil {
+		w.rt.Fatalf("another link does not open: %v", err)
+	}
+	for _, other := range handed {
+		if other == r {
+			continue
+		}
+		step, run := other.talk.view.NextStep.StepID, other.talk.view.Flow.ID
+		before := w.passed(run, step)
+		err := other.talk.send(step, other.talk.view.Flow.Turn, query) // no error: it was too late, and the step's exit is taken
+		var p *flows.Problem
+		if w.passed(run, step) != before || errors.As(err, &p) && p.Kind == flows.KindRejected && p.Code != flows.CodeNotHanded {
+			w.rt.Fatalf("what another run's page gave came to %v", err)
+		}
+		w.after(other, err, "", "")
+	}
 }
 
 func (w *model) skipped(r *modelRun) bool {

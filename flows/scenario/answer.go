@@ -82,15 +82,20 @@ func (a *answer) actions() []any {
 
 // options are the ids that a selection offers; nil if the prompt is none.
 func (a *answer) options() []any {
-	if a.doc.NextStep == nil || a.doc.NextStep.Type != "SELECTION_REQUIRED" {
+	if a.doc.NextStep == nil {
 		return nil
 	}
+	return optionsOf(a.doc.NextStep.Type, a.doc.NextStep.Data)
+}
+
+// optionsOf are the ids that a prompt of that type offers, if it is a selection.
+func optionsOf(typ string, prompt json.RawMessage) []any {
 	var data struct {
 		Options []struct {
 			ID string `json:"id"`
 		} `json:"options"`
 	}
-	if json.Unmarshal(a.doc.NextStep.Data, &data) != nil {
+	if typ != flows.CodeSelection || json.Unmarshal(prompt, &data) != nil {
 		return nil
 	}
 	out := []any{}

@@ -21,6 +21,8 @@ type driver interface {
 	start(ctx context.Context, s startBody) (reply, error)
 	show(ctx context.Context, handle string) (reply, error)
 	act(ctx context.Context, handle string, a action, body json.RawMessage) (reply, error)
+	// page opens a link, types an answer, and returns the query of the redirect.
+	page(ctx context.Context, uri string, turn int, typed json.RawMessage) (query string, err error)
 }
 
 // reply is one answer of the API.
@@ -48,6 +50,7 @@ type overHTTP struct {
 	handler http.Handler
 	base    string
 	phone   Phone
+	browse  func(ctx context.Context, uri string, typed map[string]string) (string, error)
 }
 
 func (d overHTTP) start(ctx context.Context, s startBody) (reply, error) {
@@ -160,6 +163,9 @@ func (d onEngine) act(ctx context.Context, handle string, a action, body json.Ra
 		return answerOf(http.StatusOK, v, err)
 	case "activate":
 		v, err := d.engine.Activate(ctx, h, c, turn, in)
+		return answerOf(http.StatusOK, v, err)
+	case "hand_over":
+		v, err := d.engine.HandOver(ctx, h, c, turn)
 		return answerOf(http.StatusOK, v, err)
 	case "restart":
 		v, err := d.engine.Restart(ctx, h, c, turn)

@@ -115,6 +115,10 @@ func (p *player) move(ctx context.Context, m Move, expected *Expect) *Failure {
 		word = m.Word
 		f = p.answer(ctx, m)
 	case VerbPick:
+		if p.handed() {
+			f = p.pickOnPage(ctx, m)
+			break
+		}
 		f = p.body(ctx, m, "select", map[string]string{"select": m.Name})
 	case VerbActivate:
 		f = p.body(ctx, m, "activate", map[string]string{"step": m.Name})
@@ -291,12 +295,12 @@ func (p *player) answer(ctx context.Context, m Move) *Failure {
 		if f := p.asked(m); f != nil {
 			return f
 		}
-		body := m.Body
-		if body == nil {
-			var err error
-			if body, err = p.made(ctx, m); err != nil {
-				return p.fail(m.Pos, "%s: %s: %v", m.Name, m.Word, err)
-			}
+		if p.handed() {
+			return p.onPage(ctx, m, func(page flows.Page) (json.RawMessage, error) { return p.made(ctx, m, page.Data) })
+		}
+		body, err := p.made(ctx, m, p.view.doc.NextStep.Data)
+		if err != nil {
+			return p.fail(m.Pos, "%s: %s: %v", m.Name, m.Word, err)
 		}
 		return p.act(ctx, m, "submit", body)
 	})
@@ -331,13 +335,15 @@ func (p *player) asked(m Move) *Failure {
 	return nil
 }
 
-// made makes the answer that a word stands for.
-func (p *player) made(ctx context.Context, m Move) (json.RawMessage, error) {
+// made makes the answer to a prompt: what is written out, or what a word stands for.
+func (p *player) made(ctx context.Context, m Move, data json.RawMessage) (json.RawMessage, error) {
+	if m.Body != nil {
+		return m.Body, nil
+	}
 	n := find(p.def, m.Name)
 	if n == nil || n.Kind == flowdefs.Delay {
 		return json.RawMessage(`{}`), nil
 	}
-	data := p.view.doc.NextStep.Data
 	if a, found := p.world.Actors[n.Type]; found {
 		return a(ctx, Prompt{Step: n.ID, Data: data, Word: m.Word, Client: p.client})
 	}

@@ -29,13 +29,16 @@ type Cast struct {
 
 // World is an engine with everything around it, for one scenario.
 type World struct {
-	Engine   *flows.Engine
-	Handler  http.Handler // the API on that engine; required if Cast.HTTP
-	BaseURL  string       // external origin of the API
-	Phone    Phone        // signs DPoP proofs; nil: requests carry none
-	Actors   map[string]Actor
-	Lookup   func(typ string) (flows.StepType, bool)
-	Outbox   func() []flows.Message           // what was sent so far, the oldest first; nil: nothing ever
+	Engine  *flows.Engine
+	Handler http.Handler // the API on that engine; required if Cast.HTTP
+	BaseURL string       // external origin of the API
+	Phone   Phone        // signs DPoP proofs; nil: requests carry none
+	Actors  map[string]Actor
+	Lookup  func(typ string) (flows.StepType, bool)
+	Outbox  func() []flows.Message // what was sent so far, the oldest first; nil: nothing ever
+	// Browse opens the page of a hand-over in a browser, fills in its form, and
+	// returns the query of the redirect to the app. May be nil: nobody can.
+	Browse   func(ctx context.Context, uri string, typed map[string]string) (query string, err error)
 	Provider func(name string, up bool) error // makes a provider unreachable, or reachable again; may be nil
 	Events   func(ctx context.Context) ([]flows.Event, error)
 	Close    func() error

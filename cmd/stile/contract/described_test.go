@@ -34,9 +34,19 @@ func promptsOf(set *flowdefs.Set, registry *flows.Registry, used []*flowdefs.Flo
 	}
 	var out []httpapi.Prompt
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		out = append(out, httpapi.PromptsOf(all[name], registry, false)...)
+		out = append(out, httpapi.PromptsOf(all[name], registry, handsOver(set, name))...)
 	}
 	return out
+}
+
+// handsOver says whether some client of that flow hands over what it cannot draw.
+func handsOver(set *flowdefs.Set, flow string) bool {
+	for _, c := range set.Clients {
+		if c.HandOver && slices.Contains(c.Flows, flow) {
+			return true
+		}
+	}
+	return false
 }
 
 // Everything that the examples' scenarios are answered is as the description of

@@ -22,6 +22,7 @@ import (
 	"github.com/stile-auth/stile/flows/scenario"
 	"github.com/stile-auth/stile/flows/seal"
 	"github.com/stile-auth/stile/flows/store/memory"
+	"github.com/stile-auth/stile/flows/webui"
 	"github.com/stile-auth/stile/propagation"
 	"github.com/stile-auth/stile/steps"
 	"github.com/stile-auth/stile/steps/sso"
@@ -127,6 +128,7 @@ func (p *play) open(ctx context.Context) (*scenario.World, error) {
 	}
 	if p.cast.HTTP {
 		w.Handler, err = p.api()
+		w.Browse = browse(w.Handler)
 	}
 	return w, err
 }
@@ -155,7 +157,7 @@ func (p *play) startEngine() (err error) {
 		Store: p.store, Texts: p.store, Sessions: p.store, Throttle: p.store, Marks: p.store,
 		Accounts: steps.Accounts(p.store.Accounts()), Recorder: p.store, Sealer: s.sealer,
 		Propagators: map[string]flows.Propagator{"bearer_jwt": s.bearer},
-		Logger:      zap.NewNop(), Now: p.cast.Clock.Now, DecoyKey: s.decoy, Outbox: &p.mail,
+		Logger:      zap.NewNop(), Now: p.cast.Clock.Now, DecoyKey: s.decoy, Outbox: &p.mail, HandoverURL: baseURL + webui.Path,
 	})
 	return err
 }
@@ -190,8 +192,15 @@ func (p *play) api() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	pages, err := webui.New(webui.Config{
+		Engine: p.engine, Messages: func() *flowdefs.Messages { return p.stage.set.Messages }, BaseURL: baseURL, Logger: zap.NewNop(),
+	})
+	if err != nil {
+		return nil, err
+	}
 	return httpapi.New(httpapi.Config{
 		Engine: p.engine, DPoP: proofs, BaseURL: baseURL, Logger: zap.NewNop(), Now: p.cast.Clock.Now, Metrics: prometheus.NewRegistry(),
+		Pages: pages,
 	})
 }
 
