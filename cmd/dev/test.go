@@ -7,8 +7,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/stile-auth/stile/cmd/dev/setup"
 	"github.com/stile-auth/stile/cmd/dev/testlog"
 )
 
@@ -64,7 +67,10 @@ func (t *tester) all(ctx context.Context) {
 		return run(ctx, t.out, t.root, t.env, "go", append(args, t.packages...)...)
 	})
 	t.gate("layers", func() error { return printLayers(ctx, t.root, t.out) })
-	t.goTest(ctx)
+	t.goTest(ctx, t.root, t.packages)
+	if browser := filepath.Join(t.root, filepath.FromSlash(setup.BrowserFolder)); slices.Contains(t.packages, "./...") {
+		t.goTest(ctx, browser, []string{"./..."})
+	}
 	if t.mutants {
 		t.judge(ctx)
 	}
@@ -82,9 +88,9 @@ func (t *tester) gate(name string, check func() error) {
 	t.passed++
 }
 
-// goTest runs the tests. The vet of "go test" itself is off: the whole of vet
-// has run before.
-func (t *tester) goTest(ctx context.Context) {
+// goTest runs the tests of packages of one module. The vet of "go test" itself is
+// off: the whole of vet has run before.
+func (t *tester) goTest(ctx context.Context, dir string, packages []string) {
 	timeout := "-timeout=20m"
 	if t.long {
 		timeout = "-timeout=3h"
@@ -92,8 +98,8 @@ func (t *tester) goTest(ctx context.Context) {
 	args := append([]string{"test", "-json", "-shuffle=on", "-vet=off", timeout}, testFlags()...)
 	reader, writer := io.Pipe()
 	done := make(chan error, 1)
-	cmd := exec.CommandContext(ctx, "go", append(args, t.packages...)...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = t.root, t.env, writer, t.out
+	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, t.env, writer, t.out
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	go func() {
@@ -112,7 +118,8 @@ func (t *tester) goTest(ctx context.Context) {
 // count adds the tests. A run that fails without a failed test, and one
 // without any test, is itself a failure.
 func (t *tester) count(tally testlog.Tally, err error) {
-	t.tests = tally
+	t.tests.Slow = append(t.tests.Slow, tally.Slow...)
+	t.tests.Skipped = append(t.tests.Skipped, tally.Skipped...)
 	t.passed += tally.Passed
 	t.failed += tally.Failed
 	if t.ci {

@@ -41,7 +41,7 @@ func TestGoTestCounts(t *testing.T) {
 			write(t, root, tt.files)
 			var out strings.Builder
 			r := &tester{root: root, out: &out, env: os.Environ(), packages: []string{"./..."}, ci: tt.ci}
-			r.goTest(t.Context())
+			r.goTest(t.Context(), root, r.packages)
 			err := r.close()
 			if r.passed != tt.passed || r.failed != tt.failed {
 				t.Errorf("%d passed, %d failed; want %d, %d\n%s", r.passed, r.failed, tt.passed, tt.failed, out.String())

@@ -36,6 +36,9 @@ type Program struct {
 	OnlyWith string
 }
 
+// BrowserFolder is the module of the tests that drive a real browser.
+const BrowserFolder = "cmd/dev/e2e"
+
 // Programs is what the tests need.
 func Programs() []Program {
 	return []Program{
@@ -46,6 +49,10 @@ func Programs() []Program {
 		{
 			Name: "node", Why: "for the OpenID provider of " + ProviderFolder, Binaries: []string{"node"}, Apt: []string{"nodejs"},
 			OnlyWith: ProviderFolder,
+		},
+		{
+			Name: "chromium", Why: "for the passkeys of a real browser", Binaries: []string{"chromium"}, Apt: []string{"chromium"},
+			OnlyWith: BrowserFolder,
 		},
 		{
 			Name: "npm", Why: "for the OpenID provider of " + ProviderFolder, Binaries: []string{"npm"}, Apt: []string{"npm"},
