@@ -125,6 +125,10 @@ type document struct {
 	length string
 }
 
+// Document renders content as JSON and returns a handler of it: GET and HEAD, and
+// caches may keep it for ten minutes.
+func Document(content any) (http.Handler, error) { return render(content) }
+
 func render(content any) (*document, error) {
 	body, err := json.Marshal(content)
 	if err != nil {

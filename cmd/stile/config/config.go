@@ -61,7 +61,9 @@ type Runs struct {
 type Passkeys struct {
 	RPID     string   `yaml:"rp_id" form:"host" doc:"Domain that passkeys are bound to for ever: the host of base_url or a domain above it. Default: the host of base_url; localhost if that is a loopback address."`
 	Name     string   `yaml:"name" doc:"What people are shown when they make one. Default: rp_id."`
-	Origins  []string `yaml:"origins" doc:"Where passkeys may be used, exactly: web origins at rp_id or below it; for iOS apps https://RP_ID; for Android apps android:apk-key-hash: and the SHA-256 hash of the signing certificate in base64url. Default: base_url alone."`
+	Origins  []string `yaml:"origins" doc:"Where passkeys may be used, exactly: web origins at rp_id or below it, and android:apk-key-hash: with the SHA-256 hash of a signing certificate in base64url. Default: base_url, and the apps below."`
+	Android  []string `yaml:"android" doc:"Android apps that may use them: PACKAGE/SHA256, the fingerprint of the signing certificate as keytool shows it. They are published at /.well-known/assetlinks.json, and their origins added to origins."`
+	Apple    []string `yaml:"apple" doc:"iOS apps that may use them: TEAMID.BUNDLE. They are published at /.well-known/apple-app-site-association, and https://RP_ID is added to origins."`
 	Metadata string   `yaml:"metadata" doc:"File of the makers of authenticators: the payload of a FIDO Metadata Service BLOB as JSON, whose signature was verified when it was fetched. Without it no attestation is trusted."`
 }
 

@@ -190,6 +190,9 @@ func (n *Node) api(keys *propagation.KeySet, registry *flows.Registry) (http.Han
 	if err != nil {
 		return nil, err
 	}
+	if err := n.publishApps(documents); err != nil {
+		return nil, err
+	}
 	metrics := prometheus.NewRegistry()
 	for _, c := range []prometheus.Collector{
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),

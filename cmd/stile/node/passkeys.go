@@ -3,8 +3,11 @@ package node
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"os"
+	"slices"
 
+	"github.com/stile-auth/stile/propagation"
 	"github.com/stile-auth/stile/steps/webauthn"
 )
 
@@ -17,7 +20,22 @@ func (n *Node) party() (webauthn.Party, error) {
 	}
 	p.Name = cmp.Or(cfg.Name, p.Name)
 	if len(cfg.Origins) > 0 {
-		p.Origins = cfg.Origins
+		p.Origins = slices.Clone(cfg.Origins)
+	}
+	for _, text := range cfg.Android {
+		app, err := webauthn.ParseAndroidApp(text)
+		if err != nil {
+			return p, fmt.Errorf("node: passkeys.android: %w", err)
+		}
+		p.Origins = append(p.Origins, app.Origin())
+	}
+	for _, text := range cfg.Apple {
+		if err := webauthn.CheckAppleApp(text); err != nil {
+			return p, fmt.Errorf("node: passkeys.apple: %w", err)
+		}
+	}
+	if own := "https://" + p.ID; len(cfg.Apple) > 0 && !slices.Contains(p.Origins, own) {
+		p.Origins = append(p.Origins, own)
 	}
 	if cfg.Metadata != "" {
 		text, err := os.ReadFile(cfg.Metadata)
@@ -28,8 +46,28 @@ func (n *Node) party() (webauthn.Party, error) {
 			return p, fmt.Errorf("node: passkeys.metadata: %w", err)
 		}
 	}
-	if err := p.Check(); err != nil && (cfg.RPID != "" || len(cfg.Origins) > 0) {
+	if err := p.Check(); err != nil && (cfg.RPID != "" || len(cfg.Origins)+len(cfg.Android)+len(cfg.Apple) > 0) {
 		return p, fmt.Errorf("node: passkeys: %w", err)
 	}
 	return p, nil // of a server that is reached by an address, steps say that they have no domain
+}
+
+// publishApps adds the documents of the apps to those that are published.
+func (n *Node) publishApps(documents map[string]http.Handler) error {
+	var android []webauthn.AndroidApp
+	for _, text := range n.cfg.Passkeys.Android {
+		app, err := webauthn.ParseAndroidApp(text)
+		if err != nil {
+			return err
+		}
+		android = append(android, app)
+	}
+	for path, content := range webauthn.AppDocuments(android, n.cfg.Passkeys.Apple) {
+		doc, err := propagation.Document(content)
+		if err != nil {
+			return err
+		}
+		documents[path] = doc
+	}
+	return nil
 }

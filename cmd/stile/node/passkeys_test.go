@@ -70,6 +70,8 @@ func TestPasskeysThatCannotBe(t *testing.T) {
 		"an origin elsewhere":  "passkeys: { rp_id: bank.example, origins: [\"https://evil.example\"] }\n",
 		"a domain elsewhere":   "base_url: https://id.bank.example\npasskeys: { rp_id: evil.example }\n",
 		"origins elsewhere":    "base_url: https://id.bank.example\npasskeys: { origins: [\"https://bank.example\"] }\n",
+		"no Android app":       "passkeys: { android: [com.bank.app] }\n",
+		"no Apple app":         "passkeys: { apple: [com.bank.app] }\n",
 		"no metadata file":     "passkeys: { metadata: none.json }\n",
 		"metadata of no form":  "passkeys: { metadata: stile.yaml }\n",
 		"a step without party": "base_url: https://192.0.2.1\n",
@@ -86,5 +88,23 @@ func TestPasskeysThatCannotBe(t *testing.T) {
 	}
 	if webauthn.Default("https://192.0.2.1").Check() == nil {
 		t.Error("an address is a domain")
+	}
+}
+
+// Phones are told which apps may use the passkeys, and these may.
+func TestApps(t *testing.T) {
+	t.Parallel()
+	const certificate = "14:6D:E9:83:C5:73:06:50:D8:EE:B9:95:2F:34:FC:64:16:A0:83:42:E6:1D:BE:A8:8A:04:96:B2:3F:CF:44:E5"
+	n := start(t, folder(t, "passkeys: { android: [com.bank.app/"+certificate+"], apple: [ABCDE12345.com.bank.app] }\n"), node.Options{})
+	for path, want := range map[string]string{
+		"/.well-known/assetlinks.json": certificate, "/.well-known/apple-app-site-association": "ABCDE12345.com.bank.app",
+	} {
+		if status, body := get(t, n.URL()+path); status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	without := start(t, folder(t, ""), node.Options{})
+	if status, body := get(t, without.URL()+"/.well-known/assetlinks.json"); status != http.StatusNotFound {
+		t.Errorf("apps without any: %d %s", status, body)
 	}
 }
