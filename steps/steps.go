@@ -10,6 +10,8 @@ import (
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/steps/devicebiometric"
 	"github.com/stile-auth/stile/steps/deviceenrolment"
+	"github.com/stile-auth/stile/steps/devicepin"
+	"github.com/stile-auth/stile/steps/devicepinenrolment"
 	"github.com/stile-auth/stile/steps/emailcode"
 	"github.com/stile-auth/stile/steps/httpcall"
 	"github.com/stile-auth/stile/steps/identify"
@@ -18,6 +20,7 @@ import (
 	"github.com/stile-auth/stile/steps/passkeyenrolment"
 	"github.com/stile-auth/stile/steps/password"
 	"github.com/stile-auth/stile/steps/pin"
+	"github.com/stile-auth/stile/steps/pinenrolment"
 	"github.com/stile-auth/stile/steps/recoverycode"
 	"github.com/stile-auth/stile/steps/recoverycodesetup"
 	"github.com/stile-auth/stile/steps/requiredrole"
@@ -66,6 +69,7 @@ func Builtin(d Deps) []flows.StepType {
 		identify.Type(),
 		sso.Type(d.Providers, d.Links),
 		password.Type(d.Authenticators, d.Hasher),
+		pinenrolment.Type(d.Authenticators, d.Accounts, d.Hasher),
 		pin.Type(d.Authenticators, d.Hasher),
 		totp.Type(d.Authenticators, d.Seeds),
 		totpenrolment.Type(totpenrolment.Config{Accounts: d.Accounts, Authenticators: d.Authenticators, Sealer: d.Seeds, Issuer: d.Issuer}),
@@ -75,6 +79,8 @@ func Builtin(d Deps) []flows.StepType {
 		recoverycodesetup.Type(d.Authenticators, d.Codes),
 		deviceenrolment.Type(d.Authenticators, d.Issuer),
 		devicebiometric.Type(d.Authenticators, d.Issuer),
+		devicepinenrolment.Type(d.Authenticators, d.Issuer),
+		devicepin.Type(d.Authenticators, d.Issuer),
 		passkeyenrolment.Type(d.Authenticators, d.Accounts, d.Passkeys),
 		passkey.Type(d.Authenticators, d.Passkeys),
 		message.Type(),

@@ -36,13 +36,14 @@ type Account struct {
 
 // The types of authenticators.
 const (
-	TypePassword = "password"
-	TypePIN      = "pin"
-	TypeTOTP     = "totp"
-	TypeDevice   = "device"
-	TypeEmail    = "email"
-	TypeRecovery = "recovery"
-	TypePhone    = "phone"
+	TypePassword  = "password"
+	TypePIN       = "pin"
+	TypeTOTP      = "totp"
+	TypeDevice    = "device"     // a key that a phone opens by biometrics
+	TypeDevicePIN = "device_pin" // a key that a phone opens by a PIN
+	TypeEmail     = "email"
+	TypeRecovery  = "recovery"
+	TypePhone     = "phone"
 )
 
 // Authenticator is a bound authenticator of an account.

@@ -23,6 +23,8 @@ import (
 	"github.com/stile-auth/stile/flows/store/memory"
 	"github.com/stile-auth/stile/steps/devicebiometric"
 	"github.com/stile-auth/stile/steps/devicejws"
+	"github.com/stile-auth/stile/steps/devicekey"
+	"github.com/stile-auth/stile/steps/devicepin"
 	"github.com/stile-auth/stile/steps/steptest"
 )
 
@@ -119,7 +121,7 @@ type config struct{}
 
 func (config) Decode(any) error { return nil }
 
-func newStep(t testing.TB, as devicebiometric.Authenticators) flows.Step {
+func newStep(t testing.TB, as devicekey.Authenticators) flows.Step {
 	t.Helper()
 	s, err := devicebiometric.Type(as, audience).New(config{})
 	if err != nil {
@@ -196,21 +198,73 @@ func play(t testing.TB, s flows.Step, v *flows.Visit, d device) (flows.Outcome, 
 }
 
 func TestConformance(t *testing.T) {
-	steptest.Run(t, func(t *testing.T) steptest.Case {
-		d := newDevice(t)
-		r := newRepository(t, d.bound(t, subject))
-		return steptest.Case{
-			Type:  devicebiometric.Type(r, audience),
-			Visit: run,
-			Answer: func(prompt json.RawMessage, _ *flows.Visit, how string) flows.Input {
-				if how == "ok" {
-					return d.sign(t, d.id(t), claims(t, prompt, d.id(t)))
+	for name, typ := range kinds() {
+		t.Run(name, func(t *testing.T) {
+			steptest.Run(t, func(t *testing.T) steptest.Case {
+				d := newDevice(t)
+				a := d.bound(t, subject)
+				a.Type = typ(nil, audience).Authenticator
+				r := newRepository(t, a)
+				return steptest.Case{
+					Type:  typ(r, audience),
+					Visit: run,
+					Answer: func(prompt json.RawMessage, _ *flows.Visit, how string) flows.Input {
+						if how == "ok" {
+							return d.sign(t, d.id(t), claims(t, prompt, d.id(t)))
+						}
+						return newDevice(t).sign(t, d.id(t), claims(t, prompt, d.id(t)))
+					},
+					Break: func() { r.down = true },
 				}
-				return newDevice(t).sign(t, d.id(t), claims(t, prompt, d.id(t)))
-			},
-			Break: func() { r.down = true },
+			})
+		})
+	}
+}
+
+// kinds are the steps that ask a phone's keys.
+func kinds() map[string]func(devicekey.Authenticators, string) flows.StepType {
+	return map[string]func(devicekey.Authenticators, string) flows.StepType{
+		"device_biometric": devicebiometric.Type, "device_pin": devicepin.Type,
+	}
+}
+
+// A key that biometrics open does not answer for one that a PIN opens, nor the other way.
+func TestKindsDoNotMix(t *testing.T) {
+	t.Parallel()
+	for name, typ := range kinds() {
+		for other, otherType := range kinds() {
+			d := newDevice(t)
+			a := d.bound(t, subject)
+			a.Type = otherType(nil, audience).Authenticator
+			s, err := typ(newRepository(t, a), audience).New(config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := play(t, s, visit(nil), d)
+			if err != nil || (out.Passed() != nil) != (name == other) {
+				t.Errorf("%s with a key of %s: %+v, %v", name, other, out, err)
+			}
 		}
-	})
+	}
+}
+
+// What opens the key is said by the step that asks for it, and by no other.
+func TestUnlock(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]assurance.Unlock{"device_biometric": "", "device_pin": assurance.UnlockPIN} {
+		typ := kinds()[name]
+		d := newDevice(t)
+		a := d.bound(t, subject)
+		a.Type = typ(nil, audience).Authenticator
+		s, err := typ(newRepository(t, a), audience).New(config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := play(t, s, visit(nil), d)
+		if err != nil || out.Passed() == nil || out.Passed().Evidence.Unlock != want || len(out.Passed().Evidence.Categories) != 1 {
+			t.Errorf("%s: %+v, %v", name, out, err)
+		}
+	}
 }
 
 func TestType(t *testing.T) {
@@ -260,7 +314,7 @@ func TestEvidence(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := &flows.Proof{Evidence: assurance.Evidence{
-			Method: assurance.DeviceKey, Authenticator: d.id(t), Device: d.id(t), Categories: []assurance.Category{assurance.Possession},
+			Method: assurance.DeviceKey, Authenticator: d.id(t), Device: phone, Categories: []assurance.Category{assurance.Possession},
 			ReplayResistant: true, UserPresent: true, Binding: level, Cap: assurance.AAL3,
 		}}
 		if diff := cmp.Diff(want, out.Passed()); diff != "" {

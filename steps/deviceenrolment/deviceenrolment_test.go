@@ -22,6 +22,8 @@ import (
 	"github.com/stile-auth/stile/flows/store/memory"
 	"github.com/stile-auth/stile/steps/deviceenrolment"
 	"github.com/stile-auth/stile/steps/devicejws"
+	"github.com/stile-auth/stile/steps/devicekey"
+	"github.com/stile-auth/stile/steps/devicepinenrolment"
 	"github.com/stile-auth/stile/steps/steptest"
 )
 
@@ -63,7 +65,7 @@ type config struct{}
 
 func (config) Decode(any) error { return nil }
 
-func newStep(t testing.TB, as deviceenrolment.Authenticators) flows.Step {
+func newStep(t testing.TB, as devicekey.Binder) flows.Step {
 	t.Helper()
 	s, err := deviceenrolment.Type(as, audience).New(config{})
 	if err != nil {
@@ -168,22 +170,45 @@ func enrol(t testing.TB, s flows.Step, v *flows.Visit, d device) (flows.Outcome,
 }
 
 func TestConformance(t *testing.T) {
-	steptest.Run(t, func(t *testing.T) steptest.Case {
-		r := newRepository(t)
-		return steptest.Case{
-			Type:  deviceenrolment.Type(r, audience),
-			Visit: run,
-			Answer: func(prompt json.RawMessage, v *flows.Visit, how string) flows.Input {
-				d := newDevice(t)
-				if how == "ok" {
-					return body(d.sign(t, d, claims(t, prompt, v.Key)))
+	for name, typ := range map[string]func(devicekey.Binder, string) flows.StepType{
+		"device_enrolment": deviceenrolment.Type, "device_pin_enrolment": devicepinenrolment.Type,
+	} {
+		t.Run(name, func(t *testing.T) {
+			steptest.Run(t, func(t *testing.T) steptest.Case {
+				r := newRepository(t)
+				return steptest.Case{
+					Type:  typ(r, audience),
+					Visit: run,
+					Answer: func(prompt json.RawMessage, v *flows.Visit, how string) flows.Input {
+						d := newDevice(t)
+						if how == "ok" {
+							return body(d.sign(t, d, claims(t, prompt, v.Key)))
+						}
+						return body(d.sign(t, newDevice(t), claims(t, prompt, v.Key)))
+					},
+					Break:        func() { r.down = true },
+					NeedsSubject: true,
 				}
-				return body(d.sign(t, newDevice(t), claims(t, prompt, v.Key)))
-			},
-			Break:        func() { r.down = true },
-			NeedsSubject: true,
+			})
+		})
+	}
+}
+
+// A key that is bound for biometrics is not bound for a PIN as well, nor the other way.
+func TestBoundForOneThing(t *testing.T) {
+	t.Parallel()
+	r, d := newRepository(t), newDevice(t)
+	for i, typ := range []flows.StepType{deviceenrolment.Type(r, audience), devicepinenrolment.Type(r, audience), deviceenrolment.Type(r, audience)} {
+		s, err := typ.New(config{})
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		v := visit(nil)
+		out, err := s.Answer(t.Context(), v, body(d.sign(t, d, claims(t, enter(t, s, v), v.Key))))
+		if reason, refused := out.Rejected(); err != nil || refused != (i == 1) || refused && reason != "taken" {
+			t.Errorf("%d: %+v, %v", i, out, err)
+		}
+	}
 }
 
 func TestType(t *testing.T) {
@@ -270,7 +295,7 @@ func TestRunThatNothingCanBeBoundTo(t *testing.T) {
 		r := newRepository(t)
 		s, d := newStep(t, r), newDevice(t)
 		v := visit(edit)
-		if out, err := s.Enter(t.Context(), v); !errors.Is(err, deviceenrolment.ErrNoKey) {
+		if out, err := s.Enter(t.Context(), v); !errors.Is(err, devicekey.ErrNoKey) {
 			t.Errorf("%s: enter: %+v, %v", name, out, err)
 		}
 		// Even where a challenge was kept while all was well.
@@ -283,7 +308,7 @@ func TestRunThatNothingCanBeBoundTo(t *testing.T) {
 		if err := v.Keep(c); err != nil {
 			t.Fatal(err)
 		}
-		if out, err := s.Answer(t.Context(), v, body(d.sign(t, d, claims(t, prompt, v.Key)))); !errors.Is(err, deviceenrolment.ErrNoKey) {
+		if out, err := s.Answer(t.Context(), v, body(d.sign(t, d, claims(t, prompt, v.Key)))); !errors.Is(err, devicekey.ErrNoKey) {
 			t.Errorf("%s: answer: %+v, %v", name, out, err)
 		}
 	}

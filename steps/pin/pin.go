@@ -140,19 +140,18 @@ func (s *step) verify(ctx context.Context, v *flows.Visit, pin string) (account.
 	return a, s.accounts.UpdateAuthenticator(ctx, a.ID, use(v))
 }
 
-// choose returns the active PIN of the device with that key, else the one that belongs to no device.
+// choose returns the PIN of this very device, the newest if it was set again,
+// else one that belongs to no device.
 func choose(all []account.Authenticator, key string) (chosen account.Authenticator, found bool) {
 	if key == "" { // no device, no PIN
 		return chosen, false
 	}
 	for _, a := range all {
-		if a.Type != account.TypePIN || a.Status != account.Active {
+		if a.Type != account.TypePIN || a.Status != account.Active || a.Key != key && a.Key != "" {
 			continue
 		}
-		if a.Key == key {
-			return a, true
-		}
-		if a.Key == "" && !found {
+		switch own := a.Key == key; {
+		case !found, own && chosen.Key == "", own && a.Created.After(chosen.Created):
 			chosen, found = a, true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"reflect"
@@ -295,11 +296,13 @@ func TestEveryMemberOnTheWire(t *testing.T) {
 		if typ.Code == "" { // never asks
 			continue
 		}
-		folder := strings.ReplaceAll(typ.Name, "_", "")
-		if typ.Sends {
-			folder = "sentcode"
+		for _, schema := range []json.RawMessage{typ.Prompt, typ.Input} {
+			var s struct{ Properties map[string]any }
+			if err := json.Unmarshal(schema, &s); err != nil {
+				t.Fatalf("%s: %v", typ.Name, err)
+			}
+			sent = slices.AppendSeq(sent, maps.Keys(s.Properties))
 		}
-		sent = append(sent, members(t, "steps/"+folder+"/"+folder+".go", "prompt", "answer")...)
 	}
 	sent = append(sent, members(t, "steps/devicejws/binding.go", "bindingHeader", "bindingClaims")...)
 	sent = append(sent, members(t, "steps/devicejws/authentication.go", "authenticationHeader", "authenticationClaims")...)

@@ -33,6 +33,7 @@ func Arrows() []Arrow {
 		issuing   = "propagation"
 		rp        = "propagation/rp"
 		deviceJWS = "steps/devicejws"
+		deviceKey = "steps/devicekey"
 		webAuthn  = "steps/webauthn"
 		sentCode  = "steps/sentcode"
 	)
@@ -68,8 +69,12 @@ func Arrows() []Arrow {
 		// Steps.
 		{"steps/steptest", with(account, client)},
 		{deviceJWS, machine}, // what the two device steps share; not a step
-		{"steps/deviceenrolment", with(account, deviceJWS)},
-		{"steps/devicebiometric", with(account, deviceJWS)},
+		{deviceKey, with(account, deviceJWS)}, // what the steps about keys of a phone share; not a step
+		{"steps/deviceenrolment", with(account, deviceKey)},
+		{"steps/devicebiometric", with(account, deviceKey)},
+		{"steps/pinenrolment", with(account)},
+		{"steps/devicepin", with(account, deviceKey)},
+		{"steps/devicepinenrolment", with(account, deviceKey)},
 		{"steps/webauthntest", nil},
 		{webAuthn, nil}, // what the two passkey steps share; not a step
 		{"steps/passkey", with(account, webAuthn)},

@@ -13,7 +13,6 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
-	"github.com/stile-auth/stile/cmd/stile/demo/app"
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/scenario"
 	"github.com/stile-auth/stile/oidcclient/oidctest/browser"
@@ -22,20 +21,23 @@ import (
 // actors answer the built-in step types with what the person and the phone have.
 func (p *play) actors() map[string]scenario.Actor {
 	return map[string]scenario.Actor{
-		"identify":            p.typeName,
-		"password":            p.typePassword,
-		"pin":                 p.typePIN,
-		"totp":                p.typeCode,
-		"sms_code":            p.readCode("sms_code", account.TypePhone),
-		"totp_enrolment":      p.scanSeed,
-		"email_code":          p.readCode("email_code", account.TypeEmail),
-		"recovery_code":       p.useKept,
-		"recovery_code_setup": p.keep,
-		"device_enrolment":    p.enrol,
-		"device_biometric":    p.sign,
-		"passkey":             p.usePasskey,
-		"passkey_enrolment":   p.makePasskey,
-		"sso":                 p.newBrowser(),
+		"identify":             p.typeName,
+		"password":             p.typePassword,
+		"pin_enrolment":        p.choosePIN,
+		"pin":                  p.typePIN,
+		"totp":                 p.typeCode,
+		"sms_code":             p.readCode("sms_code", account.TypePhone),
+		"totp_enrolment":       p.scanSeed,
+		"email_code":           p.readCode("email_code", account.TypeEmail),
+		"recovery_code":        p.useKept,
+		"recovery_code_setup":  p.keep,
+		"device_enrolment":     p.enrol,
+		"device_biometric":     p.sign("device_biometric", p.byBiometrics),
+		"device_pin_enrolment": p.enrolPIN,
+		"device_pin":           p.sign("device_pin", p.byPIN),
+		"passkey":              p.usePasskey,
+		"passkey_enrolment":    p.makePasskey,
+		"sso":                  p.newBrowser(),
 	}
 }
 
@@ -101,6 +103,18 @@ func (p *play) typePIN(_ context.Context, q scenario.Prompt) (json.RawMessage, e
 	return reply(map[string]string{"pin": p.person.pin}, nil)
 }
 
+// choosePIN knows ok, and easy: one that is easy to guess.
+func (p *play) choosePIN(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
+	switch q.Word {
+	case "ok":
+		p.person.pin = "83710426"
+		return reply(map[string]string{"pin": p.person.pin}, nil)
+	case "easy":
+		return reply(map[string]string{"pin": "24121987"}, nil)
+	}
+	return nil, unknownWord("pin_enrolment", q.Word, "ok, easy")
+}
+
 const period = 30 // seconds that a one-time code is shown
 
 // typeCode knows ok, wrong, and used: the last code once more. Whoever has used
@@ -150,52 +164,6 @@ func (p *play) wrongCode() (string, error) {
 		}
 	}
 	return "", errors.New("there is no wrong code")
-}
-
-func (p *play) phonePrompt(q scenario.Prompt) (app.Prompt, error) {
-	var prompt app.Prompt
-	if p.device == nil {
-		return prompt, errors.New("there is no phone: device: none is given")
-	}
-	return prompt, json.Unmarshal(q.Data, &prompt)
-}
-
-const otherChallenge = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-
-// enrol knows ok and wrong: a signature over another challenge.
-func (p *play) enrol(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
-	prompt, err := p.phonePrompt(q)
-	if err != nil {
-		return nil, err
-	}
-	switch q.Word {
-	case "ok":
-		signed, err := p.device.Enrol(prompt)
-		p.device.Confirm()
-		return reply(map[string]string{"jws": signed, "name": p.person.login + "'s phone"}, err)
-	case "wrong":
-		prompt.Challenge = otherChallenge
-		signed, err := p.device.Enrol(prompt)
-		return reply(map[string]string{"jws": signed}, err)
-	}
-	return nil, unknownWord("device_enrolment", q.Word, "ok, wrong")
-}
-
-// sign knows ok and wrong: a signature over another challenge.
-func (p *play) sign(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
-	prompt, err := p.phonePrompt(q)
-	if err != nil {
-		return nil, err
-	}
-	switch q.Word {
-	case "ok":
-	case "wrong":
-		prompt.Challenge = otherChallenge
-	default:
-		return nil, unknownWord("device_biometric", q.Word, "ok, wrong")
-	}
-	signed, err := p.device.Authenticate(prompt, q.Client)
-	return reply(map[string]string{"jws": signed}, err)
 }
 
 type signOn struct {

@@ -11,7 +11,6 @@ import (
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/totp"
 
-	"github.com/stile-auth/stile/cmd/stile/demo/app"
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/scenario"
 )
@@ -56,6 +55,15 @@ func (p *play) admit(ctx context.Context) (*person, error) {
 	}
 	var auths []account.Authenticator
 	for _, typ := range g.Has {
+		if typ == account.TypeDevicePIN {
+			key, err := p.bindPhonePIN()
+			if err != nil {
+				return nil, err
+			}
+			key.Subject, key.Binding, key.Created = a.Subject, g.Level, now
+			auths = append(auths, key)
+			continue
+		}
 		id, data, err := p.bound(ctx, who, typ)
 		if err != nil {
 			return nil, err
@@ -124,16 +132,8 @@ func addressOf(login string) string {
 	return login + "@example.test"
 }
 
-// bindPhone makes the phone's key one of the account: the key comes out of an
-// enrolment that nobody asked for.
-func (p *play) bindPhone() (account.Authenticator, error) {
-	signed, err := p.device.Enrol(app.Prompt{
-		Challenge: "given", Audience: baseURL, Flow: "given", Step: "given", ExpiresAt: p.cast.Clock.Now().Add(1),
-	})
-	if err != nil {
-		return account.Authenticator{}, err
-	}
-	p.device.Confirm()
+// boundKey is the authenticator of the key that a binding was signed with.
+func (p *play) boundKey(typ, id, signed string) (account.Authenticator, error) {
 	raw, _, _ := strings.Cut(signed, ".")
 	text, err := base64.RawURLEncoding.DecodeString(raw)
 	if err != nil {
@@ -147,6 +147,6 @@ func (p *play) bindPhone() (account.Authenticator, error) {
 	}
 	data, err := json.Marshal(account.DeviceData{JWK: header.JWK})
 	return account.Authenticator{
-		ID: p.device.AuthenticatorID(), Type: account.TypeDevice, Name: "phone", Status: account.Active, Key: p.device.Thumbprint(), Data: data,
+		ID: id, Type: typ, Name: "phone", Status: account.Active, Key: p.device.Thumbprint(), Data: data,
 	}, err
 }

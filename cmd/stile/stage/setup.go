@@ -62,7 +62,7 @@ func (p *play) bindSent(who *person, typ string) ([]byte, error) {
 		}
 		return json.Marshal(data)
 	}
-	return nil, fmt.Errorf("has: nobody can be given %q; known: password, pin, totp, email, phone, passkey, recovery; for a phone write device: bound", typ)
+	return nil, fmt.Errorf("has: nobody can be given %q; known: password, pin, totp, email, phone, passkey, recovery, device_pin; for a phone write device: bound", typ)
 }
 
 // keep knows ok: the person keeps the codes and types the last of them; wrong.

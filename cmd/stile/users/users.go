@@ -139,7 +139,7 @@ func (r *Registrar) authenticators(ctx context.Context, p Person, out *Added, no
 		}
 	}
 	if p.PIN != "" {
-		hash, err := r.hash(ctx, p.PIN, account.CheckPIN)
+		hash, err := r.hash(ctx, p.PIN, func(pin string) error { return account.CheckPIN(pin, p.Login, p.Phone) })
 		if err = errors.Join(err, add(newID(), account.TypePIN, account.PINData{Hash: hash, Digits: len(p.PIN)})); err != nil {
 			return nil, err
 		}

@@ -36,6 +36,8 @@ type Device struct {
 	mu       sync.Mutex
 	enrolled *deviceKey // what the server has accepted
 	pending  *deviceKey // what it was offered
+
+	pinned, pinPending *pinKey // the same of the key behind a PIN
 }
 
 // NewDevice makes a device with a fresh DPoP key.
@@ -102,18 +104,14 @@ func (p Prompt) check(now time.Time) error {
 // is used only after [Device.Confirm]; an enrolled key stays until then.
 // [ErrBiometrics] if the owner is not there.
 func (d *Device) Enrol(p Prompt) (string, error) {
-	now := d.cfg.Now()
-	if err := p.check(now); err != nil {
+	if err := p.check(d.cfg.Now()); err != nil {
 		return "", err
 	}
 	key, err := newKey()
 	if err != nil {
 		return "", err
 	}
-	signed, err := d.sign(key, map[string]any{"typ": "devbind+jwt", "jwk": key.jwk}, jwt.MapClaims{
-		"aud": p.Audience, "nonce": p.Challenge, "flow": p.Flow, "step": p.Step, "jkt": d.Thumbprint(),
-		"iat": now.Unix(), "exp": now.Add(signatureLife).Unix(),
-	})
+	signed, err := d.sign(key, map[string]any{"typ": "devbind+jwt", "jwk": key.jwk}, d.binding(p))
 	if err != nil {
 		return "", err
 	}
@@ -135,8 +133,7 @@ func (d *Device) Confirm() {
 // Authenticate signs the prompt with the enrolled key (devauth+jwt) for that
 // client. [ErrNotEnrolled] without one, [ErrBiometrics] if the owner is not there.
 func (d *Device) Authenticate(p Prompt, clientID string) (string, error) {
-	now := d.cfg.Now()
-	if err := p.check(now); err != nil {
+	if err := p.check(d.cfg.Now()); err != nil {
 		return "", err
 	}
 	d.mu.Lock()
@@ -145,10 +142,7 @@ func (d *Device) Authenticate(p Prompt, clientID string) (string, error) {
 	if key == nil {
 		return "", ErrNotEnrolled
 	}
-	return d.sign(key, map[string]any{"typ": "devauth+jwt", "kid": key.thumbprint}, jwt.MapClaims{
-		"aud": p.Audience, "iss": clientID, "sub": key.thumbprint, "nonce": p.Challenge,
-		"flow": p.Flow, "step": p.Step, "iat": now.Unix(), "exp": now.Add(signatureLife).Unix(),
-	})
+	return d.sign(key, map[string]any{"typ": "devauth+jwt", "kid": key.thumbprint}, d.authentication(p, clientID, key))
 }
 
 // sign is the only way to a signature of a key behind the biometrics.

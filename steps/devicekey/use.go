@@ -1,0 +1,251 @@
+package devicekey
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/account"
+	"github.com/stile-auth/stile/flows/assurance"
+	"github.com/stile-auth/stile/steps/devicejws"
+)
+
+// Use is a step that asks for a signature of a bound key. All fields but Unlock are required.
+type Use struct {
+	Name, Doc, Code string           // of the step type and its prompts
+	Authenticator   string           // type of the authenticators whose keys may sign
+	Unlock          assurance.Unlock // what the app says that unlocks these keys, where tokens are to tell
+}
+
+// Authenticators keeps the keys of accounts. Safe for concurrent use.
+type Authenticators interface {
+	// Authenticators returns the account's authenticators, whatever their type and
+	// status; none is no error, and neither is an account that does not exist.
+	Authenticators(ctx context.Context, subject string) ([]account.Authenticator, error)
+	// UpdateAuthenticator calls fn on the authenticator and stores the result, atomically.
+	// If fn fails nothing is stored, and errors.Is finds fn's error.
+	UpdateAuthenticator(ctx context.Context, id string, fn func(*account.Authenticator) error) error
+}
+
+// errRevoked reports an authenticator that was disabled while it was being verified.
+var errRevoked = errors.New("devicekey: revoked")
+
+// Type returns the step type. The audience is Stile's issuer URL.
+func (u Use) Type(as Authenticators, audience string) flows.StepType {
+	return flows.StepType{
+		Name:   u.Name,
+		Doc:    u.Doc,
+		Code:   u.Code,
+		Prompt: flowdefs.SchemaFor[challenge](),
+		Input:  flowdefs.SchemaFor[signature](),
+		Evidence: []assurance.Ceiling{{
+			Method:          assurance.DeviceKey,
+			Categories:      []assurance.Category{assurance.Possession},
+			ReplayResistant: true,
+			UserPresent:     true,
+			Unlock:          u.Unlock,
+		}},
+		Authenticator: u.Authenticator,
+		NeedsDevice:   true,
+		New: func(cfg flowdefs.Config) (flows.Step, error) {
+			if err := cfg.Decode(&struct{}{}); err != nil {
+				return nil, err
+			}
+			if audience == "" {
+				return nil, errNoAudience
+			}
+			decoy, err := newDecoy()
+			if err != nil {
+				return nil, err
+			}
+			return &use{u, as, audience, decoy}, nil
+		},
+	}
+}
+
+type signature struct {
+	JWS string `json:"jws" minLength:"1" maxLength:"8192"`
+}
+
+type challenge struct {
+	Challenge string    `json:"challenge" doc:"What is to be signed: the nonce of the payload."`
+	Audience  string    `json:"audience" doc:"aud of the payload."`
+	Flow      string    `json:"flow" doc:"flow of the payload."`
+	Step      string    `json:"step" doc:"step of the payload."`
+	ExpiresAt time.Time `json:"expiresAt" doc:"How long the challenge is good."`
+}
+
+type use struct {
+	kind     Use
+	accounts Authenticators
+	audience string
+	decoy    devicejws.Key // what unknown keys are measured against
+}
+
+// newDecoy makes a key of which nobody has the private part.
+func newDecoy() (devicejws.Key, error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return devicejws.Key{}, fmt.Errorf("devicekey: decoy: %w", err)
+	}
+	return devicejws.NewKey(&private.PublicKey)
+}
+
+// Enter asks for a signature over a fresh challenge.
+func (s *use) Enter(_ context.Context, v *flows.Visit) (flows.Outcome, error) {
+	p, err := s.challenge(v)
+	if err != nil {
+		return flows.Outcome{}, err
+	}
+	return flows.Ask(p), nil
+}
+
+// challenge makes and keeps a challenge; the one before is void.
+func (s *use) challenge(v *flows.Visit) (flows.Prompt, error) {
+	c := devicejws.NewChallenge(v.Now)
+	if err := v.Keep(c); err != nil {
+		return flows.Prompt{}, err
+	}
+	return flows.Prompt{
+		Data: challenge{c.Nonce, s.audience, v.RunID, v.StepID, c.Expires},
+	}, nil
+}
+
+// refuse asks for a signature over a fresh challenge: the one before is spent.
+func (s *use) refuse(v *flows.Visit, reason string) (flows.Outcome, error) {
+	again, err := s.challenge(v)
+	if err != nil {
+		return flows.Outcome{}, err
+	}
+	return flows.Reject(reason, &again), nil
+}
+
+// Answer verifies the signature.
+func (s *use) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows.Outcome, error) {
+	var a signature
+	if err := in.Decode(&a); err != nil {
+		return flows.Outcome{}, err
+	}
+	if a.JWS == "" {
+		return flows.Outcome{}, fmt.Errorf("%w: jws", flows.ErrMalformed)
+	}
+	var c devicejws.Challenge
+	if err := v.Kept(&c); err != nil {
+		return flows.Outcome{}, fmt.Errorf("devicekey: challenge: %w", err)
+	}
+	if !v.Now.Before(c.Expires) {
+		return s.Enter(ctx, v)
+	}
+	found, err := s.verify(ctx, v, a.JWS, c.Nonce)
+	var refused devicejws.Refusal
+	if errors.As(err, &refused) {
+		return s.refuse(v, string(refused))
+	}
+	if err != nil {
+		return flows.Outcome{}, fmt.Errorf("device key: %w", err)
+	}
+	return flows.Pass(flows.Proof{Evidence: s.evidence(found)}), nil
+}
+
+// verify returns the authenticator that made the signature. It verifies one
+// also where there is no key to verify it with.
+func (s *use) verify(ctx context.Context, v *flows.Visit, compact, nonce string) (account.Authenticator, error) {
+	proof, err := devicejws.ParseAuthentication(compact)
+	if err != nil {
+		return account.Authenticator{}, err
+	}
+	all, err := s.accounts.Authenticators(ctx, v.Claimed)
+	if err != nil {
+		return account.Authenticator{}, err
+	}
+	a, known := s.find(all, v, proof.ClaimedKeyID())
+	key := s.decoy
+	if known {
+		if key, err = stored(a); err != nil {
+			return account.Authenticator{}, err
+		}
+	}
+	want := devicejws.Want{Audience: s.audience, Nonce: nonce, Flow: v.RunID, Step: v.StepID, Now: v.Now}
+	err = proof.Verify(key, v.Client.ID, want)
+	if !known {
+		return account.Authenticator{}, devicejws.BadSignature
+	}
+	if err != nil {
+		return account.Authenticator{}, err
+	}
+	err = s.accounts.UpdateAuthenticator(ctx, a.ID, used(v))
+	if errors.Is(err, errRevoked) {
+		return account.Authenticator{}, devicejws.BadSignature
+	}
+	return a, err
+}
+
+// find looks the key up among the active ones of the claimed account on this
+// very device, and nowhere else.
+func (s *use) find(all []account.Authenticator, v *flows.Visit, id string) (account.Authenticator, bool) {
+	if v.Claimed == "" || v.Key == "" {
+		return account.Authenticator{}, false
+	}
+	for _, a := range all {
+		if a.ID != id {
+			continue
+		}
+		if a.Type != s.kind.Authenticator || a.Status != account.Active {
+			continue
+		}
+		if a.Key != v.Key {
+			continue
+		}
+		return a, true
+	}
+	return account.Authenticator{}, false
+}
+
+// stored reads the public key of an authenticator; its id must be the key's own.
+func stored(a account.Authenticator) (devicejws.Key, error) {
+	var d account.DeviceData
+	if err := json.Unmarshal(a.Data, &d); err != nil {
+		return devicejws.Key{}, fmt.Errorf("data of authenticator %s: %w", a.ID, err)
+	}
+	key, err := devicejws.ParseKey(d.JWK)
+	if err != nil { // not the client's fault: no refusal
+		return devicejws.Key{}, fmt.Errorf("key of authenticator %s: %v", a.ID, err)
+	}
+	if key.ID() != a.ID {
+		return devicejws.Key{}, fmt.Errorf("key of authenticator %s is %s", a.ID, key.ID())
+	}
+	return key, nil
+}
+
+// used notes the use, unless the authenticator was revoked while it was being verified.
+func used(v *flows.Visit) func(*account.Authenticator) error {
+	return func(a *account.Authenticator) error {
+		if a.Status != account.Active {
+			return errRevoked
+		}
+		a.LastUsed = v.Now.UTC()
+		return nil
+	}
+}
+
+func (s *use) evidence(a account.Authenticator) assurance.Evidence {
+	binding, _ := assurance.ParseLevel(a.Binding) // of an unknown name: None, which earns nothing
+	return assurance.Evidence{
+		Method:          assurance.DeviceKey,
+		Authenticator:   a.ID,
+		Device:          a.Key, // all that one phone holds is one possession
+		Categories:      []assurance.Category{assurance.Possession},
+		ReplayResistant: true,
+		UserPresent:     true,
+		Unlock:          s.kind.Unlock,
+		Binding:         binding,
+		Cap:             assurance.AAL3,
+	}
+}
