@@ -91,10 +91,19 @@ func usable(all []account.Authenticator) []flows.Authenticator {
 		}
 		binding, _ := assurance.ParseLevel(a.Binding) // of an unknown name: None, which earns nothing
 		out = append(out, flows.Authenticator{
-			ID: a.ID, Type: a.Type, Binding: binding, Key: a.Key, Pending: a.Status == account.Pending,
+			ID: a.ID, Type: a.Type, Binding: binding, Key: binds(a), Pending: a.Status == account.Pending,
 		})
 	}
 	return out
+}
+
+// binds is the key of the device that an authenticator makes a bound one. A device
+// is bound by its own key: a PIN that somebody set on it does not bind it.
+func binds(a account.Authenticator) string {
+	if a.Type != account.TypeDevice {
+		return ""
+	}
+	return a.Key
 }
 
 // translate keeps "there is no such account" apart from "it cannot be known now".

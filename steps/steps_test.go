@@ -60,6 +60,7 @@ func repository(t testing.TB) *memory.Accounts {
 			auth("a2", func(a *account.Authenticator) { a.Status = account.Disabled }),
 			auth("a3", func(a *account.Authenticator) { a.Type, a.Key = account.TypeDevice, "phone" }),
 			auth("a4", func(a *account.Authenticator) { a.Binding = "gold" }),
+			auth("a6", func(a *account.Authenticator) { a.Type, a.Key = account.TypePIN, "other phone" }),
 			auth("a5", func(a *account.Authenticator) { a.Status = "" }),
 		}, nil)
 	if err != nil {
@@ -80,6 +81,7 @@ func TestAccount(t *testing.T) {
 			{ID: "a1", Type: "totp", Binding: assurance.AAL2},
 			{ID: "a3", Type: "device", Binding: assurance.AAL2, Key: "phone"},
 			{ID: "a4", Type: "totp", Binding: assurance.None},
+			{ID: "a6", Type: "pin", Binding: assurance.AAL2},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -39,6 +39,8 @@ func TestChangedExamples(t *testing.T) {
 		{"old-app", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
 		{"takeaway", "flow: coffee, requires: { acr: aal1 }", "flow: coffee, requires: { acr: aal3 }", prove.Level},
 		{"takeaway", "{ id: who, type: identify }\n      - { id: text", "{ id: who, type: message, with: { text: hello } }\n      - { id: text", prove.SubjectUnknown},
+		{"phone-pin", "require: acr >= level.aal2", "require: acr >= level.aal3", prove.NoCompletion},
+		{"phone-pin", "{ id: who, type: identify }\n", "{ id: who, type: message, with: { text: hello } }\n", prove.SubjectUnknown},
 		{"night-desk", `: "night"'`, `: "nigth"'`, prove.NowhereExit},
 		{"night-desk", "requires: { acr: aal2 }", "requires: { acr: aal3 }", prove.Level},
 		{"password-totp", "type: password", "type: password\n        if: device.bound", prove.SubjectUnknown},

@@ -68,7 +68,7 @@ func Arrows() []Arrow {
 		{issuing, machine},
 		// Steps.
 		{"steps/steptest", with(account, client)},
-		{deviceJWS, machine}, // what the two device steps share; not a step
+		{deviceJWS, machine},                  // what the two device steps share; not a step
 		{deviceKey, with(account, deviceJWS)}, // what the steps about keys of a phone share; not a step
 		{"steps/deviceenrolment", with(account, deviceKey)},
 		{"steps/devicebiometric", with(account, deviceKey)},
