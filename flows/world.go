@@ -130,7 +130,7 @@ func (m *machine) reuse(n *node) bool {
 	if m.w.unknown == nil && ps.restedFor(floor, m.w.started) {
 		return false
 	}
-	for _, e := range assurance.Fresh(m.w.recall(n, ps), m.w.now, m.w.since(m.w.goal.oldest(floor, m.w.started))) {
+	for _, e := range assurance.Fresh(m.w.recall(n, ps), m.w.now, m.w.since(m.w.goal.oldest(m.w.scales, m.w.started))) {
 		if e.StepType != n.def.Type || e.Config != n.def.ConfigHash || !m.stillBound(e) {
 			continue
 		}

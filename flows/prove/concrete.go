@@ -203,7 +203,7 @@ func (e *explorer) impossible(s situation) bool {
 		switch set.fact.kind {
 		case guess, text:
 			c := e.guesses[set.fact.name].condition
-			if !c.Exact() || c.Reads("now") || c.Reads("run") || c.Reads("client") {
+			if !c.Exact() || !c.Steady() || c.Reads("now") || c.Reads("run") || c.Reads("client") {
 				return false
 			}
 			asked++

@@ -3,6 +3,7 @@ package prove
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
@@ -99,7 +100,7 @@ func (w *watcher) unhandled(p *point, t *turn) {
 		}
 		n, _ := w.e.m.Node(note.Step)
 		switch {
-		case n == nil || note.Reason == flowdefs.UnknownValue:
+		case n == nil || strings.HasPrefix(note.Reason, flowdefs.UnknownValue):
 		case n.Kind == flowdefs.Decide:
 			w.note(NowhereExit, place(n)+" "+note.Reason, n.Value.Pos, p.from, t, "decide %q can come to the exit %q, which leads nowhere", n.ID, note.Reason)
 		default:

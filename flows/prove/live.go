@@ -118,7 +118,7 @@ func (l *live) fact(f fact) bool {
 		return l.enrols || l.configs[f.name]
 	default:
 		source, _, _ := strings.Cut(f.name, "\n")
-		return l.sources[source]
+		return l.sources[source] && !l.e.fleeting(f)
 	}
 }
 
@@ -181,8 +181,8 @@ func (e *explorer) key(p *point, l *live) string {
 	if l.tags {
 		var tags []string
 		for _, t := range s.Tags {
-			if l.words[t.Name] {
-				tags = append(tags, t.Name)
+			if l.words[t.Name] && (t.Until.IsZero() || now.Before(t.Until)) {
+				tags = append(tags, t.Name+" "+strconv.FormatInt(t.Until.Unix(), 36))
 			}
 		}
 		slices.Sort(tags)

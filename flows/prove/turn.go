@@ -1,6 +1,9 @@
 package prove
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -32,6 +35,9 @@ func (t *turn) take(s flows.State, a action) (flows.State, bool) {
 		a.first = t.prove(a.pass, &s)
 	}
 	at := s.At
+	if a.acts[0].do == waits {
+		s = t.e.m.Later(s, s.Until.Sub(now))
+	}
 	if a.names {
 		s.Claimed = somebody
 	}
@@ -253,7 +259,7 @@ type guessed struct {
 
 // Holds implements [flowdefs.Unknowns].
 func (t *turn) Holds(c *flowdefs.Condition, env *flowdefs.Env, known string) (bool, error) {
-	f := fact{guess, c.Source + "\n" + known}
+	f := t.asked(guess, c, known)
 	t.e.guesses[f.name] = guessed{condition: c, env: *env}
 	n := 2
 	if t.e.mixed[c.Source] {
@@ -275,9 +281,45 @@ func (t *turn) Text(c *flowdefs.Condition, env *flowdefs.Env, known string) (str
 	if t.e.claims[c] {
 		values = []string{flowdefs.UnknownValue} // that it has one is supposed
 	}
-	f := fact{text, c.Source + "\n" + known}
+	f := t.asked(text, c, known)
 	t.e.guesses[f.name] = guessed{condition: c, env: *env, values: values}
-	return values[t.settle(f, len(values))], nil
+	v := values[t.settle(f, len(values))]
+	if v == flowdefs.UnknownValue {
+		v = t.e.anything(c, known)
+	}
+	return v, nil
+}
+
+// asked names what a condition comes to. What it came to on the same facts is
+// what it comes to again; but one that is fleeting is asked again each time.
+func (t *turn) asked(k kind, c *flowdefs.Condition, known string) fact {
+	f := fact{k, c.Source + "\n" + known}
+	if !c.Steady() || strings.Contains(known, anewInJSON) {
+		f.name += fmt.Sprintf("\n%s%d", anew, t.from)
+	}
+	return f
+}
+
+// anew marks what can be something else the next time that it is looked at.
+const (
+	anew       = "\x01"
+	anewInJSON = `\u0001`
+)
+
+// anything is a value that can be anything, but is the same wherever one
+// expression had it on the same facts.
+func (e *explorer) anything(c *flowdefs.Condition, known string) string {
+	if !c.Steady() || c.Reads("now") || strings.Contains(known, anewInJSON) {
+		return flowdefs.UnknownValue + anew + c.Source
+	}
+	sum := sha256.Sum256([]byte(c.Source + "\n" + known))
+	return flowdefs.UnknownValue + hex.EncodeToString(sum[:8])
+}
+
+// fleeting reports whether a fact that conditions came to may be otherwise once
+// the run has waited: time passes then, and states are taken for one.
+func (e *explorer) fleeting(f fact) bool {
+	return strings.Contains(f.name, "\n"+anew) || e.guesses[f.name].condition.Reads("now")
 }
 
 // mark remembers that an option of a choose was withdrawn by what the client says, and nothing was left of it.
