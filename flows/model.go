@@ -157,6 +157,7 @@ func (m *Model) world(f *Facts, s *State) *world {
 	w := &world{
 		now: f.Now, started: f.Started, key: f.Key, keyed: true, flow: m.p.flow.Name, kind: m.p.flow.Kind,
 		scales: f.Scales, departs: f.Departs, unknown: f.Unknown,
+		lax: true, // that the guarantees are kept is what is proved
 	}
 	if t := f.Target; t != nil {
 		w.goal = goal{named: t.Name, target: t, requires: t.Requires.ACR, scale: t.Scale}

@@ -29,6 +29,7 @@ type world struct {
 	departs  assurance.Deviations
 	web      bool // a page draws what the client cannot draw
 	goal     goal
+	lax      bool    // what the flow guarantees is not held at the gate
 	unknown  Unknown // of a model: settles what was not looked up
 }
 

@@ -37,7 +37,7 @@ func (e *explorer) actions(p *point) []action {
 	for _, id := range e.m.Activations(*s) {
 		one(act{do: activates, step: id}, e.m.ActivatedStep(id))
 	}
-	return out
+	return append(out, e.dwell(s)...)
 }
 
 // outcomes are what a step can decide that it completes or is left by.

@@ -39,12 +39,14 @@ type explorer struct {
 	claims     map[*flowdefs.Condition]bool
 	exits      map[*flowdefs.Condition][]string // that decisions can name
 	options    map[string]bool                  // ids of options of chooses
+	instead    map[string]*flowdefs.Node        // ids of what stands under otherwise, to the choose
 	all        []*flowdefs.Node                 // steps
 	tags       []string                         // that a session can have and that something reads
 	deviceType string
 	enrols     bool
 	ages       []time.Duration // see agesOf
 	decays     bool
+	passing    map[string]bool // tags that run out
 	top        assurance.Level
 	axes       []func(*assurance.Evidence)
 	shaped     map[*flowdefs.Node][]assurance.Evidence
@@ -74,6 +76,7 @@ type point struct {
 // marks is what a path is remembered for, beside the state of the run.
 type marks struct {
 	withdrawn string // choose that was left without an option because of what the client says
+	slow      bool   // time has changed something while the run waited
 	seen      string // of the guarantees "A before B": which have seen A, and which B without it
 }
 
@@ -208,8 +211,9 @@ type action struct {
 	again  flows.Signal // repeated as long as the run waits at the same step
 	more   bool         // there is an again
 	pass   *flowdefs.Node
-	enrols string // id of the authenticator that it binds
-	names  bool   // it says who one is
+	enrols string             // id of the authenticator that it binds
+	names  bool               // it says who one is
+	passes func(*flows.State) // nothing but time: what it changes
 }
 
 // turnsPerState bounds how often the machine is asked, in states: an action that
@@ -274,8 +278,12 @@ func (e *explorer) link(from, to int) {
 
 // covers reports whether whatever can happen at q can happen at p as well: they
 // differ in counters only, and p has counted no further. The one thing that q
-// can do earlier, hitting a bound, p does later.
+// can do earlier, hitting a bound, p does later. What time has changed is held
+// to less.
 func (p *point) covers(q *point) bool {
+	if p.marks.slow && !q.marks.slow {
+		return false
+	}
 	for k, n := range p.counters {
 		if n > q.counters[k] {
 			return false

@@ -95,6 +95,7 @@ func (w *watcher) guarantees(p *point, t *turn) {
 			if i < len(p.marks.seen) && p.marks.seen[i] == wrong {
 				w.broken(g, p, t, "a run completes %q without %q before it", g.Then, g.First)
 			}
+		case g.Form == flowdefs.Implies && p.marks.slow: // the gate holds it: see [flows.Model]
 		case g.Form == flowdefs.Implies && s.Status == flows.Completed:
 			if holds, err := w.eval(g.Holds, s, t); (err != nil || !holds) && !w.e.impossible(t.situation) {
 				w.broken(g, p, t, "a run completes with %s", w.sum(s, t))

@@ -22,11 +22,13 @@ type live struct {
 	configs    map[string]bool
 	codes      map[string]bool // that decide whether options are offered
 	jumps      map[string]bool
+	counted    bool // a goto counts as a wrong answer
 	account    bool // some condition asks what the account has
 	assigned   bool
 	tags       bool
 	device     bool
 	enrols     bool
+	level      bool // some condition ahead looks at the level, or at single proofs
 	evidence   bool // some condition looks at single proofs
 	evidenceID bool // and at the ids of their steps
 }
@@ -51,9 +53,11 @@ func (e *explorer) liveFrom(ids []string) *live {
 	for _, n := range e.m.Ahead(ids) {
 		l.node(n)
 	}
+	ahead := l.level
 	for _, c := range e.atTheEnd() {
 		l.condition(c)
 	}
+	l.level = ahead // what the end is held to is held at the gate
 	return l
 }
 
@@ -67,6 +71,7 @@ func (l *live) node(n *flowdefs.Node) {
 	switch n.Kind {
 	case flowdefs.Goto:
 		l.jumps[n.To] = true
+		l.counted = l.counted || n.Counts
 	case flowdefs.Step:
 		_, info := l.e.m.Node(n.ID)
 		l.authn[info.Type.Authenticator] = true
@@ -88,6 +93,9 @@ func (l *live) condition(c *flowdefs.Condition) {
 		return
 	}
 	l.sources[c.Source] = true
+	for _, name := range []string{"acr", "reached", "evidence"} {
+		l.level = l.level || c.Reads(name)
+	}
 	for _, w := range c.Words() {
 		l.words[w] = true
 	}
@@ -194,6 +202,12 @@ func (e *explorer) key(p *point, l *live) string {
 		}
 		k.end()
 	}
+	if l.counted { // a count that a goto raises decides where it leads
+		for _, name := range sorted(p.counters) {
+			k.words(name, strconv.Itoa(p.counters[name]))
+		}
+		k.end()
+	}
 	k.list(l.evidenceKeys(s))
 	for _, set := range p.situation {
 		k.b = strconv.AppendInt(append(k.b, byte(set.fact.kind)), int64(set.value), 10)
@@ -266,6 +280,9 @@ func (l *live) evidenceKeys(s *flows.State) []string {
 		}
 		if l.evidenceID {
 			k += " " + v.Step
+		}
+		if l.level && v.At.Before(now) {
+			k += " brought" // it may get too old: see older
 		}
 		keys = append(keys, k)
 	}

@@ -231,7 +231,7 @@ func one(ctx context.Context, set *flowdefs.Set, r *flows.Registry, o Options, j
 func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, o Options) *explorer {
 	e := &explorer{
 		ctx: ctx, m: m, flow: j.flow, target: j.target, scales: set.Levels, departs: o.Deviations, most: cmp.Or(o.States, DefaultStates), deviceType: "device",
-		mixed: map[string]bool{}, errorIs: map[string]bool{}, tried: map[string]bool{}, sameLoss: map[string]bool{}, claims: map[*flowdefs.Condition]bool{}, exits: map[*flowdefs.Condition][]string{}, options: map[string]bool{},
+		mixed: map[string]bool{}, errorIs: map[string]bool{}, tried: map[string]bool{}, sameLoss: map[string]bool{}, claims: map[*flowdefs.Condition]bool{}, exits: map[*flowdefs.Condition][]string{}, options: map[string]bool{}, instead: map[string]*flowdefs.Node{},
 		shaped: map[*flowdefs.Node][]assurance.Evidence{}, alive: map[string]*live{}, guesses: map[string]guessed{}, seen: map[string][]int{},
 	}
 	places := map[string]map[bool]bool{} // source, and whether an error means yes
@@ -254,6 +254,9 @@ func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, 
 		}
 		if option {
 			e.options[n.ID] = true
+		}
+		if n.Otherwise != nil {
+			e.instead[n.Otherwise.ID] = n
 		}
 		if n.Kind == flowdefs.Step {
 			e.all = append(e.all, n)
@@ -280,7 +283,7 @@ func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, 
 	e.ages, e.decays = agesOf(e.enrols, e.scales, e.conditions)
 	e.axes = axesRead(read)
 	e.top = topLevel(m, e.all, read)
-	e.tags = sessionTags(set, e.conditions)
+	e.tags, e.passing = sessionTags(set, e.conditions), passingTags(set)
 	return e
 }
 

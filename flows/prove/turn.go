@@ -22,8 +22,10 @@ type turn struct {
 	acts      []act
 	marks     marks
 	notes     []flows.Event
-	enrolling string       // what the outcome that is being taken binds
-	gate      *flows.State // as it came to the gate; nil if it did not
+	enrolling string           // what the outcome that is being taken binds
+	gate      *flows.State     // as it came to the gate; nil if it did not
+	undrawn   []string         // types of prompts that were in the way of an option
+	instead   []*flowdefs.Node // chooses whose otherwise the run got to
 }
 
 var _ flows.Unknown = (*turn)(nil)
@@ -31,6 +33,11 @@ var _ flows.Unknown = (*turn)(nil)
 // take lets an action happen and goes on until the run waits again or is over.
 // The result is false if the action was not possible.
 func (t *turn) take(s flows.State, a action) (flows.State, bool) {
+	if a.passes != nil {
+		a.passes(&s)
+		t.marks.slow = true
+		return s, true
+	}
 	if a.pass != nil {
 		a.first = t.prove(a.pass, &s)
 	}
@@ -186,7 +193,11 @@ func (t *turn) Draws(code string, option bool) bool {
 	if _, settled := t.situation.get(f); !settled && !t.e.m.Admits(t.lacks(code)) {
 		t.situation = t.situation.with(f, yes) // who cannot is not let in
 	}
-	return t.settleYes(f)
+	if t.settleYes(f) {
+		return true
+	}
+	t.undrawn = append(t.undrawn, code)
+	return false
 }
 
 // lacks are the types of prompts that the client cannot draw, and one more.
@@ -248,7 +259,12 @@ func (t *turn) Reach(known, most assurance.Level) assurance.Level {
 }
 
 // Passes implements [flows.Unknown].
-func (t *turn) Passes(n *flowdefs.Node) { t.e.watch.passes(n) }
+func (t *turn) Passes(n *flowdefs.Node) {
+	t.e.watch.passes(n)
+	if choose := t.e.instead[n.ID]; n.ID != "" && choose != nil {
+		t.instead = append(t.instead, choose)
+	}
+}
 
 // guessed is a condition, and what it saw when it was guessed.
 type guessed struct {
@@ -322,11 +338,22 @@ func (e *explorer) fleeting(f fact) bool {
 	return strings.Contains(f.name, "\n"+anew) || e.guesses[f.name].condition.Reads("now")
 }
 
-// mark remembers that an option of a choose was withdrawn by what the client says, and nothing was left of it.
+// mark remembers that what the client says took every option of a choose away,
+// and that the run goes on without them: by the exit none, or by an otherwise
+// that is no match for any of them.
 func (t *turn) mark(s *flows.State) {
+	if s.Status == flows.Failed {
+		return
+	}
 	for _, note := range t.notes {
-		if note.Type == flows.EventStepExit && note.Reason == "none" && s.Status != flows.Failed && t.withdrawn(note.Step) {
+		if note.Type == flows.EventStepExit && note.Reason == "none" && t.withdrawn(note.Step) {
 			t.marks.withdrawn = note.Step
+		}
+	}
+	for _, c := range t.instead {
+		lost := slices.ContainsFunc(c.Options, func(o flowdefs.Node) bool { return s.Steps[o.ID].Lost != "" })
+		if !lost && t.withdrawn(c.ID) && !t.e.matches(c) {
+			t.marks.withdrawn = c.ID
 		}
 	}
 }
@@ -356,5 +383,5 @@ func (t *turn) refused(o *flowdefs.Node) bool {
 	default: // a step
 	}
 	_, info := t.e.m.Node(o.ID)
-	return t.situation.not(fact{draws, info.Type.Code})
+	return slices.Contains(t.undrawn, info.Type.Code)
 }

@@ -35,6 +35,7 @@ const (
 	reopens
 	backs
 	activates
+	dwells
 )
 
 const given = "given: "
@@ -46,6 +47,11 @@ func (e *explorer) path(from int, acts []act, over situation) ([]act, situation)
 	for i := from; i >= 0; i = e.points[i].from {
 		parts = append(parts, e.points[i].acts)
 		for _, s := range e.points[i].settled {
+			if v, known := settled.get(s.fact); known && v != s.value { // it came out otherwise then
+				earlier := fact{s.fact.kind, fmt.Sprintf("%s\n%s%d", s.fact.name, anew, i)}
+				e.guesses[earlier.name] = e.guesses[s.fact.name]
+				s.fact = earlier
+			}
 			settled = settled.with(s.fact, s.value)
 		}
 	}
@@ -162,6 +168,8 @@ func (a act) String() string {
 		return a.step + " is locked for good"
 	case waits:
 		return "time passes at " + a.step
+	case dwells:
+		return "while the person takes their time, " + a.word
 	case leaves:
 		return fmt.Sprintf("%s is left by its exit %s", a.step, a.word)
 	case picks:

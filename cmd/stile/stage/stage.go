@@ -156,6 +156,7 @@ func (p *play) startEngine() (err error) {
 		Accounts: steps.Accounts(p.store.Accounts()), Recorder: p.store, Sealer: s.sealer,
 		Propagators: map[string]flows.Propagator{"bearer_jwt": s.bearer},
 		Logger:      zap.NewNop(), Now: p.cast.Clock.Now, DecoyKey: s.decoy, Outbox: &p.mail,
+		Unproved: true, // a counterexample shows how a guarantee is broken
 	})
 	return err
 }
