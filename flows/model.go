@@ -142,6 +142,15 @@ func (m *Model) Later(s State, d time.Duration) State {
 	return s
 }
 
+// Answered is a run whose step that waits was answered wrongly so many times more, and waits still.
+func (m *Model) Answered(s State, wrong int) State {
+	s.Steps = maps.Clone(s.Steps)
+	st := s.Steps[s.At]
+	st.Rejected += wrong
+	s.Steps = put(s.Steps, s.At, st)
+	return s
+}
+
 // Step takes one step of the machine.
 func (m *Model) Step(ctx context.Context, s State, sig Signal, f *Facts) (State, Move) {
 	w := m.world(f, &s)

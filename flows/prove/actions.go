@@ -90,10 +90,8 @@ func (e *explorer) lost(n *flowdefs.Node, info flows.StepInfo, s *flows.State) [
 		attempts = flowdefs.DefaultAttempts
 	}
 	wrong := e.m.Decided(flows.Reject("wrong", nil))
-	out := []action{{
-		acts:  []act{{do: fails, step: n.ID, times: max(attempts-s.Steps[n.ID].Rejected, 1)}},
-		first: wrong, again: wrong, more: true,
-	}}
+	times := max(attempts-s.Steps[n.ID].Rejected, 1)
+	out := []action{{acts: []act{{do: fails, step: n.ID, times: times}}, first: wrong, again: wrong, more: true, before: times - 1}}
 	if info.Type.Guessable && s.Subject != "" {
 		out = append(out, action{acts: []act{{do: locks, step: n.ID}}, first: e.m.LockedOut()})
 	}

@@ -28,6 +28,7 @@ type explorer struct {
 	flow    *flowdefs.Flow
 	target  *flowdefs.Target // nil: none
 	most    int              // states
+	effort  int              // work
 	scales  assurance.Scales
 	departs assurance.Deviations
 
@@ -53,7 +54,7 @@ type explorer struct {
 	alive      map[string]*live
 	guesses    map[string]guessed
 
-	turns  int // ways in which actions have turned out
+	work   int // that was done: the machine's steps, questions, and what is known already
 	points []point
 	seen   map[string][]int // key to the points that have it
 	watch  *watcher
@@ -210,26 +211,24 @@ type action struct {
 	first  flows.Signal
 	again  flows.Signal // repeated as long as the run waits at the same step
 	more   bool         // there is an again
+	before int          // wrong answers before the first that is taken: they change nothing else
 	pass   *flowdefs.Node
 	enrols string             // id of the authenticator that it binds
 	names  bool               // it says who one is
 	passes func(*flows.State) // nothing but time: what it changes
 }
 
-// turnsPerState bounds how often the machine is asked, in states: an action that
-// turns out in very many ways is as much work as many states.
-const turnsPerState = 5
-
 // transit takes one action in every way that it can turn out.
 func (e *explorer) transit(from int, p point, a action) error {
 	var way script
 	for {
-		if e.turns++; e.turns > e.most*turnsPerState {
-			return &limitError{"ways in which actions turn out", e.most * turnsPerState}
+		if e.work > e.effort {
+			return &limitError{"units of work", e.effort}
 		}
 		t := &turn{e: e, script: &way, from: from, situation: p.situation, acts: slices.Clone(a.acts), marks: p.marks}
 		next, ok := t.take(p.state, a)
-		if ok && !e.impossible(t.situation) {
+		e.work += 1 + t.steps + len(way.counts) + len(t.situation)/2
+		if ok && !e.impossible(t.situation, p.situation) {
 			if err := e.arrive(from, next, t); err != nil {
 				return err
 			}

@@ -21,12 +21,16 @@ import (
 	"github.com/stile-auth/stile/flows/assurance"
 )
 
-// DefaultStates bounds the states of one flow and target.
-const DefaultStates = 200_000
+// What one flow and target may cost: a load is held up for seconds at most.
+const (
+	DefaultStates = 100_000
+	DefaultEffort = 1_600_000 // a few microseconds each
+)
 
 // Options are for [Prove].
 type Options struct {
 	States     int                  // at most this many for one flow and target; default [DefaultStates]
+	Effort     int                  // at most so many units of work; default [DefaultEffort]
 	Kept       Kept                 // what was proved before; nil: nothing
 	Runs       bool                 // the verdicts have a run to every state
 	Build      string               // names the program that proves: verdicts of another one are not taken
@@ -230,7 +234,7 @@ func one(ctx context.Context, set *flowdefs.Set, r *flows.Registry, o Options, j
 
 func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, o Options) *explorer {
 	e := &explorer{
-		ctx: ctx, m: m, flow: j.flow, target: j.target, scales: set.Levels, departs: o.Deviations, most: cmp.Or(o.States, DefaultStates), deviceType: "device",
+		ctx: ctx, m: m, flow: j.flow, target: j.target, scales: set.Levels, departs: o.Deviations, most: cmp.Or(o.States, DefaultStates), effort: cmp.Or(o.Effort, DefaultEffort), deviceType: "device",
 		mixed: map[string]bool{}, errorIs: map[string]bool{}, tried: map[string]bool{}, sameLoss: map[string]bool{}, claims: map[*flowdefs.Condition]bool{}, exits: map[*flowdefs.Condition][]string{}, options: map[string]bool{}, instead: map[string]*flowdefs.Node{},
 		shaped: map[*flowdefs.Node][]assurance.Evidence{}, alive: map[string]*live{}, guesses: map[string]guessed{}, seen: map[string][]int{},
 	}

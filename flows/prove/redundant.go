@@ -2,6 +2,7 @@ package prove
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/stile-auth/stile/flows/assurance"
@@ -14,7 +15,7 @@ func needed(all []assurance.Evidence) []assurance.Evidence {
 	if len(all) < 2 {
 		return all
 	}
-	kept := slices.Clone(all)
+	kept := once(all)
 	for i := 0; i < len(kept); i++ {
 		rest := slices.Delete(slices.Clone(kept), i, i+1)
 		if slices.ContainsFunc(rest, func(o assurance.Evidence) bool { return covers(o, kept[i]) }) && says(rest, kept[i]) {
@@ -23,6 +24,20 @@ func needed(all []assurance.Evidence) []assurance.Evidence {
 		}
 	}
 	return kept
+}
+
+// once drops what one authenticator proved twice in the same way.
+func once(all []assurance.Evidence) []assurance.Evidence {
+	var out []assurance.Evidence
+	seen := map[string]bool{}
+	for _, v := range all {
+		key := v.Authenticator + " " + traits(v) + " " + strconv.FormatInt(v.At.Unix(), 36)
+		if !seen[key] {
+			seen[key] = true
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // covers reports whether other does for every level what v does. Possession is

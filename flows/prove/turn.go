@@ -22,6 +22,7 @@ type turn struct {
 	acts      []act
 	marks     marks
 	notes     []flows.Event
+	steps     int              // that the machine took
 	enrolling string           // what the outcome that is being taken binds
 	gate      *flows.State     // as it came to the gate; nil if it did not
 	undrawn   []string         // types of prompts that were in the way of an option
@@ -48,6 +49,9 @@ func (t *turn) take(s flows.State, a action) (flows.State, bool) {
 	if a.names {
 		s.Claimed = somebody
 	}
+	if a.before > 0 {
+		s = t.e.m.Answered(s, a.before)
+	}
 	t.enrolling = a.enrols
 	s, ok := t.drive(s, a.first, a.pass != nil)
 	for ok && a.more && s.Status == flows.InProgress && s.At == at {
@@ -63,6 +67,7 @@ func (t *turn) take(s flows.State, a action) (flows.State, bool) {
 // drive takes the machine's steps from one signal to where it waits or ends.
 func (t *turn) drive(s flows.State, sig flows.Signal, proves bool) (flows.State, bool) {
 	for {
+		t.steps++
 		next, mv := t.e.m.Step(t.e.ctx, s, sig, t.e.facts(&s, t, proves))
 		t.enrolling = ""
 		t.notes = append(t.notes, mv.Notes...)
