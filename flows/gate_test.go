@@ -44,3 +44,15 @@ func TestGuaranteesAreHeldAtTheGate(t *testing.T) {
 		}
 	}
 }
+
+// Proofs suppose that no run takes longer than that.
+func TestNoRunLastsLonger(t *testing.T) {
+	t.Parallel()
+	c := newKit(t, flowOf("    steps: [{ id: secret, type: secret }]\n")).config
+	for ttl, fits := range map[time.Duration]bool{flows.LongestRun: true, flows.LongestRun + time.Second: false} {
+		c.RunTTL = ttl
+		if _, err := flows.NewEngine(c); (err == nil) != fits {
+			t.Errorf("%s: %v", ttl, err)
+		}
+	}
+}

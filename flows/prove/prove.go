@@ -24,7 +24,7 @@ import (
 // What one flow and target may cost: a load is held up for seconds at most.
 const (
 	DefaultStates = 100_000
-	DefaultEffort = 1_600_000 // a few microseconds each
+	DefaultEffort = 2_000_000 // a few microseconds each
 )
 
 // Options are for [Prove].
