@@ -14,7 +14,7 @@ import (
 // target asks. With the second nothing can be bound any more; of what is partly
 // older the machine makes one or the other. The levels that decay do so for each
 // proof by itself; that the built-in ones do is the same as that something was
-// bound at a lower level, but for who reads the level and the proofs.
+// bound at a lower level, but for who reads the level and at which one proofs are bound.
 func agesOf(enrols bool, scales assurance.Scales, conditions []*flowdefs.Condition) (ages []time.Duration, decays bool) {
 	ages = []time.Duration{time.Second}
 	if enrols {
@@ -30,7 +30,8 @@ func agesOf(enrols bool, scales assurance.Scales, conditions []*flowdefs.Conditi
 	reads := func(names ...string) bool {
 		return slices.ContainsFunc(conditions, func(c *flowdefs.Condition) bool { return slices.ContainsFunc(names, c.Reads) })
 	}
-	if reads("evidence") && reads("acr", "reached") {
+	bound := slices.ContainsFunc(conditions, func(c *flowdefs.Condition) bool { return c.ReadsField("binding") || c.ReadsField("cap") })
+	if reads("evidence") && bound && reads("acr", "reached") {
 		ages, decays = append(ages, assurance.AAL3.MaxAge()+time.Second, assurance.AAL2.MaxAge()+time.Second), true
 	}
 	slices.Sort(ages)

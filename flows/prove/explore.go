@@ -45,6 +45,7 @@ type explorer struct {
 	tags       []string                         // that a session can have and that something reads
 	deviceType string
 	enrols     bool
+	device     bool            // it matters whether the phone is bound
 	ages       []time.Duration // see agesOf
 	decays     bool
 	passing    map[string]bool // tags that run out
@@ -77,7 +78,8 @@ type point struct {
 // marks is what a path is remembered for, beside the state of the run.
 type marks struct {
 	withdrawn string // choose that was left without an option because of what the client says
-	slow      bool   // time has changed something while the run waited
+	alias     bool   // somebody else than the app named is going to sign on
+	slow      bool   // something is older than it was asked for, or got so while the run waited
 	seen      string // of the guarantees "A before B": which have seen A, and which B without it
 }
 
@@ -89,7 +91,8 @@ type limitError struct {
 
 func (e *limitError) Error() string { return fmt.Sprintf("more than %d %s", e.limit, e.what) }
 
-// explore visits every state, the nearest first; what needs a session comes last.
+// explore visits every state, the nearest first; what needs a session, or
+// another account than was named, comes last.
 func (e *explorer) explore() error {
 	starts, err := e.starts()
 	if err != nil {
@@ -98,7 +101,7 @@ func (e *explorer) explore() error {
 	done := 0
 	for _, group := range starts {
 		for _, s := range group {
-			if err := e.transit(-1, point{state: s.state, situation: s.situation}, action{acts: []act{s.act}, first: e.m.Began()}); err != nil {
+			if err := e.transit(-1, point{state: s.state, situation: s.situation, marks: s.marks}, action{acts: []act{s.act}, first: e.m.Began()}); err != nil {
 				return err
 			}
 		}
@@ -134,6 +137,7 @@ func (e *explorer) spread(from int) error {
 type start struct {
 	state     flows.State
 	situation situation
+	marks     marks
 	act       act
 }
 
@@ -146,7 +150,7 @@ const (
 // starts are the ways that a run can begin: nobody is named, somebody is, or a
 // session is presented; each on a bound device and on another.
 func (e *explorer) starts() ([][]start, error) {
-	var plain, sessions []start
+	var plain, sessions, others []start
 	wished := e.m.Activations(flows.State{})
 	if len(wished) > maxWishes {
 		return nil, &limitError{"steps that a client can activate", maxWishes}
@@ -157,20 +161,26 @@ func (e *explorer) starts() ([][]start, error) {
 	for _, wishes := range subsets(wished) {
 		p, s := e.startsWith(wishes)
 		plain, sessions = append(plain, p...), append(sessions, s...)
+		for _, one := range p {
+			if one.act.word == "hint" && e.elsewhere() {
+				one.marks.alias = true
+				others = append(others, one)
+			}
+		}
 	}
-	return [][]start{plain, sessions}, nil
+	return [][]start{plain, sessions, others}, nil
 }
 
 // startsWith are the starts of a client that activates those steps at once.
 func (e *explorer) startsWith(wishes []string) (plain, sessions []start) {
 	devices := []int{no}
-	if e.usesDevice() {
+	if e.device {
 		devices = append(devices, yes)
 	}
 	add := func(to *[]start, s flows.State, d int, a act) {
 		s.Activated = wishes
 		a.wishes = wishes
-		*to = append(*to, start{s, situation{{fact{bound, ""}, d}}, a})
+		*to = append(*to, start{state: s, situation: situation{{fact{bound, ""}, d}}, act: a})
 	}
 	for _, d := range devices {
 		if e.flow.Kind != flowdefs.SelfService {
@@ -182,6 +192,16 @@ func (e *explorer) startsWith(wishes []string) (plain, sessions []start) {
 		}
 	}
 	return plain, sessions
+}
+
+// elsewhere reports whether a step can say that it is somebody else than was
+// named, and anything looks at the account before.
+func (e *explorer) elsewhere() bool {
+	looks := e.device || slices.ContainsFunc(e.conditions, func(c *flowdefs.Condition) bool { return c.Reads("account") })
+	return looks && slices.ContainsFunc(e.all, func(n *flowdefs.Node) bool {
+		_, info := e.m.Node(n.ID)
+		return len(info.Ceilings) > 0 && info.Type.Authenticator == ""
+	})
 }
 
 // subsets lists all of them, the empty one first.

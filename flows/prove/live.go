@@ -115,7 +115,7 @@ func (l *live) fact(f fact) bool {
 	case has:
 		return l.authn[f.name] || l.enrols || l.account && l.words[f.name]
 	case shape:
-		return l.shapes[f.name]
+		return l.shapes[f.name] && l.e.target != nil // what a goal leaves of the options hangs on it
 	case proved:
 		return l.configs[f.name]
 	case draws:
@@ -172,7 +172,7 @@ func (e *explorer) key(p *point, l *live) string {
 	k.list(s.Trail)
 	k.list(s.Obliged)
 	k.list(s.Enrolled)
-	k.flags(s.Until.IsZero(), s.Subject != "", s.Claimed != "", s.Session != nil && len(l.configs) > 0)
+	k.flags(p.marks.alias, s.Until.IsZero(), s.Subject != "", s.Claimed != "", s.Session != nil && len(l.configs) > 0)
 	l.steps(&k, s)
 	for _, id := range sorted(s.Picks) {
 		if l.nodes[id] != nil && id != s.At { // a choose that waits forgets what was picked of it

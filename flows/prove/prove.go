@@ -284,8 +284,8 @@ func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, 
 		}
 	}
 	read := append(slices.Clone(e.conditions), set.Asked...)
-	e.ages, e.decays = agesOf(e.enrols, e.scales, e.conditions)
-	e.axes = axesRead(read)
+	e.ages, e.decays = agesOf(e.enrols, e.scales, read)
+	e.axes, e.device = axesRead(read), e.usesDevice()
 	e.top = topLevel(m, e.all, read)
 	e.tags, e.passing = sessionTags(set, e.conditions), passingTags(set)
 	return e

@@ -43,6 +43,12 @@ func once(all []assurance.Evidence) []assurance.Evidence {
 // covers reports whether other does for every level what v does. Possession is
 // left alone: which device something is on, and how its key is kept, tells more than this compares.
 func covers(other, v assurance.Evidence) bool {
+	if again := other; other.Authenticator == v.Authenticator && other.Binding >= v.Binding && !other.At.Before(v.At) {
+		again.Binding = v.Binding
+		if traits(again) == traits(v) {
+			return true // of one authenticator, or of a stronger one of its type
+		}
+	}
 	simple := func(e assurance.Evidence) bool {
 		return slices.Equal(e.Categories, []assurance.Category{assurance.Knowledge})
 	}

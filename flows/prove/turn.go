@@ -48,6 +48,9 @@ func (t *turn) take(s flows.State, a action) (flows.State, bool) {
 	}
 	if a.names {
 		s.Claimed = somebody
+		if s.Steps[at].Visits > 1 {
+			t.another(at) // who went back can have said another name
+		}
 	}
 	if a.before > 0 {
 		s = t.e.m.Answered(s, a.before)
@@ -128,9 +131,24 @@ func (t *turn) prove(n *flowdefs.Node, s *flows.State) flows.Signal {
 	_, info := t.e.m.Node(n.ID)
 	id := authenticator(n, info)
 	shapes := t.e.shapes(n)
-	at := t.settle(fact{shape, id}, len(shapes))
+	if t.marks.alias && info.Type.Authenticator == "" {
+		t.another(n.ID)
+	}
+	t.marks.alias = false // it is known who it is
+	f := fact{shape, id}
+	_, settled := t.situation.get(f)
+	at := t.settle(f, len(shapes))
 	ev := shapes[at]
 	ev.Authenticator = id
+	if settled && info.Type.Authenticator != "" {
+		ev = shapes[t.script.ask(len(shapes))] // an account can have two of a type, and they need not be alike
+		ev.Authenticator = id
+	}
+	if ev.Method == assurance.Federated {
+		if age := t.e.ages[t.script.ask(len(t.e.ages))]; age > t.e.ages[0] { // the person was there earlier
+			ev.Upstream, t.marks.slow = &assurance.Upstream{AuthTime: now.Add(-age)}, true
+		}
+	}
 	if typ := info.Type.Authenticator; typ != "" {
 		if fresh := enrolled + typ; slices.Contains(s.Enrolled, fresh) && !t.present(typ) {
 			ev.Authenticator = fresh
@@ -147,6 +165,29 @@ func (t *turn) prove(n *flowdefs.Node, s *flows.State) flows.Signal {
 		}
 	}
 	return t.e.m.Decided(flows.Pass(flows.Proof{Subject: somebody, Evidence: ev}))
+}
+
+// another forgets what is known of the account, since from here on it is
+// another one: whoever was named, a provider or a second name says who it is.
+func (t *turn) another(step string) {
+	t.situation = slices.DeleteFunc(slices.Clone(t.situation), func(s setting) bool {
+		switch s.fact.kind {
+		case guess, text:
+			return t.e.guesses[s.fact.name].condition.Reads("account")
+		case draws:
+			return false
+		default:
+			return true
+		}
+	})
+	is := no
+	if t.e.device {
+		is = t.script.ask(2)
+	}
+	t.situation = t.situation.with(fact{bound, ""}, is)
+	for i := range t.acts {
+		t.acts[i].other = t.acts[i].other || t.acts[i].step == step
+	}
 }
 
 // present reports whether the account had an authenticator before the run, as far as is settled.
