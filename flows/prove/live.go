@@ -17,6 +17,7 @@ type live struct {
 	nodes      map[string]*flowdefs.Node // by id
 	sources    map[string]bool
 	words      map[string]bool // constants of conditions
+	attributes map[string]bool // of the account
 	authn      map[string]bool // types of authenticators that steps check
 	shapes     map[string]bool
 	configs    map[string]bool
@@ -48,7 +49,7 @@ func (e *explorer) liveAt(s *flows.State) *live {
 func (e *explorer) liveFrom(ids []string) *live {
 	l := &live{
 		e: e, nodes: map[string]*flowdefs.Node{}, sources: map[string]bool{}, words: map[string]bool{}, authn: map[string]bool{},
-		shapes: map[string]bool{}, configs: map[string]bool{}, codes: map[string]bool{}, jumps: map[string]bool{},
+		shapes: map[string]bool{}, configs: map[string]bool{}, codes: map[string]bool{}, jumps: map[string]bool{}, attributes: map[string]bool{},
 	}
 	for _, n := range e.m.Ahead(ids) {
 		l.node(n)
@@ -99,6 +100,9 @@ func (l *live) condition(c *flowdefs.Condition) {
 	for _, w := range c.Words() {
 		l.words[w] = true
 	}
+	for _, name := range c.Attributes() {
+		l.attributes[name] = true
+	}
 	l.account = l.account || c.Reads("account")
 	l.device = l.device || c.Reads("device") || c.Reads("account") && slices.Contains(c.Words(), l.e.deviceType)
 	l.assigned = l.assigned || c.Reads("assigned")
@@ -126,8 +130,14 @@ func (l *live) fact(f fact) bool {
 		return l.enrols || l.configs[f.name]
 	default:
 		source, _, _ := strings.Cut(f.name, "\n")
-		return l.sources[source] && !l.e.fleeting(f)
+		return (l.sources[source] || l.akin(f)) && !l.e.fleeting(f)
 	}
+}
+
+// akin reports whether what a condition came to says something of an attribute that is still looked at.
+func (l *live) akin(f fact) bool {
+	c := l.e.guesses[f.name].condition
+	return c.Exact() && slices.ContainsFunc(c.Attributes(), func(name string) bool { return l.attributes[name] })
 }
 
 // situation keeps the live facts.

@@ -144,7 +144,7 @@ func (t *turn) prove(n *flowdefs.Node, s *flows.State) flows.Signal {
 		ev = shapes[t.script.ask(len(shapes))] // an account can have two of a type, and they need not be alike
 		ev.Authenticator = id
 	}
-	if ev.Method == assurance.Federated {
+	if ev.Method == assurance.Federated && t.e.decays { // what is too old to enrol with ends like what is too weak
 		if age := t.e.ages[t.script.ask(len(t.e.ages))]; age > t.e.ages[0] { // the person was there earlier
 			ev.Upstream, t.marks.slow = &assurance.Upstream{AuthTime: now.Add(-age)}, true
 		}
