@@ -190,8 +190,9 @@ func (m *machine) open(n *node) bool {
 		ok, err := m.holds(n.def.If)
 		if err != nil {
 			m.note(Event{Type: EventConditionFailed, Step: n.def.ID, Reason: "option"})
+			return false
 		}
-		if err != nil || !ok {
+		if !ok {
 			return false
 		}
 	}
