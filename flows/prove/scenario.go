@@ -101,6 +101,9 @@ func (w *scenarioWriter) act(a act) bool {
 			w.lines[len(w.lines)-1] += fmt.Sprintf("\n    times: %d", a.times)
 		}
 	case waits:
+		if w.e.decays {
+			return false // what gets too old meanwhile is asked again
+		}
 		d := n.Timeout
 		if n.Kind == flowdefs.Delay {
 			d = n.Wait
@@ -161,6 +164,9 @@ func (w *scenarioWriter) binds(n *flowdefs.Node, v *assurance.Evidence) bool {
 	}
 	if slices.ContainsFunc(w.proofs, func(o assurance.Evidence) bool { return o.Authenticator == v.Authenticator && o.Binding != v.Binding }) {
 		return false // and none has two of a type
+	}
+	if at, ok := w.settled.get(fact{shape, v.Authenticator}); ok && w.e.shapes(n)[min(at, len(w.e.shapes(n))-1)].Binding != v.Binding {
+		return false // it is another one than what the account was supposed to have
 	}
 	w.proofs = append(w.proofs, *v)
 	return true
