@@ -101,7 +101,7 @@ func (c *compiled) inspect(checked *cel.Ast) {
 		start := native.SourceInfo().GetStartLocation(id)
 		return complaint{line: start.Line(), column: start.Column()}
 	}
-	c.reads = reads{names: map[string]bool{}, fields: map[string]bool{}, ends: endsOf(native.Expr()), exact: exactText(native.Expr()), attributes: attributesOf(native.Expr()), held: heldOf(native.Expr())}
+	c.reads = reads{names: map[string]bool{}, fields: map[string]bool{}, ends: endsOf(native.Expr()), exact: exactText(native.Expr()), attributes: attributesOf(native.Expr()), held: heldOf(native.Expr()), loose: !steady(native.Expr(), nil, nil)}
 	ast.PreOrderVisit(native.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.SelectKind:

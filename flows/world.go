@@ -29,6 +29,7 @@ type world struct {
 	departs  assurance.Deviations
 	web      bool // a page draws what the client cannot draw
 	goal     goal
+	lax      bool    // what the flow guarantees is not held at the gate
 	unknown  Unknown // of a model: settles what was not looked up
 }
 
@@ -130,7 +131,7 @@ func (m *machine) reuse(n *node) bool {
 	if m.w.unknown == nil && ps.restedFor(floor, m.w.started) {
 		return false
 	}
-	for _, e := range assurance.Fresh(m.w.recall(n, ps), m.w.now, m.w.since(m.w.goal.oldest(floor, m.w.started))) {
+	for _, e := range assurance.Fresh(m.w.recall(n, ps), m.w.now, m.w.since(m.w.goal.oldest(m.w.scales, m.w.started))) {
 		if e.StepType != n.def.Type || e.Config != n.def.ConfigHash || !m.stillBound(e) {
 			continue
 		}

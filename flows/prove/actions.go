@@ -37,7 +37,7 @@ func (e *explorer) actions(p *point) []action {
 	for _, id := range e.m.Activations(*s) {
 		one(act{do: activates, step: id}, e.m.ActivatedStep(id))
 	}
-	return out
+	return append(out, e.dwell(s)...)
 }
 
 // outcomes are what a step can decide that it completes or is left by.
@@ -90,10 +90,8 @@ func (e *explorer) lost(n *flowdefs.Node, info flows.StepInfo, s *flows.State) [
 		attempts = flowdefs.DefaultAttempts
 	}
 	wrong := e.m.Decided(flows.Reject("wrong", nil))
-	out := []action{{
-		acts:  []act{{do: fails, step: n.ID, times: max(attempts-s.Steps[n.ID].Rejected, 1)}},
-		first: wrong, again: wrong, more: true,
-	}}
+	times := max(attempts-s.Steps[n.ID].Rejected, 1)
+	out := []action{{acts: []act{{do: fails, step: n.ID, times: times}}, first: wrong, again: wrong, more: true, before: times - 1}}
 	if info.Type.Guessable && s.Subject != "" {
 		out = append(out, action{acts: []act{{do: locks, step: n.ID}}, first: e.m.LockedOut()})
 	}

@@ -53,7 +53,7 @@ type Limits struct {
 
 // Runs bounds the lifetime of runs and sessions.
 type Runs struct {
-	TTL        time.Duration `yaml:"ttl" default:"10m" doc:"How long a run may take."`
+	TTL        time.Duration `yaml:"ttl" default:"10m" doc:"How long a run may take, at most an hour."`
 	SessionTTL time.Duration `yaml:"session_ttl" default:"12h" doc:"How long a session lasts."`
 }
 

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -187,8 +188,8 @@ func (d *decoder) check(root *yaml.Node, c Config) {
 	case c.Delivery.Window == 0:
 		d.fail(at("delivery"), "delivery.window must be above 0")
 	}
-	if c.Runs.TTL == 0 || c.Runs.SessionTTL == 0 {
-		d.fail(at("runs"), "runs.ttl and runs.session_ttl must be above 0")
+	if c.Runs.TTL == 0 || c.Runs.SessionTTL == 0 || c.Runs.TTL > time.Hour {
+		d.fail(at("runs"), "runs.ttl and runs.session_ttl must be above 0, and runs.ttl at most 1h: proofs suppose that no run takes longer")
 	}
 }
 

@@ -158,6 +158,7 @@ func (p *play) startEngine() (err error) {
 		Accounts: steps.Accounts(p.store.Accounts()), Recorder: p.store, Sealer: s.sealer,
 		Propagators: map[string]flows.Propagator{"bearer_jwt": s.bearer},
 		Logger:      zap.NewNop(), Now: p.cast.Clock.Now, DecoyKey: s.decoy, Outbox: &p.mail, HandoverURL: baseURL + webui.Path,
+		Unproved: true, // a counterexample shows how a guarantee is broken
 	})
 	return err
 }
