@@ -11,9 +11,12 @@ import (
 	"github.com/stile-auth/stile/steps/devicebiometric"
 	"github.com/stile-auth/stile/steps/deviceenrolment"
 	"github.com/stile-auth/stile/steps/emailcode"
+	"github.com/stile-auth/stile/steps/hotp"
+	"github.com/stile-auth/stile/steps/hotpenrolment"
 	"github.com/stile-auth/stile/steps/httpcall"
 	"github.com/stile-auth/stile/steps/identify"
 	"github.com/stile-auth/stile/steps/message"
+	"github.com/stile-auth/stile/steps/onetime"
 	"github.com/stile-auth/stile/steps/passkey"
 	"github.com/stile-auth/stile/steps/passkeyenrolment"
 	"github.com/stile-auth/stile/steps/password"
@@ -30,7 +33,7 @@ import (
 
 // Deps is everything that the step types need. All fields are required, except
 // that a set of definitions without the step "sso" needs neither providers nor
-// links, and one without "required_role" and "totp_enrolment" no accounts. The zero value of Calls is safe.
+// links, and one without "required_role", "totp_enrolment" and "hotp_enrolment" no accounts. The zero value of Calls is safe.
 type Deps struct {
 	Authenticators Authenticators
 	Hasher         *account.Hasher // of passwords and PINs
@@ -62,13 +65,16 @@ func Builtin(d Deps) []flows.StepType {
 	if d.Passkeys.ID == "" {
 		d.Passkeys = webauthn.Default(d.Issuer)
 	}
+	enrols := onetime.Config{Accounts: d.Accounts, Authenticators: d.Authenticators, Sealer: d.Seeds, Issuer: d.Issuer}
 	return []flows.StepType{
 		identify.Type(),
 		sso.Type(d.Providers, d.Links),
 		password.Type(d.Authenticators, d.Hasher),
 		pin.Type(d.Authenticators, d.Hasher),
 		totp.Type(d.Authenticators, d.Seeds),
-		totpenrolment.Type(totpenrolment.Config{Accounts: d.Accounts, Authenticators: d.Authenticators, Sealer: d.Seeds, Issuer: d.Issuer}),
+		totpenrolment.Type(enrols),
+		hotp.Type(d.Authenticators, d.Seeds),
+		hotpenrolment.Type(enrols),
 		emailcode.Type(d.Authenticators, d.Codes),
 		smscode.Type(d.Authenticators, d.Codes),
 		recoverycode.Type(d.Authenticators, d.Codes),

@@ -39,6 +39,7 @@ const (
 	TypePassword = "password"
 	TypePIN      = "pin"
 	TypeTOTP     = "totp"
+	TypeHOTP     = "hotp"
 	TypeDevice   = "device"
 	TypeEmail    = "email"
 	TypeRecovery = "recovery"
