@@ -8,6 +8,7 @@ import (
 
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
+	"github.com/stile-auth/stile/steps/activationcode"
 	"github.com/stile-auth/stile/steps/devicebiometric"
 	"github.com/stile-auth/stile/steps/deviceenrolment"
 	"github.com/stile-auth/stile/steps/emailcode"
@@ -73,6 +74,7 @@ func Builtin(d Deps) []flows.StepType {
 		pin.Type(d.Authenticators, d.Hasher),
 		totp.Type(d.Authenticators, d.Seeds),
 		totpenrolment.Type(enrols),
+		activationcode.Type(d.Authenticators, d.Codes),
 		hotp.Type(d.Authenticators, d.Seeds),
 		hotpenrolment.Type(enrols),
 		emailcode.Type(d.Authenticators, d.Codes),

@@ -44,6 +44,8 @@ const (
 	TypeEmail    = "email"
 	TypeRecovery = "recovery"
 	TypePhone    = "phone"
+
+	TypeActivation = "activation"
 )
 
 // Authenticator is a bound authenticator of an account.
