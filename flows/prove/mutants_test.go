@@ -29,6 +29,8 @@ func TestChangedExamples(t *testing.T) {
 		{"customer-portal", "{ id: code, type: totp }", "{ id: code, type: device_enrolment }", prove.Unreachable},
 		{"authenticator-app", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
 		{"codes-to-keep", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
+		{"first-phone", "require: acr >= level.aal2 ", "require: acr >= level.aal1 ", prove.Broken},
+		{"token", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
 		{"everyday", `, if: account.has("totp")`, "", prove.DeadEnd},
 		{"everyday", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
 		{"membership", "acr: aal2 }, propagate: { type: bearer_jwt, audience: \"https://letters.example\"", "acr: aal3 }, propagate: { type: bearer_jwt, audience: \"https://letters.example\"", prove.Level},

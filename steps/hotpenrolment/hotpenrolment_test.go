@@ -207,7 +207,7 @@ func TestPictures(t *testing.T) {
 		t.Fatalf("%s: %v", raw, err)
 	}
 	// The upper left finder: a dark row of seven modules inside a margin of four.
-	if !strings.HasPrefix(picture.Paths[1].D, "M4 4h7v1h-7z") {
+	if !strings.HasPrefix(picture.Paths[1].D, "M4 4.5h7m") {
 		t.Errorf("%.60s", picture.Paths[1].D)
 	}
 	if !strings.HasPrefix(p.QRCode, "data:image/png;base64,") {

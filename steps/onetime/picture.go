@@ -57,21 +57,28 @@ func asPNG(side int, dark func(x, y int) bool) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// asSVG draws each row's runs of dark modules as one path on a white ground.
+// asSVG draws each row's runs of dark modules as strokes on a white ground.
 func asSVG(side int, dark func(x, y int) bool) []byte {
 	var path strings.Builder
 	for y := range side {
+		pen := 0 // where the last stroke of this row ended; 0: there is none
 		for x := 0; x < side; x++ {
 			from := x
 			for x < side && dark(x, y) {
 				x++
 			}
-			if n := x - from; n > 0 {
-				fmt.Fprintf(&path, "M%d %dh%dv1h-%dz", from+quiet, y+quiet, n, n)
+			switch {
+			case x == from:
+				continue
+			case pen == 0:
+				fmt.Fprintf(&path, "M%d %d.5h%d", from+quiet, y+quiet, x-from)
+			default:
+				fmt.Fprintf(&path, "m%d 0h%d", from-pen, x-from)
 			}
+			pen = x
 		}
 	}
 	full := side + 2*quiet
 	return fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" shape-rendering="crispEdges">`+
-		`<path fill="#fff" d="M0 0h%dv%dh-%dz"/><path d="%s"/></svg>`, full, full, full, full, full, path.String())
+		`<path fill="#fff" d="M0 0h%dv%dh-%dz"/><path stroke="#000" d="%s"/></svg>`, full, full, full, full, full, path.String())
 }

@@ -33,6 +33,9 @@ type person struct {
 	app      totp.ValidateOpts // how the authenticator app makes them
 	kept     []string          // recovery codes that were told last
 	spent    int               // how many of them were used
+	token    token             // what shows counted codes
+	letter   []string          // activation codes, the first by letter, the second told on the telephone
+	opened   bool              // the letter was used
 	reached  map[string]string // where codes go, by type of authenticator
 	used     int64             // the time step of the last code
 	last     string            // the last code
@@ -56,6 +59,17 @@ func (p *play) admit(ctx context.Context) (*person, error) {
 	}
 	var auths []account.Authenticator
 	for _, typ := range g.Has {
+		if typ == account.TypeActivation {
+			codes, err := p.bindLetter(who, now)
+			if err != nil {
+				return nil, err
+			}
+			for _, c := range codes {
+				c.Subject, c.Binding, c.Created = a.Subject, g.Level, now
+				auths = append(auths, c)
+			}
+			continue
+		}
 		id, data, err := p.bound(ctx, who, typ)
 		if err != nil {
 			return nil, err
