@@ -9,6 +9,7 @@ import (
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/steps/activationcode"
+	"github.com/stile-auth/stile/steps/consent"
 	"github.com/stile-auth/stile/steps/devicebiometric"
 	"github.com/stile-auth/stile/steps/deviceenrolment"
 	"github.com/stile-auth/stile/steps/emailcode"
@@ -27,6 +28,7 @@ import (
 	"github.com/stile-auth/stile/steps/requiredrole"
 	"github.com/stile-auth/stile/steps/smscode"
 	"github.com/stile-auth/stile/steps/sso"
+	"github.com/stile-auth/stile/steps/terms"
 	"github.com/stile-auth/stile/steps/totp"
 	"github.com/stile-auth/stile/steps/totpenrolment"
 	"github.com/stile-auth/stile/steps/webauthn"
@@ -34,7 +36,8 @@ import (
 
 // Deps is everything that the step types need. All fields are required, except
 // that a set of definitions without the step "sso" needs neither providers nor
-// links, and one without "required_role", "totp_enrolment" and "hotp_enrolment" no accounts. The zero value of Calls is safe.
+// links, and one without "required_role", "totp_enrolment" and "hotp_enrolment" no accounts,
+// and one without "consent" and "terms" no agreements. The zero value of Calls is safe.
 type Deps struct {
 	Authenticators Authenticators
 	Hasher         *account.Hasher // of passwords and PINs
@@ -45,7 +48,8 @@ type Deps struct {
 	Providers      sso.Providers   // remote providers by name; see [sso.NewProvider]
 	Links          sso.Accounts    // accounts by their identities at providers
 	Accounts       requiredrole.Accounts
-	Calls          httpcall.Config // where calls of web services may go
+	Agreements     consent.Agreements // what people have agreed to
+	Calls          httpcall.Config    // where calls of web services may go
 }
 
 // Authenticators keeps the authenticators of accounts; the stores' repositories
@@ -85,6 +89,8 @@ func Builtin(d Deps) []flows.StepType {
 		devicebiometric.Type(d.Authenticators, d.Issuer),
 		passkeyenrolment.Type(d.Authenticators, d.Accounts, d.Passkeys),
 		passkey.Type(d.Authenticators, d.Passkeys),
+		consent.Type(d.Agreements),
+		terms.Type(d.Agreements),
 		message.Type(),
 		requiredrole.Type(d.Accounts),
 		httpcall.Type(d.Calls),

@@ -29,6 +29,7 @@ func TestChangedExamples(t *testing.T) {
 		{"customer-portal", "{ id: code, type: totp }", "{ id: code, type: device_enrolment }", prove.Unreachable},
 		{"authenticator-app", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
 		{"codes-to-keep", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
+		{"agreements", "requires: { acr: aal1 }", "requires: { acr: aal2 }", prove.Level},
 		{"first-phone", "require: acr >= level.aal2 ", "require: acr >= level.aal1 ", prove.Broken},
 		{"token", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
 		{"everyday", `, if: account.has("totp")`, "", prove.DeadEnd},

@@ -28,6 +28,8 @@ func (p *play) actors() map[string]scenario.Actor {
 		"totp":                p.typeCode,
 		"sms_code":            p.readCode("sms_code", account.TypePhone),
 		"totp_enrolment":      p.scanSeed,
+		"consent":             agree("consent"),
+		"terms":               agree("terms"),
 		"hotp":                p.pressToken,
 		"hotp_enrolment":      p.programToken,
 		"activation_code":     p.openLetter,
@@ -39,6 +41,16 @@ func (p *play) actors() map[string]scenario.Actor {
 		"passkey":             p.usePasskey,
 		"passkey_enrolment":   p.makePasskey,
 		"sso":                 p.newBrowser(),
+	}
+}
+
+// agree knows ok, and declined.
+func agree(step string) scenario.Actor {
+	return func(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
+		if q.Word != "ok" && q.Word != "declined" {
+			return nil, unknownWord(step, q.Word, "ok, declined")
+		}
+		return json.Marshal(map[string]bool{"accept": q.Word == "ok"})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/stile-auth/stile/cmd/stile/demo/app"
+	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/scenario"
 )
@@ -58,7 +60,12 @@ func (p *play) admit(ctx context.Context) (*person, error) {
 		a.Status = account.Disabled
 	}
 	var auths []account.Authenticator
+	var accepted []string
 	for _, typ := range g.Has {
+		if document, ok := strings.CutPrefix(typ, flowdefs.Accepted); ok {
+			accepted = append(accepted, document)
+			continue
+		}
 		if typ == account.TypeActivation {
 			codes, err := p.bindLetter(who, now)
 			if err != nil {
@@ -86,7 +93,12 @@ func (p *play) admit(ctx context.Context) (*person, error) {
 		phone.Subject, phone.Binding, phone.Created = a.Subject, g.Level, now
 		auths = append(auths, phone)
 	}
-	return who, p.store.Accounts().CreateAccount(ctx, a, auths, p.outside.links(a.Subject, now))
+	err = p.store.Accounts().CreateAccount(ctx, a, auths, p.outside.links(a.Subject, now))
+	for _, document := range accepted {
+		given := account.Agreement{Subject: a.Subject, Kind: account.Terms, Name: document, Given: now}
+		err = errors.Join(err, p.store.Accounts().Agree(ctx, given))
+	}
+	return who, err
 }
 
 // bound makes an authenticator, and says by what id it is kept.

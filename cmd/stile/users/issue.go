@@ -19,6 +19,10 @@ import (
 // acr the level at binding.
 const EventIssued = "authenticator_issued"
 
+// EventRevoked is the type of the audit event of an agreement that an
+// administrator takes back; its reason is the kind of agreement.
+const EventRevoked = "agreement_revoked"
+
 // Bounds of how long an activation code is good.
 const (
 	minLifetime = time.Minute
@@ -97,6 +101,24 @@ func (r *Registrar) IssueCode(ctx context.Context, c Code) (Issued, error) {
 	}
 	out.Code, out.Channel, out.Expires = code, c.Channel, expires
 	return out, nil
+}
+
+// Revoke takes back what an account has agreed to, after the audit event.
+// [account.ErrNotFound] if the login is nobody's; [account.ErrLogin].
+func (r *Registrar) Revoke(ctx context.Context, login, kind, name string) (Issued, error) {
+	canonical, err := account.Canonical(login)
+	if err != nil {
+		return Issued{}, err
+	}
+	who, err := r.cfg.Accounts.AccountByLogin(ctx, canonical)
+	if err != nil {
+		return Issued{}, err
+	}
+	event := flows.Event{ID: rand.Text(), Time: r.cfg.Now().UTC(), Type: EventRevoked, Subject: who.Subject, Reason: kind}
+	if err := r.cfg.Recorder.Record(ctx, event); err != nil {
+		return Issued{}, fmt.Errorf("users: audit: %w", err)
+	}
+	return Issued{Subject: who.Subject}, r.cfg.Accounts.Revoke(ctx, who.Subject, kind, name)
 }
 
 // issue adds an authenticator to the account of a login, and before it the audit

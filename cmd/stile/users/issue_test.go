@@ -85,6 +85,33 @@ func TestAddToken(t *testing.T) {
 	}
 }
 
+// What is taken back is asked for again, and there is a trace of it.
+func TestRevoke(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	added, err := k.add(t, users.Person{Login: "jane"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := account.Agreement{Subject: added.Subject, Kind: account.Consent, Name: "app", Scopes: []string{"accounts"}}
+	if err := k.accounts.Agree(t.Context(), given); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := registrar(t, k).Revoke(t.Context(), "jane", account.Consent, "app"); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := k.accounts.Agreements(t.Context(), added.Subject); err != nil || len(all) != 0 {
+		t.Errorf("%+v, %v", all, err)
+	}
+	events := k.events.Events()
+	if e := events[len(events)-1]; e.Type != users.EventRevoked || e.Reason != account.Consent || e.Subject != added.Subject {
+		t.Errorf("%+v", e)
+	}
+	if _, err := registrar(t, k).Revoke(t.Context(), "joe", account.Consent, "app"); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("of nobody: %v", err)
+	}
+}
+
 func TestNothingIsIssued(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)

@@ -38,6 +38,8 @@ type Repository interface {
 	AccountByLogin(ctx context.Context, login string) (account.Account, error)
 	// AddAuthenticator binds one more authenticator; [account.ErrExists].
 	AddAuthenticator(ctx context.Context, a account.Authenticator) error
+	// Revoke takes an agreement back; absent is no error.
+	Revoke(ctx context.Context, subject, kind, name string) error
 }
 
 // Config is what a [Registrar] needs. All fields are required.
