@@ -4,6 +4,7 @@ package activationcode
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -81,7 +82,11 @@ func Type(as Authenticators, key []byte) flows.StepType {
 			if len(key) < 32 {
 				return nil, errors.New("activation_code: the key has not 32 bytes")
 			}
-			return &step{as, key, c.Codes}, nil
+			decoy, err := newDecoy(key)
+			if err != nil {
+				return nil, err
+			}
+			return &step{as, key, c.Codes, decoy}, nil
 		},
 	}
 }
@@ -103,6 +108,18 @@ type step struct {
 	accounts Authenticators
 	key      []byte
 	codes    int
+	decoy    account.Authenticator // what unknown accounts are measured against
+}
+
+// newDecoy makes a code that nobody has: the work of reading it is real.
+func newDecoy(key []byte) (account.Authenticator, error) {
+	a := account.Authenticator{ID: "decoy", Type: account.TypeActivation, Status: account.Active}
+	d, err := account.NewActivationData(key, a.Subject, a.ID, account.NewActivationCode())
+	if err != nil {
+		return a, err
+	}
+	a.Data, err = json.Marshal(d)
+	return a, err
 }
 
 // Enter asks for the code.
@@ -188,7 +205,8 @@ func (s *step) taker(v *flows.Visit, code string) func(*account.Authenticator) e
 // find returns whose code it is. A decoy is measured where there is none.
 func (s *step) find(v *flows.Visit, all []account.Authenticator, code string) (account.Authenticator, error) {
 	if len(all) == 0 {
-		_, _ = account.NewActivationData(s.key, "", "decoy", code) // for the work alone
+		decoy := s.decoy
+		_ = s.taker(v, code)(&decoy) // for the work alone
 	}
 	result := account.ErrWrong
 	for _, a := range all {
