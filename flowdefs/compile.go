@@ -220,7 +220,7 @@ func plainTypes(text string) string {
 }
 
 func names() []string {
-	known := []string{"has", "size", "matches", "startsWith", "endsWith", "contains", "timestamp", "duration"}
+	known := []string{"accepted", "has", "size", "matches", "startsWith", "endsWith", "contains", "timestamp", "duration"}
 	for name := range variables() {
 		known = append(known, name)
 	}
@@ -243,7 +243,7 @@ func fieldNames(id int64, parsed *cel.Ast) []string {
 		known = append(known, name)
 	}
 	if typeName == accountName {
-		known = append(known, "has")
+		known = append(known, "accepted", "has")
 	}
 	return known
 }

@@ -170,6 +170,9 @@ func (m *machine) env(c *flowdefs.Condition) *flowdefs.Env {
 	for _, a := range w.account.Authenticators {
 		types = append(types, a.Type)
 	}
+	for _, document := range w.account.Accepted {
+		types = append(types, flowdefs.Accepted+document)
+	}
 	env := &flowdefs.Env{
 		Account:  flowdefs.AccountEnv{Attributes: w.account.Attributes, Types: types},
 		Device:   flowdefs.DeviceEnv{Bound: w.bound},

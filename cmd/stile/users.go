@@ -17,6 +17,9 @@ import (
 
 type usersCmd struct {
 	Add    usersAddCmd    `cmd:"" help:"Add an account to the configured store."`
+	Token  usersTokenCmd  `cmd:"" help:"Bind a token that comes with its seed to an account."`
+	Code   usersCodeCmd   `cmd:"" name:"activation-code" help:"Issue a code with which somebody gets in for the first time; it is printed once, here."`
+	Revoke usersRevokeCmd `cmd:"" help:"Take back what an account has agreed to."`
 	Unlock usersUnlockCmd `cmd:"" help:"Forget the failed attempts on authenticators of an account, also if they are locked."`
 }
 

@@ -36,6 +36,7 @@ func Arrows() []Arrow {
 		deviceKey = "steps/devicekey"
 		webAuthn  = "steps/webauthn"
 		sentCode  = "steps/sentcode"
+		oneTime   = "steps/onetime"
 	)
 	machine := []string{assurance, defs, flows}
 	with := func(more ...string) []string { return append(slices.Clone(machine), more...) }
@@ -82,6 +83,11 @@ func Arrows() []Arrow {
 		{sentCode, with(account)}, // what the steps that send codes share; not a step
 		{"steps/emailcode", with(account, sentCode)},
 		{"steps/smscode", with(account, sentCode)},
+		{oneTime, with(account)}, // what the steps of one-time codes share; not a step
+		{"steps/totp", with(account, oneTime)},
+		{"steps/totpenrolment", with(account, oneTime)},
+		{"steps/hotp", with(account, oneTime)},
+		{"steps/hotpenrolment", with(account, oneTime)},
 		{"steps/*", with(account, client)},
 		{"steps", with(account, client, "steps/*")},
 		// Commands. They may use everything but one another, harnesses too. The

@@ -86,7 +86,11 @@ type Delivery struct {
 	Texts          string        `yaml:"texts" doc:"Folder of texts of your own, TEMPLATE.LANGUAGE.txt, in the place of the built-in English and German ones or beside them."`
 	PerAccount     int           `yaml:"per_account" default:"5" min:"1" max:"1000" doc:"Messages to one account within window, in all runs."`
 	PerDestination int           `yaml:"per_destination" default:"5" min:"1" max:"1000" doc:"Messages to one address within window, whoever it belongs to."`
-	Window         time.Duration `yaml:"window" default:"1h" doc:"The time that per_account and per_destination are for."`
+	PerClient      int           `yaml:"per_client" default:"0" min:"0" max:"1000000" doc:"Messages that the runs of one app send within window. 0: no limit."`
+	PerCountry     int           `yaml:"per_country" default:"0" min:"0" max:"1000000" doc:"Text messages to the numbers of one country within window. 0: no limit."`
+	Window         time.Duration `yaml:"window" default:"1h" doc:"The time that per_account and the others are for."`
+	Countries      []string      `yaml:"countries" doc:"Calling codes, such as +41, of the only countries that text messages go to. Default: all."`
+	Refused        []string      `yaml:"refused" doc:"First digits of numbers, such as +4179999, that no text message goes to, besides those that cost more than a call."`
 }
 
 // SMTP is a mail server.

@@ -149,7 +149,7 @@ func (d durable) Write(line []byte) (int, error) {
 // apps show.
 func (b *Base) Registrar(issuer string, now func() time.Time) (*users.Registrar, error) {
 	return users.New(users.Config{
-		Accounts: b.Accounts, Hasher: b.Hasher, Sealer: b.Sealer, Recorder: b.Recorder, Issuer: issuer, Now: now,
+		Accounts: b.Accounts, Hasher: b.Hasher, Sealer: b.Sealer, Codes: b.codes, Recorder: b.Recorder, Issuer: issuer, Now: now,
 	})
 }
 

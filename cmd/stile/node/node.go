@@ -165,6 +165,10 @@ func (n *Node) signingKeys() (*propagation.KeySet, error) {
 
 func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flows.Propagator) (*flows.Engine, error) {
 	b := n.Base
+	budget, err := budgetOf(n.cfg.Delivery)
+	if err != nil {
+		return nil, err
+	}
 	return flows.NewEngine(flows.EngineConfig{
 		Definitions: set, Registry: registry,
 		Store: b.Store, Texts: b.Store, Sessions: b.Store, Throttle: b.Store, Marks: b.Store,
@@ -172,7 +176,7 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flo
 		Propagators: map[string]flows.Propagator{"bearer_jwt": bearer},
 		Logger:      n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,
 		Deviations: Deviations(n.cfg.Assurance.Deviations),
-		Outbox:     n.putter(), Budget: budgetOf(n.cfg.Delivery),
+		Outbox:     n.putter(), Budget: budget,
 		HandoverURL: n.url + webui.Path,
 		RunTTL:      n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
 	})

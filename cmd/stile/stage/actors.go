@@ -23,21 +23,36 @@ func (p *play) actors() map[string]scenario.Actor {
 	return map[string]scenario.Actor{
 		"identify":             p.typeName,
 		"password":             p.typePassword,
-		"pin_enrolment":        p.choosePIN,
 		"pin":                  p.typePIN,
 		"totp":                 p.typeCode,
 		"sms_code":             p.readCode("sms_code", account.TypePhone),
 		"totp_enrolment":       p.scanSeed,
+		"consent":              agree("consent"),
+		"terms":                agree("terms"),
+		"hotp":                 p.pressToken,
+		"hotp_enrolment":       p.programToken,
+		"activation_code":      p.openLetter,
 		"email_code":           p.readCode("email_code", account.TypeEmail),
 		"recovery_code":        p.useKept,
 		"recovery_code_setup":  p.keep,
 		"device_enrolment":     p.enrol,
 		"device_biometric":     p.sign("device_biometric", p.byBiometrics),
-		"device_pin_enrolment": p.enrolPIN,
-		"device_pin":           p.sign("device_pin", p.byPIN),
 		"passkey":              p.usePasskey,
 		"passkey_enrolment":    p.makePasskey,
 		"sso":                  p.newBrowser(),
+		"pin_enrolment":        p.choosePIN,
+		"device_pin_enrolment": p.enrolPIN,
+		"device_pin":           p.sign("device_pin", p.byPIN),
+	}
+}
+
+// agree knows ok, and declined.
+func agree(step string) scenario.Actor {
+	return func(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
+		if q.Word != "ok" && q.Word != "declined" {
+			return nil, unknownWord(step, q.Word, "ok, declined")
+		}
+		return json.Marshal(map[string]bool{"accept": q.Word == "ok"})
 	}
 }
 

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base32"
 	"encoding/json"
 	"errors"
@@ -54,6 +55,17 @@ func (p *play) bindSent(who *person, typ string) ([]byte, error) {
 	case account.TypePhone:
 		who.reached[typ] = telephone
 		return json.Marshal(account.PhoneData{Number: telephone})
+	case account.TypeHOTP:
+		seed, err := account.NewSeed(rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		who.token = token{seed: seed, digits: otp.DigitsSix}
+		sealed, err := account.SealSeed(p.stage.sealer, who.login, who.login+"-"+typ, seed)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(account.HOTPData{Seed: sealed, Digits: 6})
 	case account.TypeRecovery:
 		who.kept = account.NewRecoveryCodes()
 		data, err := account.NewRecoveryData(p.stage.decoy, who.login, who.login+"-"+typ, who.kept)
@@ -62,7 +74,7 @@ func (p *play) bindSent(who *person, typ string) ([]byte, error) {
 		}
 		return json.Marshal(data)
 	}
-	return nil, fmt.Errorf("has: nobody can be given %q; known: password, pin, totp, email, phone, passkey, recovery, device_pin; for a phone write device: bound", typ)
+	return nil, fmt.Errorf("has: nobody can be given %q; known: password, pin, totp, hotp, email, phone, passkey, recovery, activation, device_pin; for a phone write device: bound", typ)
 }
 
 // keep knows ok: the person keeps the codes and types the last of them; wrong.

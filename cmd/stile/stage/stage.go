@@ -144,7 +144,7 @@ func (p *play) startEngine() (err error) {
 	s := p.stage
 	types := steps.Builtin(steps.Deps{
 		Authenticators: p.store.Accounts(), Hasher: s.hasher, Seeds: s.sealer, Codes: s.decoy, Issuer: baseURL,
-		Providers: p.outside.providers, Links: p.store.Accounts(), Accounts: p.store.Accounts(),
+		Providers: p.outside.providers, Links: p.store.Accounts(), Accounts: p.store.Accounts(), Agreements: p.store.Accounts(),
 	})
 	if err := p.answerCalls(types); err != nil {
 		return err

@@ -1,5 +1,5 @@
-// Package users makes accounts by an administrator's word: a login with its
-// authenticators, links to identities at remote providers, and the level at
+// Package users makes accounts by an administrator's word, and adds to them what
+// an administrator issues: a login with its authenticators, links to identities at remote providers, and the level at
 // which all of that is bound.
 //
 // That level is a statement of whoever adds the account, about how sure they
@@ -30,17 +30,24 @@ const EventAccountAdded = "account_added"
 // failed attempts; its reason is the type of authenticator.
 const EventUnlocked = "authenticator_unlocked"
 
-// Creator stores new accounts; the stores' repositories of accounts do.
-type Creator interface {
+// Repository keeps accounts; the stores' repositories of accounts do.
+type Repository interface {
 	// CreateAccount stores all of it or nothing; [account.ErrExists].
 	CreateAccount(ctx context.Context, a account.Account, auths []account.Authenticator, links []account.Link) error
+	// AccountByLogin finds by canonical login; [account.ErrNotFound].
+	AccountByLogin(ctx context.Context, login string) (account.Account, error)
+	// AddAuthenticator binds one more authenticator; [account.ErrExists].
+	AddAuthenticator(ctx context.Context, a account.Authenticator) error
+	// Revoke takes an agreement back; absent is no error.
+	Revoke(ctx context.Context, subject, kind, name string) error
 }
 
 // Config is what a [Registrar] needs. All fields are required.
 type Config struct {
-	Accounts Creator
+	Accounts Repository
 	Hasher   *account.Hasher
-	Sealer   account.Sealer // of TOTP seeds
+	Sealer   account.Sealer // of the seeds of one-time codes
+	Codes    []byte         // 32 bytes that key the hashes of activation codes
 	Recorder flows.Recorder
 	Issuer   string // the name that authenticator apps show
 	Now      func() time.Time
@@ -51,7 +58,7 @@ type Registrar struct{ cfg Config }
 
 // New checks the configuration.
 func New(cfg Config) (*Registrar, error) {
-	if cfg.Accounts == nil || cfg.Hasher == nil || cfg.Sealer == nil || cfg.Recorder == nil || cfg.Issuer == "" || cfg.Now == nil {
+	if cfg.Accounts == nil || cfg.Hasher == nil || cfg.Sealer == nil || len(cfg.Codes) < 32 || cfg.Recorder == nil || cfg.Issuer == "" || cfg.Now == nil {
 		return nil, errors.New("users: all fields of Config are required")
 	}
 	return &Registrar{cfg}, nil

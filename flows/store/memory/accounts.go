@@ -19,6 +19,7 @@ type Accounts struct {
 	logins         map[string]string // canonical login to subject
 	links          map[linkKey]account.Link
 	authenticators map[string]account.Authenticator
+	agreements     map[agreementKey]account.Agreement
 }
 
 type linkKey struct{ issuer, external string }
@@ -29,6 +30,7 @@ func newAccounts() *Accounts {
 		logins:         map[string]string{},
 		links:          map[linkKey]account.Link{},
 		authenticators: map[string]account.Authenticator{},
+		agreements:     map[agreementKey]account.Agreement{},
 	}
 }
 
