@@ -43,6 +43,7 @@ const (
 	TypeEmail    = "email"
 	TypeRecovery = "recovery"
 	TypePhone    = "phone"
+	TypeLDAP     = "ldap_password"
 )
 
 // Authenticator is a bound authenticator of an account.

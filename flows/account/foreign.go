@@ -92,12 +92,11 @@ func readArgon2(g []string) (foreign, error) {
 	if err := p.check(); err != nil {
 		return foreign{}, err
 	}
-	derive := argon2.IDKey
-	if g[1] == "i" {
-		derive = argon2.Key
-	}
 	return salted(g[5], g[6], p.Memory, func(secret, salt []byte, size int) []byte {
-		return derive(secret, salt, p.Time, p.Memory, p.Threads, uint32(size)) //nolint:gosec // maxTag at most
+		if g[1] == "id" {
+			return argon2id(secret, salt, p, size)
+		}
+		return argon2.Key(secret, salt, p.Time, p.Memory, p.Threads, uint32(size)) //nolint:gosec // maxTag at most
 	})
 }
 

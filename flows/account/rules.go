@@ -101,12 +101,6 @@ func (r PasswordRules) Check(ctx context.Context, password string, person ...str
 	return nil
 }
 
-// CheckPassword says whether a password may be set by the least strict rules,
-// [MinPassword] and the built-in list. [ErrUnfit] otherwise.
-func CheckPassword(password string) error {
-	return PasswordRules{Min: MinPassword}.Check(context.Background(), password)
-}
-
 // ReasonOf returns why a password may not be set; false if err says something else.
 func ReasonOf(err error) (Reason, bool) {
 	var unfit *UnfitError

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,23 @@ const (
 	queuePerTurn  = 64
 	defaultWait   = 2 * time.Second
 )
+
+// cores is how much can be computed at once, before anybody has made room.
+//
+//nolint:gochecknoglobals // a fact about the process
+var cores = runtime.GOMAXPROCS(0)
+
+var room sync.Once //nolint:gochecknoglobals // the process has one scheduler
+
+// MakeRoom lets goroutines run beside the hashes of a [Hasher]: without it a
+// hash, whatever the priority of its thread, holds one of the places in which Go
+// runs code until its time is over. A server calls it once; more calls do nothing.
+func MakeRoom(concurrent int) {
+	if concurrent == 0 {
+		concurrent = cores
+	}
+	room.Do(func() { runtime.GOMAXPROCS(cores + concurrent) })
+}
 
 // turns bounds the hashes that are computed at once, in number and in memory,
 // and the calls that wait for it: a storm of guesses gets its share of the
@@ -34,7 +52,7 @@ func newTurns(cfg HasherConfig) (*turns, error) {
 		return nil, errors.New("account: negative MaxConcurrent, MaxQueue or MaxWait")
 	}
 	if cfg.MaxConcurrent == 0 {
-		cfg.MaxConcurrent = runtime.GOMAXPROCS(0)
+		cfg.MaxConcurrent = cores
 	}
 	if cfg.MaxQueue == 0 {
 		cfg.MaxQueue = queuePerTurn * cfg.MaxConcurrent

@@ -208,8 +208,9 @@ type action struct {
 	again  flows.Signal // repeated as long as the run waits at the same step
 	more   bool         // there is an again
 	pass   *flowdefs.Node
-	enrols string // id of the authenticator that it binds
-	names  bool   // it says who one is
+	raises []string // by the proof of pass
+	enrols string   // id of the authenticator that it binds
+	names  bool     // it says who one is
 }
 
 // turnsPerState bounds how often the machine is asked, in states: an action that

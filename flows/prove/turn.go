@@ -29,7 +29,7 @@ var _ flows.Unknown = (*turn)(nil)
 // The result is false if the action was not possible.
 func (t *turn) take(s flows.State, a action) (flows.State, bool) {
 	if a.pass != nil {
-		a.first = t.prove(a.pass, &s)
+		a.first = t.prove(a.pass, &s, a.raises)
 	}
 	at := s.At
 	if a.names {
@@ -91,7 +91,7 @@ func (t *turn) entered(n *flowdefs.Node, s *flows.State) (flows.Signal, bool) {
 	a := all[t.script.ask(len(all))]
 	t.acts = append(t.acts, a.acts...)
 	if a.pass != nil {
-		return t.prove(n, s), true
+		return t.prove(n, s, a.raises), true
 	}
 	t.enrolling = a.enrols
 	return a.first, false
@@ -106,7 +106,7 @@ func (t *turn) enrolled(s *flows.State) []string {
 }
 
 // prove makes the proof of a step in one of its shapes.
-func (t *turn) prove(n *flowdefs.Node, s *flows.State) flows.Signal {
+func (t *turn) prove(n *flowdefs.Node, s *flows.State, raises []string) flows.Signal {
 	_, info := t.e.m.Node(n.ID)
 	id := authenticator(n, info)
 	shapes := t.e.shapes(n)
@@ -128,7 +128,11 @@ func (t *turn) prove(n *flowdefs.Node, s *flows.State) flows.Signal {
 			t.acts[i].proof, t.acts[i].weak = &ev, t.e.weaknesses(&ev, shapes[0])
 		}
 	}
-	return t.e.m.Decided(flows.Pass(flows.Proof{Subject: somebody, Evidence: ev}))
+	out := flows.Pass(flows.Proof{Subject: somebody, Evidence: ev})
+	if len(raises) > 0 {
+		out = out.Raising(raises...)
+	}
+	return t.e.m.Decided(out)
 }
 
 // present reports whether the account had an authenticator before the run, as far as is settled.

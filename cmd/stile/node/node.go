@@ -20,6 +20,7 @@ import (
 	"github.com/stile-auth/stile/cmd/stile/config"
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/assurance"
 	"github.com/stile-auth/stile/flows/delivery"
 	"github.com/stile-auth/stile/flows/dpop"
@@ -91,6 +92,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.listen(ctx); err != nil {
 		return err
 	}
+	account.MakeRoom(n.cfg.Hashing.Concurrent)
 	if n.Base, err = OpenBase(ctx, n.cfg, n.opts.Stdout); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/steps"
 	"github.com/stile-auth/stile/steps/httpcall"
+	"github.com/stile-auth/stile/steps/ldappassword"
 	"github.com/stile-auth/stile/steps/sso"
 )
 
@@ -22,6 +23,7 @@ type Accounts interface {
 	steps.Repository
 	steps.Authenticators
 	sso.Accounts
+	ldappassword.Accounts
 }
 
 // accountsOf lets the engine look accounts up.
@@ -33,13 +35,18 @@ func (n *Node) registry(l *loaded) (*flows.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	directories, err := n.directories(l)
+	if err != nil {
+		return nil, err
+	}
 	passkeys, err := n.party()
 	if err != nil {
 		return nil, err
 	}
 	all, err := flows.NewRegistry(steps.Builtin(steps.Deps{
 		Passkeys:       passkeys,
-		Authenticators: n.Base.Accounts, Hasher: n.Base.Hasher, Seeds: n.Base.Sealer, Codes: n.Base.codes, Issuer: n.url,
+		Authenticators: n.Base.Accounts, Hasher: n.Base.Hasher, Passwords: n.Base.Rules, Seeds: n.Base.Sealer, Codes: n.Base.codes, Issuer: n.url,
+		Directories: directories, Entries: n.Base.Accounts,
 		Providers: providers, Links: n.Base.Accounts, Accounts: n.Base.Accounts,
 		Calls: httpcall.Config{Private: n.cfg.Calls.PrivateHosts, Env: os.Getenv},
 	})...)

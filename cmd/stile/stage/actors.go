@@ -24,6 +24,8 @@ func (p *play) actors() map[string]scenario.Actor {
 	return map[string]scenario.Actor{
 		"identify":            p.typeName,
 		"password":            p.typePassword,
+		"password_change":     p.changePassword,
+		"ldap_password":       p.typeEntry,
 		"pin":                 p.typePIN,
 		"totp":                p.typeCode,
 		"sms_code":            p.readCode("sms_code", account.TypePhone),
@@ -61,7 +63,8 @@ func (p *play) typeName(_ context.Context, q scenario.Prompt) (json.RawMessage, 
 	return nil, unknownWord("identify", q.Word, "ok, unknown")
 }
 
-// typePassword knows ok, wrong, and unknown: a user name that nobody has.
+// typePassword knows ok, wrong, unknown: a user name that nobody has; and old: the
+// password before it was changed.
 func (p *play) typePassword(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
 	var prompt struct {
 		IdentifierRequired bool `json:"identifierRequired"`
@@ -82,8 +85,13 @@ func (p *play) typePassword(_ context.Context, q scenario.Prompt) (json.RawMessa
 		out["password"] = "not " + password
 	case "unknown":
 		out["username"], out["password"] = "nobody", password
+	case "old":
+		if len(p.person.before) == 0 {
+			return nil, errors.New("password cannot be answered old: it was never changed")
+		}
+		out["password"] = p.person.before[len(p.person.before)-1]
 	default:
-		return nil, unknownWord("password", q.Word, "ok, wrong, unknown")
+		return nil, unknownWord("password", q.Word, "ok, wrong, unknown, old")
 	}
 	return reply(out, nil)
 }

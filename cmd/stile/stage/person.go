@@ -27,7 +27,8 @@ const (
 // person is who a scenario is about, with what they know and have.
 type person struct {
 	login    string
-	password string // "" without one
+	password string   // "" without one
+	before   []string // passwords that it was before, the last one at the end
 	pin      string
 	seed     []byte            // of one-time codes; nil without
 	app      totp.ValidateOpts // how the authenticator app makes them
@@ -72,13 +73,16 @@ func (p *play) admit(ctx context.Context) (*person, error) {
 		phone.Subject, phone.Binding, phone.Created = a.Subject, g.Level, now
 		auths = append(auths, phone)
 	}
-	return who, p.store.Accounts().CreateAccount(ctx, a, auths, p.outside.links(a.Subject, now))
+	return who, p.store.Accounts().CreateAccount(ctx, a, auths, append(p.outside.links(a.Subject, now), p.entryLinks(a.Subject, now)...))
 }
 
 // bound makes an authenticator, and says by what id it is kept.
 func (p *play) bound(ctx context.Context, who *person, typ string) (id string, data []byte, err error) {
-	if typ == account.TypePasskey {
+	switch typ {
+	case account.TypePasskey:
 		return p.keys.bindPasskey(who.login)
+	case account.TypeLDAP:
+		return p.bindEntry(who.login)
 	}
 	data, err = p.bind(ctx, who, typ)
 	return who.login + "-" + typ, data, err
@@ -93,7 +97,7 @@ func (p *play) bind(ctx context.Context, who *person, typ string) ([]byte, error
 		if err != nil {
 			return nil, err
 		}
-		return json.Marshal(account.PasswordData{Hash: hash})
+		return json.Marshal(account.PasswordData{Hash: hash, MustChange: p.cast.Given.MustChange})
 	case account.TypePIN:
 		who.pin = pin
 		hash, err := p.stage.hasher.Hash(ctx, pin)
