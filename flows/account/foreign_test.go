@@ -117,6 +117,7 @@ func TestHostileImports(t *testing.T) {
 	} {
 		if err := account.CheckHash(hash); !errors.Is(err, account.ErrHash) {
 			t.Errorf("%s: CheckHash: %v, want ErrHash", name, err)
+			continue // it might take for ever
 		}
 		if err := h.Verify(t.Context(), hash, typed); name != "our own" && !errors.Is(err, account.ErrHash) {
 			t.Errorf("%s: Verify: %v, want ErrHash", name, err)
