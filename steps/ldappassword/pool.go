@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
@@ -26,6 +27,7 @@ type pool struct {
 	bind func(*ldap.Conn) error // what a new connection begins with; nil: nothing
 	busy chan struct{}          // as many as may be open
 	idle chan *ldap.Conn
+	over atomic.Bool // nothing is kept any more
 }
 
 func newPool(to string, cfg *tls.Config, bind func(*ldap.Conn) error) *pool {
@@ -60,7 +62,7 @@ func (p *pool) do(ctx context.Context, fn func(*ldap.Conn) error) error {
 // use calls fn, and keeps the connection unless it has failed.
 func (p *pool) use(c *ldap.Conn, fn func(*ldap.Conn) error) error {
 	err := fn(c)
-	if errors.Is(err, errDown) {
+	if errors.Is(err, errDown) || p.over.Load() {
 		c.Close()
 		return err
 	}
@@ -104,8 +106,9 @@ func (p *pool) open(ctx context.Context) (*ldap.Conn, error) {
 	return c, nil
 }
 
-// Close closes the connections that nobody uses.
+// close closes the connections that nobody uses, and the others when they are given back.
 func (p *pool) close() {
+	p.over.Store(true)
 	for {
 		select {
 		case c := <-p.idle:

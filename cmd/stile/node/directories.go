@@ -24,7 +24,8 @@ func (n *Node) directories(l *loaded) (ldappassword.Directories, error) {
 			errs = append(errs, fmt.Errorf("node: directories.%s: the definitions have no such directory", name))
 		}
 	}
-	all := ldappassword.Directories{}
+	all, before := ldappassword.Directories{}, n.connected
+	n.connected = nil
 	for _, name := range slices.Sorted(maps.Keys(l.set.Directories)) {
 		d := *l.set.Directories[name]
 		known := ldappassword.Known{Provision: d.Provision, Binding: d.Binding}
@@ -34,10 +35,20 @@ func (n *Node) directories(l *loaded) (ldappassword.Directories, error) {
 		}
 		if made != nil {
 			known.Verifier = made
+			n.connected = append(n.connected, made)
 		}
 		all[name] = known
 	}
-	return all, errors.Join(errs...)
+	// Requests that are under way go on with what they have.
+	return all, errors.Join(append(errs, closeAll(before))...)
+}
+
+func closeAll(all []*ldappassword.Directory) error {
+	var errs []error
+	for _, d := range all {
+		errs = append(errs, d.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // directory returns nil if the password of who searches is not set.
