@@ -149,9 +149,9 @@ func TestOutage(t *testing.T) {
 		if err := ask(); !errors.Is(err, flows.ErrUnavailable) {
 			t.Fatalf("left alone: %v", err)
 		}
-	}
-	if took := time.Since(began); took > 500*time.Millisecond {
-		t.Errorf("100 requests took %v while it is left alone", took)
+		if took := time.Since(began); took > time.Second { // one that waits takes three
+			t.Fatalf("requests took %v while it is left alone", took)
+		}
 	}
 	if err := s.process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
