@@ -29,6 +29,7 @@ type Env struct {
 	ACR      assurance.Level
 	Reached  func() []string // names of the levels of all scales that the evidence amounts to; nil: none
 	Tags     []string
+	Owed     []string          // obligations that are open
 	Assigned map[string]string // what Assign nodes set in this run
 	Target   string
 	Run      RunEnv
@@ -165,6 +166,8 @@ func (a activation) ResolveName(name string) (any, bool) {
 		return a.env.Reached(), true
 	case "tags":
 		return a.env.Tags, true
+	case "owed":
+		return a.env.Owed, true
 	case "assigned":
 		return a.env.Assigned, true
 	case "target":

@@ -47,6 +47,7 @@ func variables() map[string]*cel.Type {
 		"level":     cel.ObjectType(levelsName),
 		reachedName: cel.ListType(cel.StringType),
 		"tags":      cel.ListType(cel.StringType),
+		"owed":      cel.ListType(cel.StringType),
 		"assigned":  stringMap,
 		"target":    cel.StringType,
 		"run":       cel.ObjectType(runName),

@@ -69,6 +69,17 @@ func (v *Visit) Send(ctx context.Context, m Message) (Dispatch, error) {
 	return v.sender.send(ctx, m)
 }
 
+// Notify tells the account's owner of the change that this call is part of. It is
+// for Answer of a step whose type says that it notifies, and takes nothing from
+// the budgets: the step happens once. Where there is no way to send it is not sent.
+func (v *Visit) Notify(ctx context.Context, m Message) error {
+	if v.sender == nil {
+		return errors.New("flows: nobody can be notified here")
+	}
+	_, err := v.sender.send(ctx, m)
+	return err
+}
+
 // Sent returns what was sent on a visit outside an engine (tests of step types).
 func (v *Visit) Sent() []Message {
 	if o, ok := v.sender.(*outbox); ok {
@@ -132,6 +143,21 @@ func (s *sender) send(ctx context.Context, m Message) (Dispatch, error) {
 		at = time.Time{}
 	}
 	return Dispatch{Sent: true, Again: at}, nil
+}
+
+// notifier is the courier of a step that was answered.
+type notifier struct {
+	x *exchange
+	n *node
+}
+
+func (s *notifier) send(_ context.Context, m Message) (Dispatch, error) {
+	if s.x.e.cfg.Outbox == nil {
+		return Dispatch{}, nil
+	}
+	s.x.messages = append(s.x.messages, m)
+	s.x.events = append(s.x.events, Event{Type: EventNotified, Step: s.n.def.ID, Reason: m.Template})
+	return Dispatch{Sent: true}, nil
 }
 
 // spend takes one message from all budgets, or from none: then it says when

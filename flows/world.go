@@ -179,6 +179,7 @@ func (m *machine) env(c *flowdefs.Condition) *flowdefs.Env {
 		Evidence: s.Evidence,
 		Reached:  func() []string { return w.scales.Reached(s.Evidence, w.now, w.policy()) },
 		Tags:     s.liveTags(w.now),
+		Owed:     s.Obliged,
 		Assigned: s.Assigned,
 		Target:   w.goal.named,
 		Run:      flowdefs.RunEnv{Flow: w.flow, Started: w.started},

@@ -19,11 +19,13 @@ import (
 	"github.com/stile-auth/stile/steps/hotpenrolment"
 	"github.com/stile-auth/stile/steps/httpcall"
 	"github.com/stile-auth/stile/steps/identify"
+	"github.com/stile-auth/stile/steps/ldappassword"
 	"github.com/stile-auth/stile/steps/message"
 	"github.com/stile-auth/stile/steps/onetime"
 	"github.com/stile-auth/stile/steps/passkey"
 	"github.com/stile-auth/stile/steps/passkeyenrolment"
 	"github.com/stile-auth/stile/steps/password"
+	"github.com/stile-auth/stile/steps/passwordchange"
 	"github.com/stile-auth/stile/steps/pin"
 	"github.com/stile-auth/stile/steps/pinenrolment"
 	"github.com/stile-auth/stile/steps/recoverycode"
@@ -38,21 +40,24 @@ import (
 )
 
 // Deps is everything that the step types need. All fields are required, except
-// that a set of definitions without the step "sso" needs neither providers nor
-// links, and one without "required_role", "totp_enrolment" and "hotp_enrolment" no accounts,
+// that a set of definitions without the steps "sso" and "ldap_password" needs neither providers, directories nor
+// links, one without "required_role", "totp_enrolment", "hotp_enrolment" and "password_change" no accounts,
 // and one without "consent" and "terms" no agreements. The zero value of Calls is safe.
 type Deps struct {
 	Authenticators Authenticators
-	Hasher         *account.Hasher // of passwords and PINs
-	Seeds          account.Sealer  // seals the seeds of one-time codes
-	Codes          []byte          // 32 bytes that key the hashes of codes that are sent, or told to be kept
-	Issuer         string          // Stile's issuer URL: the audience of what devices sign
-	Passkeys       webauthn.Party  // who passkeys are made for; zero: [webauthn.Default] of Issuer
-	Providers      sso.Providers   // remote providers by name; see [sso.NewProvider]
-	Links          sso.Accounts    // accounts by their identities at providers
+	Hasher         *account.Hasher       // of passwords and PINs
+	Passwords      account.PasswordRules // of passwords that are set
+	Seeds          account.Sealer        // seals the seeds of one-time codes
+	Codes          []byte                // 32 bytes that key the hashes of codes that are sent, or told to be kept
+	Issuer         string                // Stile's issuer URL: the audience of what devices sign
+	Passkeys       webauthn.Party        // who passkeys are made for; zero: [webauthn.Default] of Issuer
+	Providers      sso.Providers         // remote providers by name; see [sso.NewProvider]
+	Links          sso.Accounts          // accounts by their identities at providers
 	Accounts       requiredrole.Accounts
-	Agreements     consent.Agreements // what people have agreed to
-	Calls          httpcall.Config    // where calls of web services may go
+	Agreements     consent.Agreements       // what people have agreed to
+	Directories    ldappassword.Directories // LDAP directories by name
+	Entries        ldappassword.Accounts    // accounts by their entries in them
+	Calls          httpcall.Config          // where calls of web services may go
 }
 
 // Authenticators keeps the authenticators of accounts; the stores' repositories
@@ -79,6 +84,8 @@ func Builtin(d Deps) []flows.StepType {
 		sso.Type(d.Providers, d.Links),
 		password.Type(d.Authenticators, d.Hasher),
 		pinenrolment.Type(d.Authenticators, d.Accounts, d.Hasher),
+		passwordchange.Type(passwordchange.Config{Accounts: d.Accounts, Authenticators: d.Authenticators, Hasher: d.Hasher, Rules: d.Passwords}),
+		ldappassword.Type(ldappassword.Config{Directories: d.Directories, Accounts: d.Entries, Authenticators: d.Authenticators}),
 		pin.Type(d.Authenticators, d.Hasher),
 		totp.Type(d.Authenticators, d.Seeds),
 		totpenrolment.Type(enrols),

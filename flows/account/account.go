@@ -46,6 +46,7 @@ const (
 	TypeRecovery   = "recovery"
 	TypePhone      = "phone"
 	TypeActivation = "activation"
+	TypeLDAP       = "ldap_password"
 )
 
 // Authenticator is a bound authenticator of an account.

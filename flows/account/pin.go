@@ -14,7 +14,16 @@ const (
 
 // PasswordData is the data of a [TypePassword] authenticator.
 type PasswordData struct {
-	Hash string `json:"hash"` // PHC string of a Hasher
+	Hash       string   `json:"hash"`                 // of a Hasher, or of another system: see CheckHash
+	MustChange bool     `json:"mustChange,omitempty"` // it lets nobody in before it is changed
+	Before     []string `json:"before,omitempty"`     // hashes of the passwords that it was before, the last one first
+	Owner      string   `json:"owner,omitempty"`      // who set it: the same owner may set it again
+}
+
+// LDAPData is the data of a [TypeLDAP] authenticator: an entry of a directory, which has the password.
+type LDAPData struct {
+	Directory string `json:"directory"`
+	ID        string `json:"id"` // what stays when the person is renamed
 }
 
 // PINData is the data of a [TypePIN] authenticator.

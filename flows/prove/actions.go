@@ -45,15 +45,18 @@ func (e *explorer) outcomes(n *flowdefs.Node, info flows.StepInfo, s *flows.Stat
 	var out []action
 	one := func(a act, o flows.Outcome) {
 		out = append(out, action{acts: []act{a}, first: e.m.Decided(o)})
-		if len(info.Type.Raises) > 0 {
-			a.with = info.Type.Raises
-			out = append(out, action{acts: []act{a}, first: e.m.Decided(o.Raising(info.Type.Raises...))})
+		if len(info.Raises) > 0 {
+			a.with = info.Raises
+			out = append(out, action{acts: []act{a}, first: e.m.Decided(o.Raising(info.Raises...))})
 		}
 	}
 	switch {
 	case len(info.Ceilings) > 0:
 		if e.canProve(info, s, sit) {
 			out = append(out, action{acts: []act{{do: answers, step: n.ID}}, pass: n})
+			if len(info.Raises) > 0 {
+				out = append(out, action{acts: []act{{do: answers, step: n.ID, with: info.Raises}}, pass: n, raises: info.Raises})
+			}
 		}
 	case info.Type.Enrols:
 		typ := info.Type.Authenticator

@@ -233,6 +233,7 @@ type action struct {
 	more   bool         // there is an again
 	before int          // wrong answers before the first that is taken: they change nothing else
 	pass   *flowdefs.Node
+	raises []string           // by the proof of pass
 	enrols string             // id of the authenticator that it binds
 	names  bool               // it says who one is
 	passes func(*flows.State) // nothing but time: what it changes

@@ -46,6 +46,8 @@ func TestChangedExamples(t *testing.T) {
 		{"phone-pin", "{ id: who, type: identify }\n", "{ id: who, type: message, with: { text: hello } }\n", prove.SubjectUnknown},
 		{"night-desk", `: "night"'`, `: "nigth"'`, prove.NowhereExit},
 		{"night-desk", "requires: { acr: aal2 }", "requires: { acr: aal3 }", prove.Level},
+		{"directory", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
+		{"password-change", "settles: [password_change]", "settles: [something_else]", prove.Obligation},
 		{"password-totp", "type: password", "type: password\n        if: device.bound", prove.SubjectUnknown},
 		{"passkey", `, if: account.has("passkey")`, "", prove.DeadEnd},
 		{"passkey", "acr >= level.aal2\n\n", "acr >= level.aal1\n\n", prove.Broken},

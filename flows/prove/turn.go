@@ -40,7 +40,7 @@ func (t *turn) take(s flows.State, a action) (flows.State, bool) {
 		return s, true
 	}
 	if a.pass != nil {
-		a.first = t.prove(a.pass, &s)
+		a.first = t.prove(a.pass, &s, a.raises)
 	}
 	at := s.At
 	if a.acts[0].do == waits {
@@ -112,7 +112,7 @@ func (t *turn) entered(n *flowdefs.Node, s *flows.State) (flows.Signal, bool) {
 	a := all[t.script.ask(len(all))]
 	t.acts = append(t.acts, a.acts...)
 	if a.pass != nil {
-		return t.prove(n, s), true
+		return t.prove(n, s, a.raises), true
 	}
 	t.enrolling = a.enrols
 	return a.first, false
@@ -127,7 +127,7 @@ func (t *turn) enrolled(s *flows.State) []string {
 }
 
 // prove makes the proof of a step in one of its shapes.
-func (t *turn) prove(n *flowdefs.Node, s *flows.State) flows.Signal {
+func (t *turn) prove(n *flowdefs.Node, s *flows.State, raises []string) flows.Signal {
 	_, info := t.e.m.Node(n.ID)
 	id := authenticator(n, info)
 	shapes := t.e.shapes(n)
@@ -164,7 +164,11 @@ func (t *turn) prove(n *flowdefs.Node, s *flows.State) flows.Signal {
 			t.acts[i].proof, t.acts[i].weak = &ev, t.e.weaknesses(&ev, shapes[0])
 		}
 	}
-	return t.e.m.Decided(flows.Pass(flows.Proof{Subject: somebody, Evidence: ev}))
+	out := flows.Pass(flows.Proof{Subject: somebody, Evidence: ev})
+	if len(raises) > 0 {
+		out = out.Raising(raises...)
+	}
+	return t.e.m.Decided(out)
 }
 
 // another forgets what is known of the account, since from here on it is

@@ -47,6 +47,9 @@ func Programs() []Program {
 			Probe: []string{"gcc", "-xc", "-fsyntax-only", "-"}, Input: "#include <stdlib.h>\n",
 		},
 		{
+			Name: "slapd", Why: "for the tests of LDAP directories", Binaries: []string{"slapd"}, Apt: []string{"slapd"},
+		},
+		{
 			Name: "node", Why: "for the OpenID provider of " + ProviderFolder, Binaries: []string{"node"}, Apt: []string{"nodejs"},
 			OnlyWith: ProviderFolder,
 		},

@@ -16,6 +16,7 @@ import (
 	"github.com/stile-auth/stile/steps"
 	"github.com/stile-auth/stile/steps/consent"
 	"github.com/stile-auth/stile/steps/httpcall"
+	"github.com/stile-auth/stile/steps/ldappassword"
 	"github.com/stile-auth/stile/steps/sso"
 )
 
@@ -27,6 +28,7 @@ type Accounts interface {
 	consent.Agreements
 	// Revoke takes an agreement back; absent is no error.
 	Revoke(ctx context.Context, subject, kind, name string) error
+	ldappassword.Accounts
 }
 
 // accountsOf lets the engine look accounts up.
@@ -38,13 +40,18 @@ func (n *Node) registry(l *loaded) (*flows.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	directories, err := n.directories(l)
+	if err != nil {
+		return nil, err
+	}
 	passkeys, err := n.party()
 	if err != nil {
 		return nil, err
 	}
 	all, err := flows.NewRegistry(steps.Builtin(steps.Deps{
 		Passkeys:       passkeys,
-		Authenticators: n.Base.Accounts, Hasher: n.Base.Hasher, Seeds: n.Base.Sealer, Codes: n.Base.codes, Issuer: n.url,
+		Authenticators: n.Base.Accounts, Hasher: n.Base.Hasher, Passwords: n.Base.Rules, Seeds: n.Base.Sealer, Codes: n.Base.codes, Issuer: n.url,
+		Directories: directories, Entries: n.Base.Accounts,
 		Providers: providers, Links: n.Base.Accounts, Accounts: n.Base.Accounts, Agreements: n.Base.Accounts,
 		Calls: httpcall.Config{Private: n.cfg.Calls.PrivateHosts, Env: os.Getenv},
 	})...)

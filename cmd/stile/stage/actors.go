@@ -43,6 +43,8 @@ func (p *play) actors() map[string]scenario.Actor {
 		"pin_enrolment":        p.choosePIN,
 		"device_pin_enrolment": p.enrolPIN,
 		"device_pin":           p.sign("device_pin", p.byPIN),
+		"password_change":      p.changePassword,
+		"ldap_password":        p.typeEntry,
 	}
 }
 
@@ -78,7 +80,8 @@ func (p *play) typeName(_ context.Context, q scenario.Prompt) (json.RawMessage, 
 	return nil, unknownWord("identify", q.Word, "ok, unknown")
 }
 
-// typePassword knows ok, wrong, and unknown: a user name that nobody has.
+// typePassword knows ok, wrong, unknown: a user name that nobody has; and old: the
+// password before it was changed.
 func (p *play) typePassword(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
 	var prompt struct {
 		IdentifierRequired bool `json:"identifierRequired"`
@@ -99,8 +102,13 @@ func (p *play) typePassword(_ context.Context, q scenario.Prompt) (json.RawMessa
 		out["password"] = "not " + password
 	case "unknown":
 		out["username"], out["password"] = "nobody", password
+	case "old":
+		if len(p.person.before) == 0 {
+			return nil, errors.New("password cannot be answered old: it was never changed")
+		}
+		out["password"] = p.person.before[len(p.person.before)-1]
 	default:
-		return nil, unknownWord("password", q.Word, "ok, wrong, unknown")
+		return nil, unknownWord("password", q.Word, "ok, wrong, unknown, old")
 	}
 	return reply(out, nil)
 }

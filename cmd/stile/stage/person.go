@@ -29,7 +29,8 @@ const (
 // person is who a scenario is about, with what they know and have.
 type person struct {
 	login    string
-	password string // "" without one
+	password string   // "" without one
+	before   []string // passwords that it was before, the last one at the end
 	pin      string
 	seed     []byte            // of one-time codes; nil without
 	app      totp.ValidateOpts // how the authenticator app makes them
@@ -92,7 +93,7 @@ func (p *play) admit(ctx context.Context) (*person, error) {
 		phone.Subject, phone.Binding, phone.Created = a.Subject, g.Level, now
 		auths = append(auths, phone)
 	}
-	err = p.store.Accounts().CreateAccount(ctx, a, auths, p.outside.links(a.Subject, now))
+	err = p.store.Accounts().CreateAccount(ctx, a, auths, append(p.outside.links(a.Subject, now), p.entryLinks(a.Subject, now)...))
 	for _, document := range accepted {
 		given := account.Agreement{Subject: a.Subject, Kind: account.Terms, Name: document, Given: now}
 		err = errors.Join(err, p.store.Accounts().Agree(ctx, given))
@@ -102,8 +103,11 @@ func (p *play) admit(ctx context.Context) (*person, error) {
 
 // bound makes an authenticator, and says by what id it is kept.
 func (p *play) bound(ctx context.Context, who *person, typ string) (id string, data []byte, err error) {
-	if typ == account.TypePasskey {
+	switch typ {
+	case account.TypePasskey:
 		return p.keys.bindPasskey(who.login)
+	case account.TypeLDAP:
+		return p.bindEntry(who.login)
 	}
 	data, err = p.bind(ctx, who, typ)
 	return who.login + "-" + typ, data, err
@@ -118,7 +122,7 @@ func (p *play) bind(ctx context.Context, who *person, typ string) ([]byte, error
 		if err != nil {
 			return nil, err
 		}
-		return json.Marshal(account.PasswordData{Hash: hash})
+		return json.Marshal(account.PasswordData{Hash: hash, MustChange: p.cast.Given.MustChange})
 	case account.TypePIN:
 		who.pin = pin
 		hash, err := p.stage.hasher.Hash(ctx, pin)

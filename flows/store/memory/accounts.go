@@ -138,6 +138,24 @@ func (r *Accounts) Accounts(ctx context.Context, after string, limit int) ([]acc
 	return out, nil
 }
 
+// SetAttributes sets these attributes of an account and removes those that are
+// set to "". [account.ErrNotFound].
+func (r *Accounts) SetAttributes(ctx context.Context, subject string, attributes map[string]string) error {
+	if err := done(ctx); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, ok := r.accounts[subject]
+	if !ok {
+		return account.ErrNotFound
+	}
+	a = cloneAccount(a)
+	a.Attributes = account.Merged(a.Attributes, attributes)
+	r.accounts[subject] = a
+	return nil
+}
+
 // SetStatus sets the status of an account; [account.ErrNotFound].
 func (r *Accounts) SetStatus(ctx context.Context, subject string, status account.Status) error {
 	if err := done(ctx); err != nil {

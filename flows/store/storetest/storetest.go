@@ -51,6 +51,7 @@ type Accounts interface {
 	AccountByLink(ctx context.Context, issuer, external string) (account.Account, error)
 	Accounts(ctx context.Context, after string, limit int) ([]account.Account, error)
 	SetStatus(ctx context.Context, subject string, status account.Status) error
+	SetAttributes(ctx context.Context, subject string, attributes map[string]string) error
 }
 
 // Authenticators is the part of a repository that concerns authenticators.
