@@ -91,5 +91,14 @@ func atLeast(v, than assurance.Evidence) bool {
 			return false
 		}
 	}
-	return v.Cap >= than.Cap && !slices.ContainsFunc(than.Categories, func(c assurance.Category) bool { return !slices.Contains(v.Categories, c) })
+	return carries(v) >= carries(than) && !slices.ContainsFunc(than.Categories, func(c assurance.Category) bool { return !slices.Contains(v.Categories, c) })
+}
+
+// carries is the highest level that a proof can be a part of (SP 800-63B-4 §2):
+// above aal2 nothing goes that can be phished or copied.
+func carries(v assurance.Evidence) assurance.Level {
+	if !v.PhishingResistant || !v.HardwareBound {
+		return min(v.Cap, assurance.AAL2)
+	}
+	return v.Cap
 }
