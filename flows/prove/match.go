@@ -84,8 +84,11 @@ func (e *explorer) common(choose *flowdefs.Node) []assurance.Evidence {
 func atLeast(v, than assurance.Evidence) bool {
 	type trait struct{ has, asked bool }
 	for _, t := range []trait{
-		{v.PhishingResistant, than.PhishingResistant}, {v.ReplayResistant, than.ReplayResistant},
-		{v.HardwareBound, than.HardwareBound}, {!v.Restricted, !than.Restricted}, {!v.LowEntropy, !than.LowEntropy},
+		{v.PhishingResistant, than.PhishingResistant},
+		{v.ReplayResistant, than.ReplayResistant},
+		{v.HardwareBound, than.HardwareBound},
+		{!v.Restricted, !than.Restricted},
+		{!v.LowEntropy, !than.LowEntropy},
 	} {
 		if t.asked && !t.has {
 			return false
