@@ -1,6 +1,7 @@
 package prove
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,7 +36,7 @@ func (w *watcher) ends(p *point, t *turn) {
 		w.unhandled(p, t)
 	case flows.CodeUnmet:
 		if t1 := w.job.target; t1 != nil && p.from < 0 && len(s.Evidence) == 0 && !t.situation.lacks() {
-			w.note(Level, t1.Name, t1.Pos, p.from, t, "requires %s, which no run can reach, however strong its proofs are", t1.Requires.ACR)
+			w.note(Level, t1.Name, t1.Pos, p.from, t, "requires %s, which no run can reach, however strong its proofs are", asked(t1))
 		}
 	}
 	w.atGate(p, t)
@@ -75,7 +76,7 @@ func (w *watcher) atGate(p *point, t *turn) {
 	if strong && !p.marks.slow && p.state.Failure == flows.CodeUnmet && w.job.target != nil {
 		t1 := w.job.target
 		w.note(Level, t1.Name, t1.Pos, p.from, t, "requires %s, and a run can come to its end with %s, however strong its proofs are",
-			t1.Requires.ACR, w.e.m.Assess(*g, w.e.facts(g, t, false)).Level)
+			asked(t1), w.e.m.Assess(*g, w.e.facts(g, t, false)).Level)
 	}
 }
 
@@ -181,3 +182,6 @@ func (w *watcher) never(jobs []job) []Finding {
 	}
 	return out
 }
+
+// asked is the level that a target asks for; without one, any will do.
+func asked(t *flowdefs.Target) string { return cmp.Or(t.Requires.ACR, "some level") }

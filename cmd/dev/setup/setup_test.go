@@ -65,7 +65,7 @@ func TestInstallInstalls(t *testing.T) {
 	bin := t.TempDir()
 	write(t, bin, map[string]string{
 		"apt-get": "#!/bin/sh\nPATH=/usr/bin:/bin\necho \"$DEBIAN_FRONTEND $*\" >>" + bin + "/log\ncase \"$*\" in *frob-tools*) cd " + bin + "; touch frob frobctl; chmod +x frob frobctl;; esac\n",
-		"env":     "#!/bin/sh\nexport \"$1\"\nshift\nexec \"$@\"\n",
+		"env":     "#!/bin/sh\nwhile case $1 in *=*) true;; *) false;; esac; do export \"$1\"; shift; done\nexec \"$@\"\n",
 		"sudo":    "#!/bin/sh\nshift\ncase $1 in true) exit 0;; esac\nexec \"$@\"\n",
 	})
 	for _, name := range []string{"apt-get", "env", "sudo"} {

@@ -1,6 +1,7 @@
 package contract_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -96,7 +97,9 @@ func TestExamplesAreAsDescribed(t *testing.T) {
 	must(t, err)
 	report := runner.Run(t.Context(), all)
 	if report.Failed() > 0 || len(all) < 50 {
-		t.Errorf("%d of %d scenarios failed", report.Failed(), len(all))
+		var told bytes.Buffer
+		must(t, report.Text(&told, false))
+		t.Errorf("%d of %d scenarios failed\n%s", report.Failed(), len(all), told.String())
 	}
 	for code := range described {
 		if !seen[code] {
