@@ -41,7 +41,7 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	case "totp_enrolment", "hotp_enrolment":
 		info.Config, info.Exits = object, []string{"full"}
 	case "consent", "terms":
-		info.Config, info.Exits = object, []string{"declined"}
+		info.Config, info.Exits = object, []string{"denied"}
 	case "required_role":
 		info.Config, info.Exits = object, []string{"missing_role"}
 	case "quiet":

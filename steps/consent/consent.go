@@ -27,14 +27,14 @@ Somebody must have proved to be there.
 	with    scopes: what the app may do, at least one name
 	        claims: what it is told of the person; optional
 
-	exits   declined: the person does not agree
+	exits   denied: the person does not agree
 
 It proves nothing. It mostly stands in a flow of the kind authorization.
 
-Scenarios: ok, declined.
+Scenarios: ok, denied.
 `
 
-const exitDeclined = "declined"
+const exitDenied = "denied"
 
 // Agreements keeps what people have agreed to. Safe for concurrent use.
 type Agreements interface {
@@ -53,7 +53,7 @@ func Type(as Agreements) flows.StepType {
 		Config: flowdefs.SchemaFor[config](),
 		Prompt: flowdefs.SchemaFor[prompt](),
 		Input:  flowdefs.SchemaFor[answer](),
-		Exits:  []string{exitDeclined},
+		Exits:  []string{exitDenied},
 		Typed:  true,
 
 		NeedsSubject: true,
@@ -160,7 +160,7 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 		return flows.Outcome{}, err
 	}
 	if !a.Accept {
-		return flows.Exit(exitDeclined), nil
+		return flows.Exit(exitDenied), nil
 	}
 	scopes := append(s.cfg.asked(), before...)
 	slices.Sort(scopes)

@@ -136,7 +136,7 @@ func TestRemembered(t *testing.T) {
 	if diff := cmp.Diff([]string{"accounts", "payments"}, asks(t, r, "app", few)); diff != "" {
 		t.Error(diff)
 	}
-	if out, err := must(t, r, few).Answer(t.Context(), visit("app"), flows.Input(`{"accept":false}`)); err != nil || out.Exited() != "declined" || asks(t, r, "app", few) == nil {
+	if out, err := must(t, r, few).Answer(t.Context(), visit("app"), flows.Input(`{"accept":false}`)); err != nil || out.Exited() != "denied" || asks(t, r, "app", few) == nil {
 		t.Errorf("declined: %+v, %v", out, err)
 	}
 	if out, err := must(t, r, few).Answer(t.Context(), visit("app"), flows.Input(`{"accept":true}`)); err != nil || !out.IsDone() {

@@ -31,14 +31,14 @@ ask for it with account.accepted("tos-2026"). Somebody must have proved to be th
 	        urls:     where it stands, by language; the prompt has the one of the client's
 	                  language, else the one of the first by name; optional
 
-	exits   declined: the person does not accept it
+	exits   denied: the person does not accept it
 
 It proves nothing.
 
-Scenarios: ok, declined.
+Scenarios: ok, denied.
 `
 
-const exitDeclined = "declined"
+const exitDenied = "denied"
 
 // Agreements keeps what people have agreed to. Safe for concurrent use.
 type Agreements interface {
@@ -57,7 +57,7 @@ func Type(as Agreements) flows.StepType {
 		Config: flowdefs.SchemaFor[config](),
 		Prompt: flowdefs.SchemaFor[prompt](),
 		Input:  flowdefs.SchemaFor[answer](),
-		Exits:  []string{exitDeclined},
+		Exits:  []string{exitDenied},
 		Typed:  true,
 
 		NeedsSubject: true,
@@ -148,7 +148,7 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 		return flows.Outcome{}, err
 	}
 	if !a.Accept {
-		return flows.Exit(exitDeclined), nil
+		return flows.Exit(exitDenied), nil
 	}
 	given := account.Agreement{Subject: v.Subject, Kind: account.Terms, Name: s.cfg.Document, Given: v.Now.UTC()}
 	if err := s.accounts.Agree(ctx, given); err != nil {

@@ -114,7 +114,7 @@ func TestAcceptedOnce(t *testing.T) {
 	if want := `{"document":"tos-2026","url":"https://bank.example/de"}`; err != nil || string(text) != want {
 		t.Errorf("asks %s, %v", text, err)
 	}
-	if out, err := s.Answer(t.Context(), visit(), flows.Input(`{"accept":false}`)); err != nil || out.Exited() != "declined" {
+	if out, err := s.Answer(t.Context(), visit(), flows.Input(`{"accept":false}`)); err != nil || out.Exited() != "denied" {
 		t.Errorf("declined: %+v, %v", out, err)
 	}
 	if all, err := r.Agreements(t.Context(), subject); err != nil || len(all) != 0 {

@@ -48,11 +48,11 @@ func (p *play) actors() map[string]scenario.Actor {
 	}
 }
 
-// agree knows ok, and declined.
+// agree knows ok, and denied.
 func agree(step string) scenario.Actor {
 	return func(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
-		if q.Word != "ok" && q.Word != "declined" {
-			return nil, unknownWord(step, q.Word, "ok, declined")
+		if q.Word != "ok" && q.Word != "denied" {
+			return nil, unknownWord(step, q.Word, "ok, denied")
 		}
 		return json.Marshal(map[string]bool{"accept": q.Word == "ok"})
 	}
