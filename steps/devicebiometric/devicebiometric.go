@@ -30,9 +30,11 @@ biometrics were checked is the phone's word, not a proof, as long as the key is
 not attested: it earns nothing more. The step takes no configuration and has no exits.
 `
 
-// Type returns the step type. The audience is Stile's issuer URL.
-func Type(as devicekey.Authenticators, audience string) flows.StepType {
+// Type returns the step type. The audience is Stile's issuer URL; by verifies what
+// phones say of their keys.
+func Type(as devicekey.Authenticators, audience string, by devicekey.Attestation) flows.StepType {
 	return devicekey.Use{
 		Name: "device_biometric", Doc: doc, Code: "BIOMETRIC_ATTESTATION_REQUIRED", Authenticator: account.TypeDevice,
-	}.Type(as, audience)
+		Biometric: true,
+	}.Type(as, audience, by)
 }

@@ -30,9 +30,11 @@ Enrolling proves nothing in this run. No attestation is asked for, and none is
 claimed. The step takes no configuration and has no exits.
 `
 
-// Type returns the step type. The audience is Stile's issuer URL.
-func Type(as devicekey.Binder, audience string) flows.StepType {
+// Type returns the step type. The audience is Stile's issuer URL; by verifies what
+// phones say of their keys.
+func Type(as devicekey.Binder, audience string, by devicekey.Attestation) flows.StepType {
 	return devicekey.Bind{
 		Name: "device_enrolment", Doc: doc, Code: "DEVICE_ENROLMENT_REQUIRED", Authenticator: account.TypeDevice,
-	}.Type(as, audience)
+		Biometric: true,
+	}.Type(as, audience, by)
 }

@@ -34,9 +34,10 @@ for is the phone's word, not a proof: it earns no second factor. The step takes 
 configuration and has no exits.
 `
 
-// Type returns the step type. The audience is Stile's issuer URL.
-func Type(as devicekey.Authenticators, audience string) flows.StepType {
+// Type returns the step type. The audience is Stile's issuer URL; by verifies what
+// phones say of their keys.
+func Type(as devicekey.Authenticators, audience string, by devicekey.Attestation) flows.StepType {
 	return devicekey.Use{
 		Name: "device_pin", Doc: doc, Code: "DEVICE_PIN_REQUIRED", Authenticator: account.TypeDevicePIN, Unlock: assurance.UnlockPIN,
-	}.Type(as, audience)
+	}.Type(as, audience, by)
 }
