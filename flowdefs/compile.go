@@ -101,7 +101,7 @@ func (c *compiled) inspect(checked *cel.Ast) {
 		start := native.SourceInfo().GetStartLocation(id)
 		return complaint{line: start.Line(), column: start.Column()}
 	}
-	c.reads = reads{names: map[string]bool{}, fields: map[string]bool{}, ends: endsOf(native.Expr()), exact: exactText(native.Expr()), attributes: attributesOf(native.Expr()), held: heldOf(native.Expr())}
+	c.reads = reads{names: map[string]bool{}, fields: map[string]bool{}, ends: endsOf(native.Expr()), exact: exactText(native.Expr()), attributes: attributesOf(native.Expr()), held: heldOf(native.Expr()), loose: !steady(native.Expr(), nil, nil)}
 	ast.PreOrderVisit(native.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.SelectKind:
@@ -220,7 +220,7 @@ func plainTypes(text string) string {
 }
 
 func names() []string {
-	known := []string{"has", "size", "matches", "startsWith", "endsWith", "contains", "timestamp", "duration"}
+	known := []string{"accepted", "has", "size", "matches", "startsWith", "endsWith", "contains", "timestamp", "duration"}
 	for name := range variables() {
 		known = append(known, name)
 	}
@@ -243,7 +243,7 @@ func fieldNames(id int64, parsed *cel.Ast) []string {
 		known = append(known, name)
 	}
 	if typeName == accountName {
-		known = append(known, "has")
+		known = append(known, "accepted", "has")
 	}
 	return known
 }

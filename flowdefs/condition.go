@@ -29,6 +29,7 @@ type Env struct {
 	ACR      assurance.Level
 	Reached  func() []string // names of the levels of all scales that the evidence amounts to; nil: none
 	Tags     []string
+	Owed     []string          // obligations that are open
 	Assigned map[string]string // what Assign nodes set in this run
 	Target   string
 	Run      RunEnv
@@ -41,12 +42,17 @@ type Env struct {
 // For an unknown account it is the zero value.
 type AccountEnv struct {
 	Attributes map[string]string
-	Types      []string // types of its active authenticators; account.has("totp")
+	Types      []string // types of its active authenticators, and [Accepted] documents; account.has("totp")
 	Empty      bool     // it looks empty whatever it is: nothing of it is unknown
 	Hidden     bool     // it was not looked at when this came to [Unknowns]: see [Condition.Possible]
 
 	unknown Unknowns
 }
+
+// Accepted begins what stands in AccountEnv.Types for a document that was
+// accepted, account.accepted("tos-2026"): it is held like an authenticator, and
+// what goes for these, in proofs as well, goes for it. No type has a colon.
+const Accepted = "accepted:"
 
 // DeviceEnv is "device".
 type DeviceEnv struct {
@@ -160,6 +166,8 @@ func (a activation) ResolveName(name string) (any, bool) {
 		return a.env.Reached(), true
 	case "tags":
 		return a.env.Tags, true
+	case "owed":
+		return a.env.Owed, true
 	case "assigned":
 		return a.env.Assigned, true
 	case "target":

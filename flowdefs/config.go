@@ -100,7 +100,7 @@ func (d *structDecoder) structure(n *node, v reflect.Value, what string) error {
 			return err
 		}
 		if f.ref != "" && d.note != nil && child.kind == stringKind {
-			d.note(reference{f.ref + "s", child.text, child.pos}, given(n.get(f.arguments)))
+			d.note(reference{plural(f.ref), child.text, child.pos}, given(n.get(f.arguments)))
 		}
 	}
 	for _, k := range n.keys {

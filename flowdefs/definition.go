@@ -10,13 +10,14 @@ import (
 
 // Set is everything that one directory of definitions declares. It is immutable after loading.
 type Set struct {
-	Flows     map[string]*Flow
-	Targets   map[string]*Target
-	Providers map[string]*Provider
-	Clients   map[string]*Client
-	Levels    assurance.Scales // the built-in scales, then those that are declared, by name
-	Asked     []*Condition     // what the declared ones ask of evidence
-	Messages  *Messages
+	Flows       map[string]*Flow
+	Targets     map[string]*Target
+	Providers   map[string]*Provider
+	Directories map[string]*Directory
+	Clients     map[string]*Client
+	Levels      assurance.Scales // the built-in scales, then those that are declared, by name
+	Asked       []*Condition     // what the declared ones ask of evidence
+	Messages    *Messages
 }
 
 // Pos is a place in a definition file; Line and Column count from 1.

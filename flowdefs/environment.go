@@ -47,6 +47,7 @@ func variables() map[string]*cel.Type {
 		"level":     cel.ObjectType(levelsName),
 		reachedName: cel.ListType(cel.StringType),
 		"tags":      cel.ListType(cel.StringType),
+		"owed":      cel.ListType(cel.StringType),
 		"assigned":  stringMap,
 		"target":    cel.StringType,
 		"run":       cel.ObjectType(runName),
@@ -78,7 +79,9 @@ func newEnvironment() (*cel.Env, error) {
 		cel.ASTValidators(cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals(),
 			cel.ValidateRegexLiterals(), cel.ValidateComprehensionNestingLimit(maxLoops)),
 		cel.Function("has", cel.MemberOverload("account_has", []*cel.Type{cel.ObjectType(accountName), cel.StringType},
-			cel.BoolType, cel.BinaryBinding(accountHas))),
+			cel.BoolType, cel.BinaryBinding(holds("")))),
+		cel.Function("accepted", cel.MemberOverload("account_accepted", []*cel.Type{cel.ObjectType(accountName), cel.StringType},
+			cel.BoolType, cel.BinaryBinding(holds(Accepted)))),
 	}
 	for _, op := range []string{"_<_", "_<=_", "_>_", "_>=_"} {
 		options = append(options, cel.Function(op,
@@ -91,17 +94,21 @@ func newEnvironment() (*cel.Env, error) {
 	return cel.NewCustomEnv(options...)
 }
 
-// accountHas is account.has(type): an active authenticator of that type exists.
-func accountHas(account, typ ref.Val) ref.Val {
-	a, ok := account.Value().(*AccountEnv)
-	name, isString := typ.(types.String)
-	if !ok || !isString {
-		return types.MaybeNoSuchOverloadErr(typ)
+// holds is account.has(type) or account.accepted(document): it has an active
+// authenticator of that type, or what stands for the document.
+func holds(prefix string) func(account, name ref.Val) ref.Val {
+	return func(account, name ref.Val) ref.Val {
+		a, ok := account.Value().(*AccountEnv)
+		text, isString := name.(types.String)
+		if !ok || !isString {
+			return types.MaybeNoSuchOverloadErr(name)
+		}
+		held := prefix + string(text)
+		if slices.Contains(a.Types, held) {
+			return types.True
+		}
+		return types.Bool(a.unknown != nil && a.unknown.Has(held))
 	}
-	if slices.Contains(a.Types, string(name)) {
-		return types.True
-	}
-	return types.Bool(a.unknown != nil && a.unknown.Has(string(name)))
 }
 
 // typeProvider tells CEL our types and adapts their values.

@@ -35,7 +35,7 @@ func exact(e ast.Expr) bool {
 			return variable(args[0]) && constant(args[1]) || constant(args[0]) && variable(args[1])
 		case operators.In:
 			return variable(args[0]) && args[1].Kind() == ast.ListKind && !slices.ContainsFunc(args[1].AsList().Elements(), func(e ast.Expr) bool { return !constant(e) })
-		case "has":
+		case "has", "accepted":
 			return call.IsMemberFunction() && constant(args[0])
 		default:
 			return false
@@ -102,8 +102,16 @@ func attributesOf(e ast.Expr) []string {
 func heldOf(e ast.Expr) []string {
 	var out []string
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
-		if e.Kind() == ast.CallKind && e.AsCall().IsMemberFunction() && e.AsCall().FunctionName() == "has" {
+		if e.Kind() != ast.CallKind || !e.AsCall().IsMemberFunction() {
+			return
+		}
+		switch e.AsCall().FunctionName() {
+		case "has":
 			out = append(out, wordsOf(e.AsCall().Args()[0])...)
+		case "accepted":
+			for _, document := range wordsOf(e.AsCall().Args()[0]) {
+				out = append(out, Accepted+document)
+			}
 		}
 	}))
 	slices.Sort(out)

@@ -36,10 +36,12 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	case "message":
 		info.Config = object
 		info.Check = check[messageConfig]
-	case "email_code", "sms_code", "passkey", "passkey_enrolment":
+	case "activation_code", "email_code", "hotp", "sms_code", "passkey", "passkey_enrolment", "password", "password_change", "ldap_password":
 		info.Config = object
-	case "totp_enrolment":
+	case "totp_enrolment", "hotp_enrolment":
 		info.Config, info.Exits = object, []string{"full"}
+	case "consent", "terms":
+		info.Config, info.Exits = object, []string{"declined"}
 	case "required_role":
 		info.Config, info.Exits = object, []string{"missing_role"}
 	case "quiet":
@@ -50,7 +52,7 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	}
 	// What the built-in examples need besides is not listed: messages list what is.
 	info.Sends = info.Sends || name == "email_code" || name == "sms_code"
-	unlisted := []string{"device_pin", "email_code", "identify", "passkey", "passkey_enrolment", "recovery_code", "recovery_code_setup", "sms_code", "totp_enrolment"}
+	unlisted := []string{"activation_code", "consent", "device_pin", "device_pin_enrolment", "email_code", "hotp", "hotp_enrolment", "identify", "ldap_password", "passkey", "passkey_enrolment", "password_change", "pin_enrolment", "recovery_code", "recovery_code_setup", "sms_code", "terms", "totp_enrolment"}
 	return info, slices.Contains(c.Names(), name) || slices.Contains(unlisted, name)
 }
 

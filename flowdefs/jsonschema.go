@@ -80,6 +80,11 @@ func named(value object7) object7 {
 	return object7{"type": "object", "propertyNames": object7{"pattern": nameForm.String()}, "additionalProperties": value}
 }
 
+// table7 is a mapping whose names are not ours to form.
+func table7(value object7) object7 {
+	return object7{"type": "object", "additionalProperties": value}
+}
+
 func list7(items object7) object7 { return object7{"type": "array", "items": items} }
 
 func some(s object7) object7 { s["minItems"] = 1; return s }
@@ -124,13 +129,14 @@ func (w *schemaWriter) file() object7 {
 	w.inside = false
 	w.definitions["param"] = documented(closed(object7{"param": text7()}, "param"), "The value of a parameter of the subflow.")
 	sections := object7{
-		"levels":    documented(named(scale7()), "Scales of levels by their own names, beside the built-in ones."),
-		"flows":     documented(named(flow), "What runs go through, step by step."),
-		"subflows":  documented(named(sub), "Lists of steps that flows use."),
-		"targets":   documented(named(target7()), "Applications that an identity is propagated to."),
-		"providers": documented(named(provider7()), "Remote OpenID providers."),
-		"clients":   documented(named(client7()), "Apps that may start flows."),
-		"messages":  documented(messages7(), "Texts by language tag and id. In a text {name} stands for an argument."),
+		"levels":      documented(named(scale7()), "Scales of levels by their own names, beside the built-in ones."),
+		"flows":       documented(named(flow), "What runs go through, step by step."),
+		"subflows":    documented(named(sub), "Lists of steps that flows use."),
+		"targets":     documented(named(target7()), "Applications that an identity is propagated to."),
+		"providers":   documented(named(provider7()), "Remote OpenID providers."),
+		"directories": documented(named(directory7()), "LDAP directories."),
+		"clients":     documented(named(client7()), "Apps that may start flows."),
+		"messages":    documented(messages7(), "Texts by language tag and id. In a text {name} stands for an argument."),
 	}
 	return closed(sections)
 }
@@ -208,6 +214,29 @@ func provider7() object7 {
 		"provision": words7(string(ProvisionNever), string(ProvisionLinkOnly), string(ProvisionCreate)),
 		"assurance": closed(object7{"categories": some(set7(categories)), "cap": level7(), "map": some(list7(mapping7(categories)))}),
 	}, "issuer", "client_id")
+}
+
+func directory7() object7 {
+	attribute := formed(attributeForm.String())
+	return closed(object7{
+		"url":     documented(formed(`^ldaps?://[^/?#@\s]+$`), "ldaps://HOST, or ldap://HOST for StartTLS."),
+		"bind_dn": documented(filled(), "Who searches."),
+		"bind_password": object7{"oneOf": []any{
+			closed(object7{"env": formed(envForm.String())}, "env"), closed(object7{"file": filled()}, "file"),
+		}, "description": "Where the password of bind_dn is kept."},
+		"base":         documented(filled(), "DN below which people are."),
+		"object_class": documented(attribute, "Of people; default inetOrgPerson."),
+		"logins":       documented(set7(attribute), "Attributes that a login is looked for in; default [uid]."),
+		"id":           documented(attribute, "Attribute that stays when a person is renamed; default entryUUID."),
+		"attributes":   documented(table7(attribute), "Attributes of accounts, by name: the attribute of the directory that each is taken from."),
+		"groups": closed(object7{
+			"base":   documented(filled(), "DN below which groups are."),
+			"member": documented(attribute, "Attribute of a group with the DNs of its members; default member."),
+			"roles":  documented(table7(formed(roleForm.String())), "Roles that members of groups have, by cn of the group."),
+		}, "base", "roles"),
+		"provision": words7(string(ProvisionNever), string(ProvisionLinkOnly), string(ProvisionCreate)),
+		"binding":   documented(level7(), "Level at which its people are bound; default aal1."),
+	}, "url", "base")
 }
 
 func mapping7(categories object7) object7 {

@@ -36,8 +36,13 @@ func (c *Condition) Certain(ctx context.Context, env *Env) (bool, error) {
 }
 
 func (c *Condition) withoutAccount(ctx context.Context, env *Env, unknown bool) (bool, error) {
-	if c == nil || c.possible == nil || c.dark(env) {
+	if c == nil || c.possible == nil {
 		return c.Bool(ctx, env)
+	}
+	if c.dark(env) {
+		hidden := *env
+		hidden.Account.Hidden = true
+		return c.Bool(ctx, &hidden)
 	}
 	vars, err := cel.PartialVars(activation{c.unknowing(env)}, cel.AttributePattern("account"))
 	if err != nil {

@@ -2,6 +2,7 @@ package flowdefs
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/stile-auth/stile/flows/assurance"
 )
@@ -42,7 +43,7 @@ func newLoader(cat Catalogue) (*loader, error) {
 		cat: cat, cel: c,
 		set: &Set{
 			Flows: map[string]*Flow{}, Targets: map[string]*Target{},
-			Providers: map[string]*Provider{}, Clients: map[string]*Client{},
+			Providers: map[string]*Provider{}, Directories: map[string]*Directory{}, Clients: map[string]*Client{},
 			Levels: assurance.BuiltIn(),
 		},
 		declared:     map[string]map[string]bool{},
@@ -55,14 +56,14 @@ func newLoader(cat Catalogue) (*loader, error) {
 
 // sections is what a file may hold, in the order in which it is read.
 func sections() []string {
-	return []string{"levels", "subflows", "flows", "targets", "providers", "clients", "messages"}
+	return []string{"levels", "subflows", "flows", "targets", "providers", "directories", "clients", "messages"}
 }
 
 // file reads some sections of one file. They are read in a fixed order, not in the file's.
 func (l *loader) file(root *node, which ...string) {
 	o := object{l, root, "the file"}
 	read := map[string]func(key, n *node){
-		"levels": l.scale, "subflows": l.subflow, "flows": l.flow, "targets": l.target, "providers": l.provider, "clients": l.client,
+		"levels": l.scale, "subflows": l.subflow, "flows": l.flow, "targets": l.target, "providers": l.provider, "directories": l.directory, "clients": l.client,
 		"messages": l.messages,
 	}
 	for _, section := range which {
@@ -83,9 +84,25 @@ func (l *loader) file(root *node, which ...string) {
 	}
 }
 
+// singular is what one thing of a section is called.
+func singular(section string) string {
+	if stem, ok := strings.CutSuffix(section, "ies"); ok {
+		return stem + "y"
+	}
+	return strings.TrimSuffix(section, "s")
+}
+
+// plural is the section in which such things are.
+func plural(word string) string {
+	if stem, ok := strings.CutSuffix(word, "y"); ok {
+		return stem + "ies"
+	}
+	return word + "s"
+}
+
 // declare notes a definition's name and reports the second of that name, at both places.
 func (l *loader) declare(section string, key *node) {
-	word := section[:len(section)-1]
+	word := singular(section)
 	if section == "levels" {
 		word = "scale"
 	}
@@ -136,6 +153,6 @@ func (l *loader) checkReferences() {
 		if len(names) == 0 {
 			hint = "; there are none"
 		}
-		l.fail(r.pos, "no %s %s is defined%s", r.section[:len(r.section)-1], quote(r.name), hint)
+		l.fail(r.pos, "no %s %s is defined%s", singular(r.section), quote(r.name), hint)
 	}
 }

@@ -39,6 +39,7 @@ type reads struct {
 	words  []string        // its string constants
 	ends   []string        // what it can come to, if it only picks among constants
 	exact  bool            // see exact
+	loose  bool            // it is not steady
 
 	attributes []string // of the account
 	held       []string // types of authenticators that it asks the account for
@@ -127,8 +128,12 @@ func (c *Condition) Made() bool {
 	return c.Reads("evidence") && slices.ContainsFunc(c.Fields(), madeField)
 }
 
-// dark reports whether the value cannot be known because of what is there at all.
+// dark reports whether the value cannot be known because it hangs on how many
+// there are of something, or on what is there at all.
 func (c *Condition) dark(env *Env) bool {
+	if env != nil && env.Unknown != nil && c.reads.loose {
+		return true
+	}
 	return env != nil && env.Unknown != nil && c.reads.presence && c.Reads("evidence") && len(env.Evidence) > 0
 }
 
@@ -212,7 +217,7 @@ func ofAccount(value ref.Val) bool {
 func (c *Condition) known(env *Env) string {
 	facts := map[string]any{}
 	for name, value := range map[string]any{
-		"device": env.Device.Bound, "evidence": env.Evidence, "acr": env.ACR, "tags": env.Tags,
+		"device": env.Device.Bound, "evidence": env.Evidence, "acr": env.ACR, "tags": env.Tags, "owed": env.Owed,
 		"assigned": env.Assigned, "target": env.Target, "run": env.Run.Flow,
 	} {
 		if c.Reads(name) {

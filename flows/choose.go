@@ -182,18 +182,21 @@ func (m *machine) open(n *node) bool {
 	if st := m.s.Steps[n.def.ID]; st.Lost != "" || st.Done && m.inChoose(n) {
 		return false
 	}
-	if first := m.asks(n); first != nil && (!m.w.takesOption(first.typ) || first.typ.NeedsDevice && !m.w.bound) {
+	first := m.asks(n)
+	if first != nil && first.typ.NeedsDevice && !m.w.bound {
 		return false
 	}
-	if n.def.If == nil {
-		return true
+	if n.def.If != nil {
+		ok, err := m.holds(n.def.If)
+		if err != nil {
+			m.note(Event{Type: EventConditionFailed, Step: n.def.ID, Reason: "option"})
+			return false
+		}
+		if !ok {
+			return false
+		}
 	}
-	ok, err := m.holds(n.def.If)
-	if err != nil {
-		m.note(Event{Type: EventConditionFailed, Step: n.def.ID, Reason: "option"})
-		return false
-	}
-	return ok
+	return first == nil || m.w.takesOption(first.typ) // last: a model is told that nothing else was in its way
 }
 
 // inChoose says whether n is one of the options of a choose.

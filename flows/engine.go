@@ -36,9 +36,13 @@ type EngineConfig struct {
 	PathPrefix  string               // of the hrefs of actions; default "/v1"
 	HandoverURL string               // external address of the pages that clients hand over to; default: none, and no hand-over
 	Deviations  assurance.Deviations // from the rules of package assurance; default none
-	RunTTL      time.Duration        // default 10 minutes
+	Unproved    bool                 // nobody proved the definitions, and a run may show which guarantee is false: the gate does not hold them
+	RunTTL      time.Duration        // default 10 minutes, at most [LongestRun]
 	SessionTTL  time.Duration        // default 12 hours
 }
+
+// LongestRun bounds how long a run may take: what a proof supposes of time.
+const LongestRun = time.Hour
 
 func (c *EngineConfig) check() error {
 	var errs []error
@@ -59,6 +63,7 @@ func (c *EngineConfig) check() error {
 	need(c.Sealer != nil, "a Sealer")
 	need(c.Logger != nil, "a Logger")
 	need(c.Now != nil, "Now")
+	need(c.RunTTL <= LongestRun, "a RunTTL of at most "+LongestRun.String())
 	need(len(c.DecoyKey) >= 32, "a DecoyKey of 32 bytes")
 	if c.PathPrefix == "" {
 		c.PathPrefix = "/v1"

@@ -16,8 +16,8 @@ type issuance struct {
 }
 
 // gate is the assurance gate. It checks, in this order, that there is somebody,
-// who may be here, who proved something, and that it is enough for the target
-// and for what the client asked; then it maps the target's claims.
+// who may be here, who proved something, that it is enough for the target and
+// for what the client asked, and that the flow keeps its guarantees; then it maps the target's claims.
 func (m *machine) gate() move {
 	res, g := m.w.assess(m.s.Evidence), &m.w.goal
 	acr := m.acr()
@@ -33,6 +33,9 @@ func (m *machine) gate() move {
 	case g.met(m.w.scales, m.s.Evidence, m.w.now, m.w.policy()) != nil:
 		return m.fail(CodeUnmet)
 	}
+	if !m.w.lax && !m.kept() {
+		return m.fail(CodeRequirement)
+	}
 	claims, err := m.claims(g.target)
 	if err != nil {
 		m.note(Event{Type: EventConditionFailed, Reason: "claim"})
@@ -43,6 +46,23 @@ func (m *machine) gate() move {
 	m.s.Status = Completed
 	m.note(Event{Type: EventRunCompleted, ACR: out.acr, AMR: res.AMR})
 	return move{kind: moveIssue, issue: out}
+}
+
+// kept holds what the flow guarantees of a run that completes. It was proved
+// when the flow was loaded, but for what time changes while a person takes
+// theirs: evidence that gets too old, tags that run out.
+func (m *machine) kept() bool {
+	for i := range m.p.flow.Guarantees {
+		g := &m.p.flow.Guarantees[i]
+		if g.Form != flowdefs.Implies {
+			continue
+		}
+		if ok, err := g.Holds.Bool(m.ctx, m.env(g.Holds)); err != nil || !ok {
+			m.note(Event{Type: EventConditionFailed, Reason: "guarantee"})
+			return false
+		}
+	}
+	return true
 }
 
 // reach returns nil if what was proved amounts to the level of that name.

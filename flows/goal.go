@@ -56,8 +56,21 @@ func (g *goal) floor(scales assurance.Scales) assurance.Level {
 
 // oldest is when evidence of the session must have been proved at the earliest
 // to carry the goal: what is too old for it is asked for again.
-func (g *goal) oldest(floor assurance.Level, started time.Time) time.Time {
-	if limit := started.Add(-floor.MaxAge()); limit.After(g.notBefore) {
+func (g *goal) oldest(scales assurance.Scales, started time.Time) time.Time {
+	age := g.floor(scales).MaxAge()
+	if g.requires != "" {
+		age = min(age, scales.MaxAge(g.requires))
+	}
+	if len(g.acrValues) > 0 && !g.voluntary {
+		var most time.Duration
+		for _, v := range g.acrValues {
+			most = max(most, scales.MaxAge(v))
+		}
+		if most > 0 {
+			age = min(age, most)
+		}
+	}
+	if limit := started.Add(-age); limit.After(g.notBefore) {
 		return limit
 	}
 	return g.notBefore

@@ -25,11 +25,19 @@ type Outbox interface {
 	Put(ctx context.Context, key string, m Message) error
 }
 
-// Budget bounds the messages to one account, and to one destination, within a window of time.
+// Budget bounds the messages to one account, to one destination and of one
+// client, and those to one region, within a window of time.
 type Budget struct {
 	PerAccount     int
 	PerDestination int
+	PerClient      int // 0: no limit
+	PerRegion      int // 0: no limit
 	Window         time.Duration
+	// Region names where a message goes, such as a country; an error refuses it,
+	// and "" has no limit. nil: all are "". What is refused, or above PerRegion, is not
+	// sent, and neither client nor person is told: they would learn that there is
+	// somebody to be sent to.
+	Region func(m Message) (string, error)
 }
 
 func (b Budget) orDefault() Budget {
@@ -59,6 +67,17 @@ func (v *Visit) Send(ctx context.Context, m Message) (Dispatch, error) {
 		return Dispatch{}, errors.New("flows: nothing can be sent here")
 	}
 	return v.sender.send(ctx, m)
+}
+
+// Notify tells the account's owner of the change that this call is part of. It is
+// for Answer of a step whose type says that it notifies, and takes nothing from
+// the budgets: the step happens once. Where there is no way to send it is not sent.
+func (v *Visit) Notify(ctx context.Context, m Message) error {
+	if v.sender == nil {
+		return errors.New("flows: nobody can be notified here")
+	}
+	_, err := v.sender.send(ctx, m)
+	return err
 }
 
 // Sent returns what was sent on a visit outside an engine (tests of step types).
@@ -113,6 +132,9 @@ func (s *sender) send(ctx context.Context, m Message) (Dispatch, error) {
 		x.events = append(x.events, Event{Type: EventMessageHeld, Step: s.n.def.ID})
 		return Dispatch{Again: held}, nil
 	}
+	if err := x.restrict(ctx, &m); err != nil {
+		return Dispatch{}, err
+	}
 	x.messages = append(x.messages, m)
 	after := x.r.State.Steps[s.n.def.ID]
 	after.Sent, after.SentAt = after.Sent+1, x.w.now
@@ -123,7 +145,22 @@ func (s *sender) send(ctx context.Context, m Message) (Dispatch, error) {
 	return Dispatch{Sent: true, Again: at}, nil
 }
 
-// spend takes one message from both budgets, or from neither: then it says when
+// notifier is the courier of a step that was answered.
+type notifier struct {
+	x *exchange
+	n *node
+}
+
+func (s *notifier) send(_ context.Context, m Message) (Dispatch, error) {
+	if s.x.e.cfg.Outbox == nil {
+		return Dispatch{}, nil
+	}
+	s.x.messages = append(s.x.messages, m)
+	s.x.events = append(s.x.events, Event{Type: EventNotified, Step: s.n.def.ID, Reason: m.Template})
+	return Dispatch{Sent: true}, nil
+}
+
+// spend takes one message from all budgets, or from none: then it says when
 // there is one again.
 func (x *exchange) spend(ctx context.Context, m Message) (held time.Time, err error) {
 	b, who := x.e.cfg.Budget, whose(x.r)
@@ -131,15 +168,55 @@ func (x *exchange) spend(ctx context.Context, m Message) (held time.Time, err er
 	if to == "" {
 		to = "nobody\x00" + who
 	}
-	account, destination := x.e.budgetOf("account", who), x.e.budgetOf(m.Channel, to)
-	if held, err = x.count(ctx, account, b.PerAccount); err != nil || !held.IsZero() {
-		return held, err
+	var taken []string
+	for _, budget := range []struct {
+		key  string
+		most int
+	}{
+		{x.e.budgetOf("account", who), b.PerAccount},
+		{x.e.budgetOf(m.Channel, to), b.PerDestination},
+		{x.e.budgetOf("client", x.r.Client), b.PerClient},
+	} {
+		if budget.most <= 0 {
+			continue
+		}
+		if held, err = x.count(ctx, budget.key, budget.most); err != nil || !held.IsZero() {
+			return held, errors.Join(err, x.refund(ctx, taken))
+		}
+		taken = append(taken, budget.key)
 	}
-	if held, err = x.count(ctx, destination, b.PerDestination); err != nil || !held.IsZero() {
-		return held, errors.Join(err, x.e.cfg.Throttle.Change(ctx, account, putBack))
-	}
-	x.spent = append(x.spent, account, destination)
+	x.spent = append(x.spent, taken...)
 	return time.Time{}, nil
+}
+
+// restrict turns a message into one to nobody if it goes where none may go, or
+// where too many have gone. Whoever has messages sent for the sake of the fees
+// learns nothing, and no more does who looks for accounts: for nobody as much is counted.
+func (x *exchange) restrict(ctx context.Context, m *Message) error {
+	b := x.e.cfg.Budget
+	if b.Region == nil {
+		return nil
+	}
+	region, refused := "nobody", error(nil)
+	if m.To != "" {
+		region, refused = b.Region(*m)
+	}
+	held := time.Time{}
+	if b.PerRegion > 0 && region != "" {
+		key := x.e.budgetOf("region", region)
+		var err error
+		if held, err = x.count(ctx, key, b.PerRegion); err != nil {
+			return err
+		}
+		if held.IsZero() {
+			x.spent = append(x.spent, key)
+		}
+	}
+	if m.To != "" && (refused != nil || !held.IsZero()) {
+		m.To = ""
+		x.events = append(x.events, Event{Type: EventMessageDropped, Step: x.r.State.At})
+	}
+	return nil
 }
 
 // unspend gives back what messages cost that will not be sent, because the
@@ -148,11 +225,17 @@ func (x *exchange) unspend(ctx context.Context) error {
 	if x.stored {
 		return nil
 	}
+	taken := x.spent
+	x.spent = nil
+	return x.refund(ctx, taken)
+}
+
+// refund gives back one message to each of these budgets.
+func (x *exchange) refund(ctx context.Context, taken []string) error {
 	var errs []error
-	for _, key := range x.spent {
+	for _, key := range taken {
 		errs = append(errs, x.e.cfg.Throttle.Change(ctx, key, putBack))
 	}
-	x.spent = nil
 	return errors.Join(errs...)
 }
 

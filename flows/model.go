@@ -76,7 +76,7 @@ func (*Model) WentBack() Signal { return Signal{signal{kind: sigBack}} }
 // LockedOut says that the authenticator of the step that waits is locked for good.
 func (*Model) LockedOut() Signal { return Signal{signal{kind: sigLock}} }
 
-// TimePassed says that as much time has passed as what waits takes.
+// TimePassed says that as much time has passed as what waits takes: see [Model.Later].
 func (*Model) TimePassed() Signal { return Signal{signal{kind: sigTime}} }
 
 // ActivatedStep says that the client activates a step.
@@ -118,12 +118,42 @@ func (m *Model) Begin(claimed string, session bool, tags []string) State {
 	return s
 }
 
+// Later is a run in which nothing has happened for so long: all that has a time
+// lies so much further back, or is so much nearer.
+func (m *Model) Later(s State, d time.Duration) State {
+	before := func(t time.Time) time.Time {
+		if t.IsZero() {
+			return t
+		}
+		return t.Add(-d)
+	}
+	s.Until = before(s.Until)
+	s.Evidence, s.Tags, s.Steps = slices.Clone(s.Evidence), slices.Clone(s.Tags), maps.Clone(s.Steps)
+	for i := range s.Evidence {
+		s.Evidence[i].At, s.Evidence[i].Expires = before(s.Evidence[i].At), before(s.Evidence[i].Expires)
+	}
+	for i := range s.Tags {
+		s.Tags[i].Until = before(s.Tags[i].Until)
+	}
+	for id, st := range s.Steps {
+		st.SentAt = before(st.SentAt)
+		s.Steps[id] = st
+	}
+	return s
+}
+
+// Answered is a run whose step that waits was answered wrongly so many times more, and waits still.
+func (m *Model) Answered(s State, wrong int) State {
+	s.Steps = maps.Clone(s.Steps)
+	st := s.Steps[s.At]
+	st.Rejected += wrong
+	s.Steps = put(s.Steps, s.At, st)
+	return s
+}
+
 // Step takes one step of the machine.
 func (m *Model) Step(ctx context.Context, s State, sig Signal, f *Facts) (State, Move) {
 	w := m.world(f, &s)
-	if sig.s.kind == sigTime && !s.Until.IsZero() {
-		w.now = s.Until
-	}
 	next, mv := advance(ctx, m.p, s, sig.s, w)
 	out := Move{Kind: MoveKind(mv.kind), Notes: mv.notes}
 	if mv.enter != nil {
@@ -136,6 +166,7 @@ func (m *Model) world(f *Facts, s *State) *world {
 	w := &world{
 		now: f.Now, started: f.Started, key: f.Key, keyed: true, flow: m.p.flow.Name, kind: m.p.flow.Kind,
 		scales: f.Scales, departs: f.Departs, unknown: f.Unknown,
+		lax: true, // that the guarantees are kept is what is proved
 	}
 	if t := f.Target; t != nil {
 		w.goal = goal{named: t.Name, target: t, requires: t.Requires.ACR, scale: t.Scale}
@@ -163,6 +194,7 @@ type StepInfo struct {
 	Type     StepType
 	Ceilings []assurance.Ceiling // what it can prove at most, as it is configured
 	Exits    []string            // of its type, as it is configured
+	Raises   []string            // of its type, as it is configured
 	Names    bool                // its answer says who one is
 	Choose   *flowdefs.Node      // whose option it is or begins; nil if none
 	Inside   []*flowdefs.Node    // the chooses that it stands in, innermost first
@@ -176,9 +208,12 @@ func (m *Model) Node(id string) (*flowdefs.Node, StepInfo) {
 	}
 	n := &m.p.nodes[at]
 	_, names := n.step.(Claimer)
-	info := StepInfo{Type: n.typ, Ceilings: n.ceilings, Exits: n.typ.Exits, Names: names || n.typ.Discovers}
+	info := StepInfo{Type: n.typ, Ceilings: n.ceilings, Exits: n.typ.Exits, Raises: n.typ.Raises, Names: names || n.typ.Discovers}
 	if n.typ.ExitsOf != nil {
 		info.Exits = n.typ.ExitsOf(n.def.With)
+	}
+	if n.typ.RaisesOf != nil {
+		info.Raises = n.typ.RaisesOf(n.def.With)
 	}
 	if _, choose := m.p.option(n); choose != nil {
 		info.Choose = choose.def

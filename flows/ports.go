@@ -126,6 +126,7 @@ type Account struct {
 	Status         AccountStatus
 	Attributes     map[string]string
 	Authenticators []Authenticator // active and pending ones
+	Accepted       []string        // ids of the documents that were accepted
 }
 
 // Authenticator is what the engine may know of a bound authenticator.

@@ -47,6 +47,8 @@ type StepType struct {
 	// ExitsOf are those of Exits that a step with this configuration can be left by; nil: all.
 	ExitsOf func(cfg flowdefs.Config) []string
 	Raises  []string // obligations that its outcomes may raise
+	// RaisesOf are those of Raises that a step with this configuration can raise; nil: all.
+	RaisesOf func(cfg flowdefs.Config) []string
 
 	// Authenticator is the type of the account's authenticator that the step
 	// checks ("password", "totp", ...) or, if it enrols, binds; "" if there is none.
@@ -72,6 +74,10 @@ type StepType struct {
 	// Sends is true if the step sends a message when it is entered ([Visit.Send]):
 	// it is then entered again when the client asks for another one.
 	Sends bool
+
+	// Notifies is true if an answer to the step may tell the account's owner
+	// something ([Visit.Notify]).
+	Notifies bool
 
 	// Discovers is true if the proof itself says whose authenticator it is: the
 	// step then needs nobody to be named before, and fills in [Proof.Subject].
@@ -188,6 +194,9 @@ func (o Outcome) IsDone() bool { return o.kind == outcomeDone }
 
 // EnrolledID returns the id given to Enrolled, else "".
 func (o Outcome) EnrolledID() string { return o.enrolled }
+
+// Raised returns the obligations that the outcome adds.
+func (o Outcome) Raised() []string { return o.raises }
 
 // Exited returns the exit given to Exit, else "".
 func (o Outcome) Exited() string { return o.exit }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/stile-auth/stile/flowdefs"
 )
@@ -94,6 +95,9 @@ func (x *exchange) submit(ctx context.Context, n *node, in Input) error {
 	if locked {
 		v.Claimed, v.Subject = "", "" // the work of a check, for nobody
 	}
+	if n.typ.Notifies {
+		v.sender = &notifier{x, n}
+	}
 	out, err := n.step.Answer(ctx, v, in)
 	if out, err = x.routed(n, out, err); err != nil {
 		return errors.Join(err, x.release(ctx, counter))
@@ -112,7 +116,7 @@ func (x *exchange) submit(ctx context.Context, n *node, in Input) error {
 	switch {
 	case accepted && counter != "":
 		x.passed = append(x.passed, counter)
-	case sig.outcome.kind == outcomeExit && counter != "":
+	case slices.Contains([]outcomeKind{outcomeExit, outcomeAsk, outcomeDone}, sig.outcome.kind) && counter != "":
 		err = x.release(ctx, counter)
 	}
 	if !accepted && named && sig.outcome.kind != outcomeDone {

@@ -29,6 +29,7 @@ type world struct {
 	departs  assurance.Deviations
 	web      bool // a page draws what the client cannot draw
 	goal     goal
+	lax      bool    // what the flow guarantees is not held at the gate
 	unknown  Unknown // of a model: settles what was not looked up
 }
 
@@ -133,7 +134,7 @@ func (m *machine) reuse(n *node) bool {
 	if m.w.unknown == nil && ps.restedFor(floor, m.w.started) {
 		return false
 	}
-	for _, e := range assurance.Fresh(m.w.recall(n, ps), m.w.now, m.w.since(m.w.goal.oldest(floor, m.w.started))) {
+	for _, e := range assurance.Fresh(m.w.recall(n, ps), m.w.now, m.w.since(m.w.goal.oldest(m.w.scales, m.w.started))) {
 		if e.StepType != n.def.Type || e.Config != n.def.ConfigHash || !m.stillBound(e) {
 			continue
 		}
@@ -172,12 +173,16 @@ func (m *machine) env(c *flowdefs.Condition) *flowdefs.Env {
 	for _, a := range w.account.Authenticators {
 		types = append(types, a.Type)
 	}
+	for _, document := range w.account.Accepted {
+		types = append(types, flowdefs.Accepted+document)
+	}
 	env := &flowdefs.Env{
 		Account:  flowdefs.AccountEnv{Attributes: w.account.Attributes, Types: types},
 		Device:   flowdefs.DeviceEnv{Bound: w.bound},
 		Evidence: s.Evidence,
 		Reached:  func() []string { return w.scales.Reached(s.Evidence, w.now, w.policy()) },
 		Tags:     s.liveTags(w.now),
+		Owed:     s.Obliged,
 		Assigned: s.Assigned,
 		Target:   w.goal.named,
 		Run:      flowdefs.RunEnv{Flow: w.flow, Started: w.started},

@@ -20,6 +20,8 @@ type Repository interface {
 	AccountByLogin(ctx context.Context, login string) (account.Account, error)
 	// Authenticators returns the account's authenticators, whatever their type and status.
 	Authenticators(ctx context.Context, subject string) ([]account.Authenticator, error)
+	// Agreements returns what an account has agreed to; none is no error.
+	Agreements(ctx context.Context, subject string) ([]account.Agreement, error)
 	// UpdateAuthenticator calls fn on the authenticator and stores the result, atomically.
 	UpdateAuthenticator(ctx context.Context, id string, fn func(*account.Authenticator) error) error
 }
@@ -34,7 +36,8 @@ type accounts struct{ repository Repository }
 func (a accounts) Account(ctx context.Context, subject string) (flows.Account, error) {
 	found, absent := a.repository.Account(ctx, subject)
 	all, err := a.repository.Authenticators(ctx, subject)
-	if err := cmp.Or(absent, err); err != nil {
+	given, err2 := a.repository.Agreements(ctx, subject)
+	if err := cmp.Or(absent, err, err2); err != nil {
 		return flows.Account{}, translate(err)
 	}
 	return flows.Account{
@@ -42,6 +45,7 @@ func (a accounts) Account(ctx context.Context, subject string) (flows.Account, e
 		Status:         status(found.Status),
 		Attributes:     found.Attributes,
 		Authenticators: usable(all),
+		Accepted:       accepted(given),
 	}, nil
 }
 
@@ -116,6 +120,16 @@ func unattested(a account.Authenticator) bool {
 	}
 	var d account.DeviceData
 	return json.Unmarshal(a.Data, &d) == nil && !d.Attested
+}
+
+func accepted(given []account.Agreement) []string {
+	var out []string
+	for _, a := range given {
+		if a.Kind == account.Terms {
+			out = append(out, a.Name)
+		}
+	}
+	return out
 }
 
 // translate keeps "there is no such account" apart from "it cannot be known now".

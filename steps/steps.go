@@ -8,18 +8,25 @@ import (
 
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
+	"github.com/stile-auth/stile/steps/activationcode"
+	"github.com/stile-auth/stile/steps/consent"
 	"github.com/stile-auth/stile/steps/devicebiometric"
 	"github.com/stile-auth/stile/steps/deviceenrolment"
 	"github.com/stile-auth/stile/steps/devicekey"
 	"github.com/stile-auth/stile/steps/devicepin"
 	"github.com/stile-auth/stile/steps/devicepinenrolment"
 	"github.com/stile-auth/stile/steps/emailcode"
+	"github.com/stile-auth/stile/steps/hotp"
+	"github.com/stile-auth/stile/steps/hotpenrolment"
 	"github.com/stile-auth/stile/steps/httpcall"
 	"github.com/stile-auth/stile/steps/identify"
+	"github.com/stile-auth/stile/steps/ldappassword"
 	"github.com/stile-auth/stile/steps/message"
+	"github.com/stile-auth/stile/steps/onetime"
 	"github.com/stile-auth/stile/steps/passkey"
 	"github.com/stile-auth/stile/steps/passkeyenrolment"
 	"github.com/stile-auth/stile/steps/password"
+	"github.com/stile-auth/stile/steps/passwordchange"
 	"github.com/stile-auth/stile/steps/pin"
 	"github.com/stile-auth/stile/steps/pinenrolment"
 	"github.com/stile-auth/stile/steps/recoverycode"
@@ -27,17 +34,20 @@ import (
 	"github.com/stile-auth/stile/steps/requiredrole"
 	"github.com/stile-auth/stile/steps/smscode"
 	"github.com/stile-auth/stile/steps/sso"
+	"github.com/stile-auth/stile/steps/terms"
 	"github.com/stile-auth/stile/steps/totp"
 	"github.com/stile-auth/stile/steps/totpenrolment"
 	"github.com/stile-auth/stile/steps/webauthn"
 )
 
 // Deps is everything that the step types need. All fields are required, except
-// that a set of definitions without the step "sso" needs neither providers nor
-// links, and one without "required_role" and "totp_enrolment" no accounts. The zero value of Calls is safe.
+// that a set of definitions without the steps "sso" and "ldap_password" needs neither providers, directories nor
+// links, one without "required_role", "totp_enrolment", "hotp_enrolment" and "password_change" no accounts,
+// and one without "consent" and "terms" no agreements. The zero value of Calls is safe.
 type Deps struct {
 	Authenticators Authenticators
 	Hasher         *account.Hasher       // of passwords and PINs
+	Passwords      account.PasswordRules // of passwords that are set
 	Seeds          account.Sealer        // seals the seeds of one-time codes
 	Codes          []byte                // 32 bytes that key the hashes of codes that are sent, or told to be kept
 	Issuer         string                // Stile's issuer URL: the audience of what devices sign
@@ -46,7 +56,10 @@ type Deps struct {
 	Providers      sso.Providers         // remote providers by name; see [sso.NewProvider]
 	Links          sso.Accounts          // accounts by their identities at providers
 	Accounts       requiredrole.Accounts
-	Calls          httpcall.Config // where calls of web services may go
+	Agreements     consent.Agreements       // what people have agreed to
+	Directories    ldappassword.Directories // LDAP directories by name
+	Entries        ldappassword.Accounts    // accounts by their entries in them
+	Calls          httpcall.Config          // where calls of web services may go
 }
 
 // Authenticators keeps the authenticators of accounts; the stores' repositories
@@ -67,14 +80,20 @@ func Builtin(d Deps) []flows.StepType {
 	if d.Passkeys.ID == "" {
 		d.Passkeys = webauthn.Default(d.Issuer)
 	}
+	enrols := onetime.Config{Accounts: d.Accounts, Authenticators: d.Authenticators, Sealer: d.Seeds, Issuer: d.Issuer}
 	return []flows.StepType{
 		identify.Type(),
 		sso.Type(d.Providers, d.Links),
 		password.Type(d.Authenticators, d.Hasher),
 		pinenrolment.Type(d.Authenticators, d.Accounts, d.Hasher),
+		passwordchange.Type(passwordchange.Config{Accounts: d.Accounts, Authenticators: d.Authenticators, Hasher: d.Hasher, Rules: d.Passwords}),
+		ldappassword.Type(ldappassword.Config{Directories: d.Directories, Accounts: d.Entries, Authenticators: d.Authenticators}),
 		pin.Type(d.Authenticators, d.Hasher),
 		totp.Type(d.Authenticators, d.Seeds),
-		totpenrolment.Type(totpenrolment.Config{Accounts: d.Accounts, Authenticators: d.Authenticators, Sealer: d.Seeds, Issuer: d.Issuer}),
+		totpenrolment.Type(enrols),
+		activationcode.Type(d.Authenticators, d.Codes),
+		hotp.Type(d.Authenticators, d.Seeds),
+		hotpenrolment.Type(enrols),
 		emailcode.Type(d.Authenticators, d.Codes),
 		smscode.Type(d.Authenticators, d.Codes),
 		recoverycode.Type(d.Authenticators, d.Codes),
@@ -85,6 +104,8 @@ func Builtin(d Deps) []flows.StepType {
 		devicepin.Type(d.Authenticators, d.Issuer, d.Devices),
 		passkeyenrolment.Type(d.Authenticators, d.Accounts, d.Passkeys),
 		passkey.Type(d.Authenticators, d.Passkeys),
+		consent.Type(d.Agreements),
+		terms.Type(d.Agreements),
 		message.Type(),
 		requiredrole.Type(d.Accounts),
 		httpcall.Type(d.Calls),

@@ -13,7 +13,7 @@ import (
 type usersUnlockCmd struct {
 	format
 	Login string `arg:"" help:"Login identifier."`
-	Type  string `enum:"all,password,pin,totp" default:"all" help:"Which authenticators: ${enum}."`
+	Type  string `enum:"all,password,pin,totp,hotp,email,phone,recovery,activation" default:"all" help:"Which authenticators: ${enum}."`
 }
 
 type unlockedLine struct {

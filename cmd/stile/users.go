@@ -17,6 +17,9 @@ import (
 
 type usersCmd struct {
 	Add    usersAddCmd    `cmd:"" help:"Add an account to the configured store."`
+	Token  usersTokenCmd  `cmd:"" help:"Bind a token that comes with its seed to an account."`
+	Code   usersCodeCmd   `cmd:"" name:"activation-code" help:"Issue a code with which somebody gets in for the first time; it is printed once, here."`
+	Revoke usersRevokeCmd `cmd:"" help:"Take back what an account has agreed to."`
 	Unlock usersUnlockCmd `cmd:"" help:"Forget the failed attempts on authenticators of an account, also if they are locked."`
 }
 
@@ -24,6 +27,8 @@ type usersAddCmd struct {
 	format
 	Login        string   `arg:"" help:"Login identifier."`
 	PasswordFile string   `placeholder:"FILE" help:"Read the password from the first line of a file, - for standard input."`
+	HashFile     string   `name:"password-hash-file" placeholder:"FILE" help:"Take over a password: read its hash, as another system made it, from the first line of a file."`
+	MustChange   bool     `help:"The password lets nobody in before it is changed."`
 	PINFile      string   `name:"pin-file" placeholder:"FILE" help:"Read the PIN from the first line of a file, - for standard input."`
 	TOTP         bool     `name:"totp" help:"Make a seed for one-time codes; its otpauth URI is printed once, here."`
 	Email        string   `placeholder:"ADDRESS" help:"E-mail address that codes are sent to. It is bound as it stands: be sure that it is the person's."`
@@ -99,9 +104,14 @@ func (c usersAddCmd) show(w *world, a users.Added) error {
 // person turns the flags into a person. Secrets come from files and standard
 // input: arguments are visible to every process of the machine.
 func (c usersAddCmd) person(w *world) (users.Person, error) {
-	p := users.Person{Login: c.Login, TOTP: c.TOTP, Email: c.Email, Phone: c.Phone}
-	if c.PasswordFile == "-" && c.PINFile == "-" {
+	p := users.Person{Login: c.Login, MustChange: c.MustChange, TOTP: c.TOTP, Email: c.Email, Phone: c.Phone}
+	switch {
+	case c.PasswordFile == "-" && c.PINFile == "-":
 		return p, &usageError{"password and PIN cannot both come from standard input"}
+	case c.PasswordFile != "" && c.HashFile != "":
+		return p, &usageError{"--password-file and --password-hash-file are two passwords"}
+	case c.MustChange && c.PasswordFile == "" && c.HashFile == "":
+		return p, &usageError{"--must-change is about a password, and none is given"}
 	}
 	var err error
 	if p.Binding, err = assurance.ParseLevel(c.Binding); err != nil {
@@ -123,6 +133,9 @@ func (c usersAddCmd) person(w *world) (users.Person, error) {
 			p.Attributes = map[string]string{}
 		}
 		p.Attributes[a[0]] = a[1]
+	}
+	if p.Hash, err = secretLine(w.in, c.HashFile); err != nil {
+		return p, err
 	}
 	if p.Password, err = secretLine(w.in, c.PasswordFile); err != nil {
 		return p, err

@@ -36,14 +36,17 @@ type Account struct {
 
 // The types of authenticators.
 const (
-	TypePassword  = "password"
-	TypePIN       = "pin"
-	TypeTOTP      = "totp"
-	TypeDevice    = "device"     // a key that a phone opens by biometrics
-	TypeDevicePIN = "device_pin" // a key that a phone opens by a PIN
-	TypeEmail     = "email"
-	TypeRecovery  = "recovery"
-	TypePhone     = "phone"
+	TypePassword   = "password"
+	TypePIN        = "pin"
+	TypeTOTP       = "totp"
+	TypeHOTP       = "hotp"
+	TypeDevice     = "device"     // a key that a phone opens by biometrics
+	TypeDevicePIN  = "device_pin" // a key that a phone opens by a PIN
+	TypeEmail      = "email"
+	TypeRecovery   = "recovery"
+	TypePhone      = "phone"
+	TypeActivation = "activation"
+	TypeLDAP       = "ldap_password"
 )
 
 // Authenticator is a bound authenticator of an account.

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
@@ -30,6 +31,7 @@ const (
 	minTag     = 16
 	maxTag     = 64
 	maxPHC     = 512
+	maxKeyID   = 8
 )
 
 // check bounds the parameters, so that a hash cannot exhaust memory or time.
@@ -43,39 +45,54 @@ func (p Params) check() error {
 	return nil
 }
 
-// phc is a parsed PHC string of argon2id.
+// phc is a parsed PHC string of argon2id that was made here: its key id says so.
 type phc struct {
 	params Params
+	key    string // id of the pepper
 	salt   []byte
 	tag    []byte
 }
 
-// String returns the PHC form, `$argon2id$v=19$m=..,t=..,p=..$salt$tag`.
+var ourForm = regexp.MustCompile(`^\$argon2id\$v=19\$m=([0-9]{1,9}),t=([0-9]{1,9}),p=([0-9]{1,3}),keyid=([A-Za-z0-9+/]{2,11})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$`)
+
+// ours reports whether a hash says that it was made with a pepper. What does not was made elsewhere.
+func ours(s string) bool {
+	head, _, _ := strings.Cut(strings.TrimPrefix(s, "$argon2id$v=19$"), "$")
+	return strings.Contains(head, "keyid=")
+}
+
+// String returns the PHC form, `$argon2id$v=19$m=..,t=..,p=..,keyid=..$salt$tag`.
 func (h phc) String() string {
 	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
-		h.params.Memory, h.params.Time, h.params.Threads, b64.EncodeToString(h.salt), b64.EncodeToString(h.tag))
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d,keyid=%s$%s$%s", argon2.Version,
+		h.params.Memory, h.params.Time, h.params.Threads, b64.EncodeToString([]byte(h.key)),
+		b64.EncodeToString(h.salt), b64.EncodeToString(h.tag))
 }
 
 // parsePHC reads a PHC string and bounds every part of it. Only the very form
 // that String writes is read.
 func parsePHC(s string) (phc, error) {
-	parts := strings.Split(s, "$")
-	if len(s) > maxPHC || len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" {
+	g := ourForm.FindStringSubmatch(s)
+	if len(s) > maxPHC || g == nil {
 		return phc{}, fmt.Errorf("%w: no argon2id PHC string", ErrHash)
 	}
-	var h phc
-	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &h.params.Memory, &h.params.Time, &h.params.Threads); err != nil {
-		return phc{}, fmt.Errorf("%w: parameters", ErrHash)
+	threads := number(g[3])
+	if threads > maxThreads {
+		return phc{}, fmt.Errorf("%w: threads out of bounds", ErrHash)
 	}
+	h := phc{params: Params{Memory: uint32(number(g[1])), Time: uint32(number(g[2])), Threads: uint8(threads)}} //nolint:gosec // nine digits at most; threads above
 	if err := h.params.check(); err != nil {
 		return phc{}, err
 	}
-	var err error
-	if h.salt, err = decodeBounded(parts[4], minSalt, maxSalt); err != nil {
+	key, err := decodeBounded(g[4], 1, maxKeyID)
+	if err != nil {
 		return phc{}, err
 	}
-	if h.tag, err = decodeBounded(parts[5], minTag, maxTag); err != nil {
+	h.key = string(key)
+	if h.salt, err = decodeBounded(g[5], minSalt, maxSalt); err != nil {
+		return phc{}, err
+	}
+	if h.tag, err = decodeBounded(g[6], minTag, maxTag); err != nil {
 		return phc{}, err
 	}
 	if h.String() != s {

@@ -25,7 +25,7 @@ type TOTPData struct {
 	Algorithm string `json:"algorithm"` // "SHA1", "SHA256" or "SHA512"
 	Digits    int    `json:"digits"`    // 6 to 8
 	Period    int    `json:"period"`    // seconds
-	Drift     int    `json:"drift"`     // how many steps the device's clock is ahead, as a resynchronisation found
+	Drift     int    `json:"drift"`     // how many steps the device's clock is ahead, as its binding found (§6): 0 or 1
 	LastStep  int64  `json:"lastStep"`  // the last time step that was accepted; 0: none
 	Owner     string `json:"owner"`     // who used LastStep: the same owner may use it again
 }
@@ -133,6 +133,23 @@ func (d *TOTPData) Use(step int64, owner string) error {
 	return nil
 }
 
+// First takes the code that binds an authenticator and returns the data with it
+// used. There the code of the next time step is good as well: it is the only code
+// that a person makes while somebody looks on, so it tells how far the device's
+// clock is ahead (RFC 6238 §6), and the window of later codes goes by that.
+func (d TOTPData) First(seed []byte, now time.Time, code, owner string) (TOTPData, error) {
+	ahead := d.Drift
+	d.Drift = 1
+	step, err := VerifyTOTP(d, seed, now, code)
+	if err != nil {
+		return TOTPData{}, err
+	}
+	if step <= now.Unix()/int64(d.Period) {
+		d.Drift = ahead
+	}
+	return d, d.Use(step, owner)
+}
+
 // UseTOTP verifies a code and uses it, all on a. It is what a caller passes to a
 // repository's UpdateAuthenticator, which makes it atomic. [ErrWrong], [ErrUsed];
 // any other error means that the system failed. On an error a is unchanged.
@@ -165,17 +182,21 @@ func UseTOTP(a *Authenticator, s Sealer, now time.Time, code, owner string) erro
 
 // URI returns the otpauth URI that authenticator apps read. It holds the seed: show it once, to its owner.
 func (d TOTPData) URI(seed []byte, issuer, login string) (string, error) {
-	if issuer == "" || login == "" || strings.Contains(issuer+login, ":") {
-		return "", errors.New("account: issuer and login of a TOTP URI must not be empty or hold a colon")
-	}
-	q := url.Values{
-		"secret":    {base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(seed)},
-		"issuer":    {issuer},
+	return otpauth(TypeTOTP, seed, issuer, login, url.Values{
 		"algorithm": {d.Algorithm},
 		"digits":    {strconv.Itoa(d.Digits)},
 		"period":    {strconv.Itoa(d.Period)},
+	})
+}
+
+// otpauth is the URI that authenticator apps agree on for both kinds of codes.
+func otpauth(kind string, seed []byte, issuer, login string, q url.Values) (string, error) {
+	if issuer == "" || login == "" || strings.Contains(issuer+login, ":") {
+		return "", errors.New("account: issuer and login of an otpauth URI must not be empty or hold a colon")
 	}
+	q.Set("secret", base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(seed))
+	q.Set("issuer", issuer)
 	// Apps read %20, not the plus sign of forms.
 	query := strings.ReplaceAll(q.Encode(), "+", "%20")
-	return "otpauth://totp/" + url.PathEscape(issuer) + ":" + url.PathEscape(login) + "?" + query, nil
+	return "otpauth://" + kind + "/" + url.PathEscape(issuer) + ":" + url.PathEscape(login) + "?" + query, nil
 }

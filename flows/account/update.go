@@ -3,6 +3,7 @@ package account
 import (
 	"errors"
 	"fmt"
+	"maps"
 )
 
 // Errors of what repositories refuse whatever they hold.
@@ -10,6 +11,21 @@ var (
 	ErrFixed   = errors.New("account: authenticator's identity cannot change")
 	ErrInvalid = errors.New("account: not a valid account")
 )
+
+// Merged returns all attributes with those that changes sets, and without those
+// that it sets to "".
+func Merged(all, changes map[string]string) map[string]string {
+	out := maps.Clone(all)
+	if out == nil {
+		out = map[string]string{}
+	}
+	for name, value := range changes {
+		if out[name] = value; value == "" {
+			delete(out, name)
+		}
+	}
+	return out
+}
 
 // CheckUpdate says whether an authenticator may become another value: its id,
 // account, type, level at binding and creation time never change. Repositories

@@ -5,8 +5,9 @@ import "slices"
 // Values that RFC 8176 has no word for. They stand beside the nearest
 // registered one, so that a relying party that knows them can tell.
 const (
-	amrEmail    = "urn:stile-auth:amr:email"
-	amrRecovery = "urn:stile-auth:amr:recovery"
+	amrActivation = "urn:stile-auth:amr:activation"
+	amrEmail      = "urn:stile-auth:amr:email"
+	amrRecovery   = "urn:stile-auth:amr:recovery"
 )
 
 // Registered returns the values of the IANA registry "Authentication Method
@@ -87,6 +88,8 @@ func methodValues(e Evidence, d Deviations) []string {
 		return withPresence(e, "otp", amrEmail)
 	case Recovery:
 		return withPresence(e, "otp", amrRecovery)
+	case Activation:
+		return withPresence(e, "otp", amrActivation)
 	case DeviceKey, Passkey, Certificate, Push:
 		return withPresence(e, keyValues(e)...)
 	case Risk:

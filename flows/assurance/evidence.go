@@ -33,6 +33,7 @@ const (
 	Voice       Method = "voice"       // code told in a telephone call
 	Email       Method = "email"       // code or link sent by mail: proves an address, no factor (SP 800-63B-4 §3.1.3.1)
 	Recovery    Method = "recovery"    // look-up secret that was handed out to be kept
+	Activation  Method = "activation"  // code that an administrator issued to get in for the first time
 	DeviceKey   Method = "device_key"  // signature by a key that a bound device holds
 	Passkey     Method = "passkey"     // WebAuthn assertion
 	Certificate Method = "certificate" // TLS client certificate

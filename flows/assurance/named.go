@@ -86,6 +86,22 @@ func (ss Scales) Floor(name string) Level {
 	return s.Rungs[at].Floor
 }
 
+// MaxAge is how old the evidence may be at most that a named level rests on, or
+// one below it in its scale; 0 if there is no such level.
+func (ss Scales) MaxAge(name string) time.Duration {
+	s, at, err := ss.Find(name)
+	if err != nil {
+		return 0
+	}
+	age := AAL1.MaxAge()
+	for _, r := range s.Rungs[:at+1] {
+		if age = min(age, r.Floor.MaxAge()); r.MaxAge > 0 {
+			age = min(age, r.MaxAge)
+		}
+	}
+	return age
+}
+
 // Reach returns nil if the evidence amounts to the level of that name, and so to
 // those below it, at the instant now; else [ErrNotReached], or
 // [ErrUnknownLevel].

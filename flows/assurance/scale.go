@@ -138,7 +138,7 @@ func credited(e Evidence) []Category {
 // other word nothing is known.
 func known(m Method) bool {
 	switch m {
-	case Password, PIN, TOTP, HOTP, SMS, Voice, Recovery, DeviceKey, Passkey, Certificate, Push, Federated, mailedFactor:
+	case Password, PIN, TOTP, HOTP, SMS, Voice, Recovery, Activation, DeviceKey, Passkey, Certificate, Push, Federated, mailedFactor:
 		return true
 	default:
 		return false

@@ -46,6 +46,7 @@ func TestRFC8176Section2ByMethod(t *testing.T) {
 		"a text is sms and not otp":                {code(assurance.SMS), []string{"sms"}},
 		"a call is tel":                            {code(assurance.Voice), []string{"tel"}},
 		"a mailed code is otp, and says so":        {code(assurance.Email), []string{"otp", "urn:stile-auth:amr:email"}},
+		"a code of an administrator is otp, too":   {code(assurance.Activation), []string{"otp", "urn:stile-auth:amr:activation"}},
 		"a recovery code is otp, and says so":      {code(assurance.Recovery), []string{"otp", "urn:stile-auth:amr:recovery"}},
 		"a key in hardware is hwk":                 {hardwareKey(), []string{"hwk", "user"}},
 		"a key in attested software is swk":        {key(func(e *assurance.Evidence) { e.HardwareBound, e.SoftwareBound = false, true }), []string{"swk", "user"}},

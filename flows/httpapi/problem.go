@@ -43,10 +43,13 @@ func refuseHandle() *failure {
 	return &failure{status: http.StatusNotFound, code: flows.CodeNotFound, refusal: true}
 }
 
+// outage is how long a client waits at least that was told that something cannot be used.
+const outage = time.Second
+
 func unavailable(err error) *failure {
 	return &failure{
 		status: http.StatusServiceUnavailable, code: flows.CodeUnavailable,
-		detail: "Something that this needs cannot be used at the moment. Try again.", err: err,
+		detail: "Something that this needs cannot be used at the moment. Try again.", err: err, retryAfter: outage,
 	}
 }
 

@@ -37,7 +37,7 @@ func (e *explorer) actions(p *point) []action {
 	for _, id := range e.m.Activations(*s) {
 		one(act{do: activates, step: id}, e.m.ActivatedStep(id))
 	}
-	return out
+	return append(out, e.dwell(s)...)
 }
 
 // outcomes are what a step can decide that it completes or is left by.
@@ -45,15 +45,18 @@ func (e *explorer) outcomes(n *flowdefs.Node, info flows.StepInfo, s *flows.Stat
 	var out []action
 	one := func(a act, o flows.Outcome) {
 		out = append(out, action{acts: []act{a}, first: e.m.Decided(o)})
-		if len(info.Type.Raises) > 0 {
-			a.with = info.Type.Raises
-			out = append(out, action{acts: []act{a}, first: e.m.Decided(o.Raising(info.Type.Raises...))})
+		if len(info.Raises) > 0 {
+			a.with = info.Raises
+			out = append(out, action{acts: []act{a}, first: e.m.Decided(o.Raising(info.Raises...))})
 		}
 	}
 	switch {
 	case len(info.Ceilings) > 0:
 		if e.canProve(info, s, sit) {
 			out = append(out, action{acts: []act{{do: answers, step: n.ID}}, pass: n})
+			if len(info.Raises) > 0 {
+				out = append(out, action{acts: []act{{do: answers, step: n.ID, with: info.Raises}}, pass: n, raises: info.Raises})
+			}
 		}
 	case info.Type.Enrols:
 		typ := info.Type.Authenticator
@@ -90,10 +93,8 @@ func (e *explorer) lost(n *flowdefs.Node, info flows.StepInfo, s *flows.State) [
 		attempts = flowdefs.DefaultAttempts
 	}
 	wrong := e.m.Decided(flows.Reject("wrong", nil))
-	out := []action{{
-		acts:  []act{{do: fails, step: n.ID, times: max(attempts-s.Steps[n.ID].Rejected, 1)}},
-		first: wrong, again: wrong, more: true,
-	}}
+	times := max(attempts-s.Steps[n.ID].Rejected, 1)
+	out := []action{{acts: []act{{do: fails, step: n.ID, times: times}}, first: wrong, again: wrong, more: true, before: times - 1}}
 	if info.Type.Guessable && s.Subject != "" {
 		out = append(out, action{acts: []act{{do: locks, step: n.ID}}, first: e.m.LockedOut()})
 	}

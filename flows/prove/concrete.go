@@ -195,32 +195,51 @@ func (e *explorer) comesOut(s setting, c concretion) bool {
 }
 
 // impossible reports whether conditions are supposed to come out in a way in
-// which they never do together. It says so only where trying is trying everything.
-func (e *explorer) impossible(s situation) bool {
-	var key strings.Builder
-	asked := 0
+// which they never do together: those that s asks beyond before, and whatever
+// has to do with them. It says so only where trying is trying everything.
+func (e *explorer) impossible(s, before situation) bool {
+	var asked, others situation
 	for _, set := range s {
-		switch set.fact.kind {
-		case guess, text:
-			c := e.guesses[set.fact.name].condition
-			if !c.Exact() || c.Reads("now") || c.Reads("run") || c.Reads("client") {
-				return false
-			}
-			asked++
-		case has:
-		default:
+		if set.fact.kind != guess && set.fact.kind != text {
 			continue
 		}
-		fmt.Fprintf(&key, "%d%s=%d;", set.fact.kind, set.fact.name, set.value)
+		if _, known := before.find(set.fact); known {
+			others = append(others, set)
+		} else {
+			asked = append(asked, set)
+		}
 	}
-	if asked == 0 {
+	if len(asked) == 0 {
 		return false
+	}
+	for i := 0; i < len(asked); i++ {
+		c := e.guesses[asked[i].fact.name].condition
+		if !c.Exact() || !c.Steady() || c.Reads("now") || c.Reads("run") || c.Reads("client") {
+			return false
+		}
+		others = slices.DeleteFunc(others, func(o setting) bool {
+			if !akin(c, e.guesses[o.fact.name].condition) {
+				return false
+			}
+			asked = append(asked, o)
+			return true
+		})
+	}
+	slices.SortFunc(asked, func(a, b setting) int { return a.fact.compare(b.fact) })
+	var key strings.Builder
+	for _, set := range asked {
+		fmt.Fprintf(&key, "%d%s=%d;", set.fact.kind, set.fact.name, set.value)
 	}
 	known, ok := e.tried[key.String()]
 	if !ok {
-		c := e.concrete(s)
+		c := e.concrete(asked)
 		known = c.tried && !c.found
 		e.tried[key.String()] = known
 	}
 	return known
+}
+
+// akin reports whether two conditions look at the same attribute, or at what the client says.
+func akin(a, b *flowdefs.Condition) bool {
+	return a.Reads("request") && b.Reads("request") || slices.ContainsFunc(a.Attributes(), func(name string) bool { return slices.Contains(b.Attributes(), name) })
 }

@@ -3,6 +3,7 @@ package prove
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
@@ -62,7 +63,7 @@ func (w *watcher) expectation(s *flows.State, t *turn) string {
 // atGate looks at runs that came to the gate and were not let through.
 func (w *watcher) atGate(p *point, t *turn) {
 	if t.gate == nil {
-		return
+		return // it did not come there
 	}
 	g := t.gate
 	if len(g.Evidence) == 0 {
@@ -71,7 +72,7 @@ func (w *watcher) atGate(p *point, t *turn) {
 	}
 	strong := !slices.ContainsFunc(g.Evidence, func(v assurance.Evidence) bool { return !w.e.strongest(v) })
 	// A weaker authenticator is the account's matter, not the author's.
-	if strong && p.state.Failure == flows.CodeUnmet && w.job.target != nil {
+	if strong && !p.marks.slow && p.state.Failure == flows.CodeUnmet && w.job.target != nil {
 		t1 := w.job.target
 		w.note(Level, t1.Name, t1.Pos, p.from, t, "requires %s, and a run can come to its end with %s, however strong its proofs are",
 			t1.Requires.ACR, w.e.m.Assess(*g, w.e.facts(g, t, false)).Level)
@@ -99,7 +100,7 @@ func (w *watcher) unhandled(p *point, t *turn) {
 		}
 		n, _ := w.e.m.Node(note.Step)
 		switch {
-		case n == nil || note.Reason == flowdefs.UnknownValue:
+		case n == nil || strings.HasPrefix(note.Reason, flowdefs.UnknownValue):
 		case n.Kind == flowdefs.Decide:
 			w.note(NowhereExit, place(n)+" "+note.Reason, n.Value.Pos, p.from, t, "decide %q can come to the exit %q, which leads nowhere", n.ID, note.Reason)
 		default:

@@ -28,6 +28,7 @@ type explorer struct {
 	flow    *flowdefs.Flow
 	target  *flowdefs.Target // nil: none
 	most    int              // states
+	effort  int              // work
 	scales  assurance.Scales
 	departs assurance.Deviations
 
@@ -39,19 +40,22 @@ type explorer struct {
 	claims     map[*flowdefs.Condition]bool
 	exits      map[*flowdefs.Condition][]string // that decisions can name
 	options    map[string]bool                  // ids of options of chooses
+	instead    map[string]*flowdefs.Node        // ids of what stands under otherwise, to the choose
 	all        []*flowdefs.Node                 // steps
 	tags       []string                         // that a session can have and that something reads
 	deviceType string
 	enrols     bool
+	device     bool            // it matters whether the phone is bound
 	ages       []time.Duration // see agesOf
 	decays     bool
+	passing    map[string]bool // tags that run out
 	top        assurance.Level
 	axes       []func(*assurance.Evidence)
 	shaped     map[*flowdefs.Node][]assurance.Evidence
 	alive      map[string]*live
 	guesses    map[string]guessed
 
-	turns  int // ways in which actions have turned out
+	work   int // that was done: the machine's steps, questions, and what is known already
 	points []point
 	seen   map[string][]int // key to the points that have it
 	watch  *watcher
@@ -74,6 +78,8 @@ type point struct {
 // marks is what a path is remembered for, beside the state of the run.
 type marks struct {
 	withdrawn string // choose that was left without an option because of what the client says
+	alias     bool   // somebody else than the app named is going to sign on
+	slow      bool   // something is older than it was asked for, or got so while the run waited
 	seen      string // of the guarantees "A before B": which have seen A, and which B without it
 }
 
@@ -85,7 +91,8 @@ type limitError struct {
 
 func (e *limitError) Error() string { return fmt.Sprintf("more than %d %s", e.limit, e.what) }
 
-// explore visits every state, the nearest first; what needs a session comes last.
+// explore visits every state, the nearest first; what needs a session, or
+// another account than was named, comes last.
 func (e *explorer) explore() error {
 	starts, err := e.starts()
 	if err != nil {
@@ -94,7 +101,7 @@ func (e *explorer) explore() error {
 	done := 0
 	for _, group := range starts {
 		for _, s := range group {
-			if err := e.transit(-1, point{state: s.state, situation: s.situation}, action{acts: []act{s.act}, first: e.m.Began()}); err != nil {
+			if err := e.transit(-1, point{state: s.state, situation: s.situation, marks: s.marks}, action{acts: []act{s.act}, first: e.m.Began()}); err != nil {
 				return err
 			}
 		}
@@ -130,6 +137,7 @@ func (e *explorer) spread(from int) error {
 type start struct {
 	state     flows.State
 	situation situation
+	marks     marks
 	act       act
 }
 
@@ -142,7 +150,7 @@ const (
 // starts are the ways that a run can begin: nobody is named, somebody is, or a
 // session is presented; each on a bound device and on another.
 func (e *explorer) starts() ([][]start, error) {
-	var plain, sessions []start
+	var plain, sessions, others []start
 	wished := e.m.Activations(flows.State{})
 	if len(wished) > maxWishes {
 		return nil, &limitError{"steps that a client can activate", maxWishes}
@@ -153,20 +161,26 @@ func (e *explorer) starts() ([][]start, error) {
 	for _, wishes := range subsets(wished) {
 		p, s := e.startsWith(wishes)
 		plain, sessions = append(plain, p...), append(sessions, s...)
+		for _, one := range p {
+			if one.act.word == "hint" && e.elsewhere() {
+				one.marks.alias = true
+				others = append(others, one)
+			}
+		}
 	}
-	return [][]start{plain, sessions}, nil
+	return [][]start{plain, sessions, others}, nil
 }
 
 // startsWith are the starts of a client that activates those steps at once.
 func (e *explorer) startsWith(wishes []string) (plain, sessions []start) {
 	devices := []int{no}
-	if e.usesDevice() {
+	if e.device {
 		devices = append(devices, yes)
 	}
 	add := func(to *[]start, s flows.State, d int, a act) {
 		s.Activated = wishes
 		a.wishes = wishes
-		*to = append(*to, start{s, situation{{fact{bound, ""}, d}}, a})
+		*to = append(*to, start{state: s, situation: situation{{fact{bound, ""}, d}}, act: a})
 	}
 	for _, d := range devices {
 		if e.flow.Kind != flowdefs.SelfService {
@@ -178,6 +192,16 @@ func (e *explorer) startsWith(wishes []string) (plain, sessions []start) {
 		}
 	}
 	return plain, sessions
+}
+
+// elsewhere reports whether a step can say that it is somebody else than was
+// named, and anything looks at the account before.
+func (e *explorer) elsewhere() bool {
+	looks := e.device || slices.ContainsFunc(e.conditions, func(c *flowdefs.Condition) bool { return c.Reads("account") })
+	return looks && slices.ContainsFunc(e.all, func(n *flowdefs.Node) bool {
+		_, info := e.m.Node(n.ID)
+		return len(info.Ceilings) > 0 && info.Type.Authenticator == ""
+	})
 }
 
 // subsets lists all of them, the empty one first.
@@ -207,25 +231,25 @@ type action struct {
 	first  flows.Signal
 	again  flows.Signal // repeated as long as the run waits at the same step
 	more   bool         // there is an again
+	before int          // wrong answers before the first that is taken: they change nothing else
 	pass   *flowdefs.Node
-	enrols string // id of the authenticator that it binds
-	names  bool   // it says who one is
+	raises []string           // by the proof of pass
+	enrols string             // id of the authenticator that it binds
+	names  bool               // it says who one is
+	passes func(*flows.State) // nothing but time: what it changes
 }
-
-// turnsPerState bounds how often the machine is asked, in states: an action that
-// turns out in very many ways is as much work as many states.
-const turnsPerState = 5
 
 // transit takes one action in every way that it can turn out.
 func (e *explorer) transit(from int, p point, a action) error {
 	var way script
 	for {
-		if e.turns++; e.turns > e.most*turnsPerState {
-			return &limitError{"ways in which actions turn out", e.most * turnsPerState}
+		if e.work > e.effort {
+			return &limitError{"units of work", e.effort}
 		}
 		t := &turn{e: e, script: &way, from: from, situation: p.situation, acts: slices.Clone(a.acts), marks: p.marks}
 		next, ok := t.take(p.state, a)
-		if ok && !e.impossible(t.situation) {
+		e.work += 1 + t.steps + len(way.counts) + len(t.situation)/2
+		if ok && !e.impossible(t.situation, p.situation) {
 			if err := e.arrive(from, next, t); err != nil {
 				return err
 			}
@@ -274,8 +298,12 @@ func (e *explorer) link(from, to int) {
 
 // covers reports whether whatever can happen at q can happen at p as well: they
 // differ in counters only, and p has counted no further. The one thing that q
-// can do earlier, hitting a bound, p does later.
+// can do earlier, hitting a bound, p does later. What time has changed is held
+// to less.
 func (p *point) covers(q *point) bool {
+	if p.marks.slow && !q.marks.slow {
+		return false
+	}
 	for k, n := range p.counters {
 		if n > q.counters[k] {
 			return false

@@ -17,16 +17,19 @@ type live struct {
 	nodes      map[string]*flowdefs.Node // by id
 	sources    map[string]bool
 	words      map[string]bool // constants of conditions
+	attributes map[string]bool // of the account
 	authn      map[string]bool // types of authenticators that steps check
 	shapes     map[string]bool
 	configs    map[string]bool
 	codes      map[string]bool // that decide whether options are offered
 	jumps      map[string]bool
+	counted    bool // a goto counts as a wrong answer
 	account    bool // some condition asks what the account has
 	assigned   bool
 	tags       bool
 	device     bool
 	enrols     bool
+	level      bool // some condition ahead looks at the level, or at single proofs
 	evidence   bool // some condition looks at single proofs
 	evidenceID bool // and at the ids of their steps
 }
@@ -46,14 +49,16 @@ func (e *explorer) liveAt(s *flows.State) *live {
 func (e *explorer) liveFrom(ids []string) *live {
 	l := &live{
 		e: e, nodes: map[string]*flowdefs.Node{}, sources: map[string]bool{}, words: map[string]bool{}, authn: map[string]bool{},
-		shapes: map[string]bool{}, configs: map[string]bool{}, codes: map[string]bool{}, jumps: map[string]bool{},
+		shapes: map[string]bool{}, configs: map[string]bool{}, codes: map[string]bool{}, jumps: map[string]bool{}, attributes: map[string]bool{},
 	}
 	for _, n := range e.m.Ahead(ids) {
 		l.node(n)
 	}
+	ahead := l.level
 	for _, c := range e.atTheEnd() {
 		l.condition(c)
 	}
+	l.level = ahead // what the end is held to is held at the gate
 	return l
 }
 
@@ -67,6 +72,7 @@ func (l *live) node(n *flowdefs.Node) {
 	switch n.Kind {
 	case flowdefs.Goto:
 		l.jumps[n.To] = true
+		l.counted = l.counted || n.Counts
 	case flowdefs.Step:
 		_, info := l.e.m.Node(n.ID)
 		l.authn[info.Type.Authenticator] = true
@@ -88,8 +94,14 @@ func (l *live) condition(c *flowdefs.Condition) {
 		return
 	}
 	l.sources[c.Source] = true
+	for _, name := range []string{"acr", "reached", "evidence"} {
+		l.level = l.level || c.Reads(name)
+	}
 	for _, w := range c.Words() {
 		l.words[w] = true
+	}
+	for _, name := range c.Attributes() {
+		l.attributes[name] = true
 	}
 	l.account = l.account || c.Reads("account")
 	l.device = l.device || c.Reads("device") || c.Reads("account") && slices.Contains(c.Words(), l.e.deviceType)
@@ -107,7 +119,7 @@ func (l *live) fact(f fact) bool {
 	case has:
 		return l.authn[f.name] || l.enrols || l.account && l.words[f.name]
 	case shape:
-		return l.shapes[f.name]
+		return l.shapes[f.name] && l.e.target != nil // what a goal leaves of the options hangs on it
 	case proved:
 		return l.configs[f.name]
 	case draws:
@@ -118,8 +130,14 @@ func (l *live) fact(f fact) bool {
 		return l.enrols || l.configs[f.name]
 	default:
 		source, _, _ := strings.Cut(f.name, "\n")
-		return l.sources[source]
+		return (l.sources[source] || l.akin(f)) && !l.e.fleeting(f)
 	}
+}
+
+// akin reports whether what a condition came to says something of an attribute that is still looked at.
+func (l *live) akin(f fact) bool {
+	c := l.e.guesses[f.name].condition
+	return c.Exact() && slices.ContainsFunc(c.Attributes(), func(name string) bool { return l.attributes[name] })
 }
 
 // situation keeps the live facts.
@@ -164,7 +182,7 @@ func (e *explorer) key(p *point, l *live) string {
 	k.list(s.Trail)
 	k.list(s.Obliged)
 	k.list(s.Enrolled)
-	k.flags(s.Until.IsZero(), s.Subject != "", s.Claimed != "", s.Session != nil && len(l.configs) > 0)
+	k.flags(p.marks.alias, s.Until.IsZero(), s.Subject != "", s.Claimed != "", s.Session != nil && len(l.configs) > 0)
 	l.steps(&k, s)
 	for _, id := range sorted(s.Picks) {
 		if l.nodes[id] != nil && id != s.At { // a choose that waits forgets what was picked of it
@@ -181,8 +199,8 @@ func (e *explorer) key(p *point, l *live) string {
 	if l.tags {
 		var tags []string
 		for _, t := range s.Tags {
-			if l.words[t.Name] {
-				tags = append(tags, t.Name)
+			if l.words[t.Name] && (t.Until.IsZero() || now.Before(t.Until)) {
+				tags = append(tags, t.Name+" "+strconv.FormatInt(t.Until.Unix(), 36))
 			}
 		}
 		slices.Sort(tags)
@@ -191,6 +209,12 @@ func (e *explorer) key(p *point, l *live) string {
 	if l.assigned {
 		for _, name := range sorted(s.Assigned) {
 			k.words(name, s.Assigned[name])
+		}
+		k.end()
+	}
+	if l.counted { // a count that a goto raises decides where it leads
+		for _, name := range sorted(p.counters) {
+			k.words(name, strconv.Itoa(p.counters[name]))
 		}
 		k.end()
 	}
@@ -266,6 +290,9 @@ func (l *live) evidenceKeys(s *flows.State) []string {
 		}
 		if l.evidenceID {
 			k += " " + v.Step
+		}
+		if l.level && v.At.Before(now) {
+			k += " brought" // it may get too old: see older
 		}
 		keys = append(keys, k)
 	}

@@ -21,12 +21,16 @@ import (
 	"github.com/stile-auth/stile/flows/assurance"
 )
 
-// DefaultStates bounds the states of one flow and target.
-const DefaultStates = 200_000
+// What one flow and target may cost: a load is held up for seconds at most.
+const (
+	DefaultStates = 100_000
+	DefaultEffort = 2_000_000 // a few microseconds each
+)
 
 // Options are for [Prove].
 type Options struct {
 	States     int                  // at most this many for one flow and target; default [DefaultStates]
+	Effort     int                  // at most so many units of work; default [DefaultEffort]
 	Kept       Kept                 // what was proved before; nil: nothing
 	Runs       bool                 // the verdicts have a run to every state
 	Build      string               // names the program that proves: verdicts of another one are not taken
@@ -230,8 +234,8 @@ func one(ctx context.Context, set *flowdefs.Set, r *flows.Registry, o Options, j
 
 func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, o Options) *explorer {
 	e := &explorer{
-		ctx: ctx, m: m, flow: j.flow, target: j.target, scales: set.Levels, departs: o.Deviations, most: cmp.Or(o.States, DefaultStates), deviceType: "device",
-		mixed: map[string]bool{}, errorIs: map[string]bool{}, tried: map[string]bool{}, sameLoss: map[string]bool{}, claims: map[*flowdefs.Condition]bool{}, exits: map[*flowdefs.Condition][]string{}, options: map[string]bool{},
+		ctx: ctx, m: m, flow: j.flow, target: j.target, scales: set.Levels, departs: o.Deviations, most: cmp.Or(o.States, DefaultStates), effort: cmp.Or(o.Effort, DefaultEffort), deviceType: "device",
+		mixed: map[string]bool{}, errorIs: map[string]bool{}, tried: map[string]bool{}, sameLoss: map[string]bool{}, claims: map[*flowdefs.Condition]bool{}, exits: map[*flowdefs.Condition][]string{}, options: map[string]bool{}, instead: map[string]*flowdefs.Node{},
 		shaped: map[*flowdefs.Node][]assurance.Evidence{}, alive: map[string]*live{}, guesses: map[string]guessed{}, seen: map[string][]int{},
 	}
 	places := map[string]map[bool]bool{} // source, and whether an error means yes
@@ -255,12 +259,16 @@ func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, 
 		if option {
 			e.options[n.ID] = true
 		}
+		if n.Otherwise != nil {
+			e.instead[n.Otherwise.ID] = n
+		}
 		if n.Kind == flowdefs.Step {
 			e.all = append(e.all, n)
 			_, info := m.Node(n.ID)
 			e.enrols = e.enrols || info.Type.Enrols
 			for _, c := range info.Ceilings {
-				if c.Method == assurance.DeviceKey && info.Type.Authenticator != "" {
+				// A key behind a PIN is one more key of a phone that another has bound.
+				if c.Method == assurance.DeviceKey && c.Unlock != assurance.UnlockPIN && info.Type.Authenticator != "" {
 					e.deviceType = info.Type.Authenticator
 				}
 			}
@@ -277,10 +285,10 @@ func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, 
 		}
 	}
 	read := append(slices.Clone(e.conditions), set.Asked...)
-	e.ages, e.decays = agesOf(e.enrols, e.scales, e.conditions)
-	e.axes = axesRead(read)
+	e.ages, e.decays = agesOf(e.enrols, e.scales, read)
+	e.axes, e.device = axesRead(read), e.usesDevice()
 	e.top = topLevel(m, e.all, read)
-	e.tags = sessionTags(set, e.conditions)
+	e.tags, e.passing = sessionTags(set, e.conditions), passingTags(set)
 	return e
 }
 

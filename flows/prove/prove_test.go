@@ -173,15 +173,20 @@ func TestBounds(t *testing.T) {
 	for i := range 5 {
 		tags += fmt.Sprintf("      - { id: m%d, type: message, with: { text: x }, if: '!(\"t%d\" in tags)' }\n      - { tag: { set: [t%d] } }\n", i, i, i)
 	}
+	guesses := "flows:\n  f:\n    steps:\n      - { id: password, type: password }\n"
+	for i := range 40 {
+		guesses += fmt.Sprintf("      - { tag: { set: [t%d] }, if: account.attributes.a%d == \"x\" }\n", i, i)
+	}
 	for name, tt := range map[string]struct {
 		text, want string
 		states     int
 	}{
+		"effort": {guesses, "more than 50000 units of work", 0},
 		"states": {"flows: {f: {steps: [{ id: a, type: password }, { id: b, type: totp }]}}", "more than 5 states", 5},
 		"wishes": {many, "more than 4 steps that a client can activate", 0},
 		"tags":   {tags, "more than 4 tags of sessions that its conditions read", 0},
 	} {
-		found := prove.Findings(proved(t, tt.text, prove.Options{States: tt.states}))
+		found := prove.Findings(proved(t, tt.text, prove.Options{States: tt.states, Effort: 50_000}))
 		if len(found) != 1 || found[0].Check != prove.Bound || !strings.Contains(found[0].Message, tt.want) {
 			t.Errorf("%s:\n%s", name, told(found))
 		}

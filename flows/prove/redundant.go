@@ -2,6 +2,7 @@ package prove
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/stile-auth/stile/flows/assurance"
@@ -14,7 +15,7 @@ func needed(all []assurance.Evidence) []assurance.Evidence {
 	if len(all) < 2 {
 		return all
 	}
-	kept := slices.Clone(all)
+	kept := once(all)
 	for i := 0; i < len(kept); i++ {
 		rest := slices.Delete(slices.Clone(kept), i, i+1)
 		if slices.ContainsFunc(rest, func(o assurance.Evidence) bool { return covers(o, kept[i]) }) && says(rest, kept[i]) {
@@ -25,9 +26,29 @@ func needed(all []assurance.Evidence) []assurance.Evidence {
 	return kept
 }
 
+// once drops what one authenticator proved twice in the same way.
+func once(all []assurance.Evidence) []assurance.Evidence {
+	var out []assurance.Evidence
+	seen := map[string]bool{}
+	for _, v := range all {
+		key := v.Authenticator + " " + traits(v) + " " + strconv.FormatInt(v.At.Unix(), 36)
+		if !seen[key] {
+			seen[key] = true
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
 // covers reports whether other does for every level what v does. Possession is
 // left alone: which device something is on, and how its key is kept, tells more than this compares.
 func covers(other, v assurance.Evidence) bool {
+	if again := other; other.Authenticator == v.Authenticator && other.Binding >= v.Binding && !other.At.Before(v.At) {
+		again.Binding = v.Binding
+		if traits(again) == traits(v) {
+			return true // of one authenticator, or of a stronger one of its type
+		}
+	}
 	simple := func(e assurance.Evidence) bool {
 		return slices.Equal(e.Categories, []assurance.Category{assurance.Knowledge})
 	}

@@ -72,6 +72,9 @@ func (w *scenarioWriter) act(a act) bool {
 	add := func(format string, args ...any) { w.lines = append(w.lines, fmt.Sprintf(format, args...)) }
 	n, info := w.e.m.Node(a.step)
 	silent := n != nil && n.Kind == flowdefs.Step && info.Type.Code == "" // is never asked
+	if a.other {
+		return false // there is one account in a scenario
+	}
 	if silent && info.Type.NeedsSubject {
 		return false // what it decides hangs on more of the account than is known
 	}
@@ -98,6 +101,9 @@ func (w *scenarioWriter) act(a act) bool {
 			w.lines[len(w.lines)-1] += fmt.Sprintf("\n    times: %d", a.times)
 		}
 	case waits:
+		if w.e.decays {
+			return false // what gets too old meanwhile is asked again
+		}
 		d := n.Timeout
 		if n.Kind == flowdefs.Delay {
 			d = n.Wait
@@ -149,12 +155,18 @@ func (w *scenarioWriter) call(step, word string) {
 
 // binds takes a proof over: what it was made with has to be bound at its level.
 func (w *scenarioWriter) binds(n *flowdefs.Node, v *assurance.Evidence) bool {
-	if strings.HasPrefix(v.Authenticator, enrolled) || v.LowEntropy {
+	if strings.HasPrefix(v.Authenticator, enrolled) || v.LowEntropy || v.Upstream != nil {
 		return false // no scenario has that
 	}
 	// A passkey of a scenario is in software, and verifies whoever it is asked to verify.
 	if v.Method == assurance.Passkey && (v.HardwareBound || len(v.Categories) < len(w.e.shapes(n)[0].Categories)) {
 		return false
+	}
+	if slices.ContainsFunc(w.proofs, func(o assurance.Evidence) bool { return o.Authenticator == v.Authenticator && o.Binding != v.Binding }) {
+		return false // and none has two of a type
+	}
+	if at, ok := w.settled.get(fact{shape, v.Authenticator}); ok && w.e.shapes(n)[min(at, len(w.e.shapes(n))-1)].Binding != v.Binding {
+		return false // it is another one than what the account was supposed to have
 	}
 	w.proofs = append(w.proofs, *v)
 	return true

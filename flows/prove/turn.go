@@ -1,6 +1,9 @@
 package prove
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -19,8 +22,11 @@ type turn struct {
 	acts      []act
 	marks     marks
 	notes     []flows.Event
-	enrolling string       // what the outcome that is being taken binds
-	gate      *flows.State // as it came to the gate; nil if it did not
+	steps     int              // that the machine took
+	enrolling string           // what the outcome that is being taken binds
+	gate      *flows.State     // as it came to the gate; nil if it did not
+	undrawn   []string         // types of prompts that were in the way of an option
+	instead   []*flowdefs.Node // chooses whose otherwise the run got to
 }
 
 var _ flows.Unknown = (*turn)(nil)
@@ -28,12 +34,26 @@ var _ flows.Unknown = (*turn)(nil)
 // take lets an action happen and goes on until the run waits again or is over.
 // The result is false if the action was not possible.
 func (t *turn) take(s flows.State, a action) (flows.State, bool) {
+	if a.passes != nil {
+		a.passes(&s)
+		t.marks.slow = true
+		return s, true
+	}
 	if a.pass != nil {
-		a.first = t.prove(a.pass, &s)
+		a.first = t.prove(a.pass, &s, a.raises)
 	}
 	at := s.At
+	if a.acts[0].do == waits {
+		s = t.e.m.Later(s, s.Until.Sub(now))
+	}
 	if a.names {
 		s.Claimed = somebody
+		if s.Steps[at].Visits > 1 {
+			t.another(at) // who went back can have said another name
+		}
+	}
+	if a.before > 0 {
+		s = t.e.m.Answered(s, a.before)
 	}
 	t.enrolling = a.enrols
 	s, ok := t.drive(s, a.first, a.pass != nil)
@@ -50,6 +70,7 @@ func (t *turn) take(s flows.State, a action) (flows.State, bool) {
 // drive takes the machine's steps from one signal to where it waits or ends.
 func (t *turn) drive(s flows.State, sig flows.Signal, proves bool) (flows.State, bool) {
 	for {
+		t.steps++
 		next, mv := t.e.m.Step(t.e.ctx, s, sig, t.e.facts(&s, t, proves))
 		t.enrolling = ""
 		t.notes = append(t.notes, mv.Notes...)
@@ -91,7 +112,7 @@ func (t *turn) entered(n *flowdefs.Node, s *flows.State) (flows.Signal, bool) {
 	a := all[t.script.ask(len(all))]
 	t.acts = append(t.acts, a.acts...)
 	if a.pass != nil {
-		return t.prove(n, s), true
+		return t.prove(n, s, a.raises), true
 	}
 	t.enrolling = a.enrols
 	return a.first, false
@@ -106,13 +127,28 @@ func (t *turn) enrolled(s *flows.State) []string {
 }
 
 // prove makes the proof of a step in one of its shapes.
-func (t *turn) prove(n *flowdefs.Node, s *flows.State) flows.Signal {
+func (t *turn) prove(n *flowdefs.Node, s *flows.State, raises []string) flows.Signal {
 	_, info := t.e.m.Node(n.ID)
 	id := authenticator(n, info)
 	shapes := t.e.shapes(n)
-	at := t.settle(fact{shape, id}, len(shapes))
+	if t.marks.alias && info.Type.Authenticator == "" {
+		t.another(n.ID)
+	}
+	t.marks.alias = false // it is known who it is
+	f := fact{shape, id}
+	_, settled := t.situation.get(f)
+	at := t.settle(f, len(shapes))
 	ev := shapes[at]
 	ev.Authenticator = id
+	if settled && info.Type.Authenticator != "" {
+		ev = shapes[t.script.ask(len(shapes))] // an account can have two of a type, and they need not be alike
+		ev.Authenticator = id
+	}
+	if ev.Method == assurance.Federated && t.e.decays { // what is too old to enrol with ends like what is too weak
+		if age := t.e.ages[t.script.ask(len(t.e.ages))]; age > t.e.ages[0] { // the person was there earlier
+			ev.Upstream, t.marks.slow = &assurance.Upstream{AuthTime: now.Add(-age)}, true
+		}
+	}
 	if typ := info.Type.Authenticator; typ != "" {
 		if fresh := enrolled + typ; slices.Contains(s.Enrolled, fresh) && !t.present(typ) {
 			ev.Authenticator = fresh
@@ -128,7 +164,34 @@ func (t *turn) prove(n *flowdefs.Node, s *flows.State) flows.Signal {
 			t.acts[i].proof, t.acts[i].weak = &ev, t.e.weaknesses(&ev, shapes[0])
 		}
 	}
-	return t.e.m.Decided(flows.Pass(flows.Proof{Subject: somebody, Evidence: ev}))
+	out := flows.Pass(flows.Proof{Subject: somebody, Evidence: ev})
+	if len(raises) > 0 {
+		out = out.Raising(raises...)
+	}
+	return t.e.m.Decided(out)
+}
+
+// another forgets what is known of the account, since from here on it is
+// another one: whoever was named, a provider or a second name says who it is.
+func (t *turn) another(step string) {
+	t.situation = slices.DeleteFunc(slices.Clone(t.situation), func(s setting) bool {
+		switch s.fact.kind {
+		case guess, text:
+			return t.e.guesses[s.fact.name].condition.Reads("account")
+		case draws:
+			return false
+		default:
+			return true
+		}
+	})
+	is := no
+	if t.e.device {
+		is = t.script.ask(2)
+	}
+	t.situation = t.situation.with(fact{bound, ""}, is)
+	for i := range t.acts {
+		t.acts[i].other = t.acts[i].other || t.acts[i].step == step
+	}
 }
 
 // present reports whether the account had an authenticator before the run, as far as is settled.
@@ -180,7 +243,11 @@ func (t *turn) Draws(code string, option bool) bool {
 	if _, settled := t.situation.get(f); !settled && !t.e.m.Admits(t.lacks(code)) {
 		t.situation = t.situation.with(f, yes) // who cannot is not let in
 	}
-	return t.settleYes(f)
+	if t.settleYes(f) {
+		return true
+	}
+	t.undrawn = append(t.undrawn, code)
+	return false
 }
 
 // lacks are the types of prompts that the client cannot draw, and one more.
@@ -242,7 +309,12 @@ func (t *turn) Reach(known, most assurance.Level) assurance.Level {
 }
 
 // Passes implements [flows.Unknown].
-func (t *turn) Passes(n *flowdefs.Node) { t.e.watch.passes(n) }
+func (t *turn) Passes(n *flowdefs.Node) {
+	t.e.watch.passes(n)
+	if choose := t.e.instead[n.ID]; n.ID != "" && choose != nil {
+		t.instead = append(t.instead, choose)
+	}
+}
 
 // guessed is a condition, and what it saw when it was guessed.
 type guessed struct {
@@ -253,7 +325,7 @@ type guessed struct {
 
 // Holds implements [flowdefs.Unknowns].
 func (t *turn) Holds(c *flowdefs.Condition, env *flowdefs.Env, known string) (bool, error) {
-	f := fact{guess, c.Source + "\n" + known}
+	f := t.asked(guess, c, known)
 	t.e.guesses[f.name] = guessed{condition: c, env: *env}
 	n := 2
 	if t.e.mixed[c.Source] {
@@ -275,16 +347,63 @@ func (t *turn) Text(c *flowdefs.Condition, env *flowdefs.Env, known string) (str
 	if t.e.claims[c] {
 		values = []string{flowdefs.UnknownValue} // that it has one is supposed
 	}
-	f := fact{text, c.Source + "\n" + known}
+	f := t.asked(text, c, known)
 	t.e.guesses[f.name] = guessed{condition: c, env: *env, values: values}
-	return values[t.settle(f, len(values))], nil
+	v := values[t.settle(f, len(values))]
+	if v == flowdefs.UnknownValue {
+		v = t.e.anything(c, known)
+	}
+	return v, nil
 }
 
-// mark remembers that an option of a choose was withdrawn by what the client says, and nothing was left of it.
+// asked names what a condition comes to. What it came to on the same facts is
+// what it comes to again; but one that is fleeting is asked again each time.
+func (t *turn) asked(k kind, c *flowdefs.Condition, known string) fact {
+	f := fact{k, c.Source + "\n" + known}
+	if !c.Steady() || strings.Contains(known, anewInJSON) {
+		f.name += fmt.Sprintf("\n%s%d", anew, t.from)
+	}
+	return f
+}
+
+// anew marks what can be something else the next time that it is looked at.
+const (
+	anew       = "\x01"
+	anewInJSON = `\u0001`
+)
+
+// anything is a value that can be anything, but is the same wherever one
+// expression had it on the same facts.
+func (e *explorer) anything(c *flowdefs.Condition, known string) string {
+	if !c.Steady() || c.Reads("now") || strings.Contains(known, anewInJSON) {
+		return flowdefs.UnknownValue + anew + c.Source
+	}
+	sum := sha256.Sum256([]byte(c.Source + "\n" + known))
+	return flowdefs.UnknownValue + hex.EncodeToString(sum[:8])
+}
+
+// fleeting reports whether a fact that conditions came to may be otherwise once
+// the run has waited: time passes then, and states are taken for one.
+func (e *explorer) fleeting(f fact) bool {
+	return strings.Contains(f.name, "\n"+anew) || e.guesses[f.name].condition.Reads("now")
+}
+
+// mark remembers that what the client says took every option of a choose away,
+// and that the run goes on without them: by the exit none, or by an otherwise
+// that is no match for any of them.
 func (t *turn) mark(s *flows.State) {
+	if s.Status == flows.Failed {
+		return
+	}
 	for _, note := range t.notes {
-		if note.Type == flows.EventStepExit && note.Reason == "none" && s.Status != flows.Failed && t.withdrawn(note.Step) {
+		if note.Type == flows.EventStepExit && note.Reason == "none" && t.withdrawn(note.Step) {
 			t.marks.withdrawn = note.Step
+		}
+	}
+	for _, c := range t.instead {
+		lost := slices.ContainsFunc(c.Options, func(o flowdefs.Node) bool { return s.Steps[o.ID].Lost != "" })
+		if !lost && t.withdrawn(c.ID) && !t.e.matches(c) {
+			t.marks.withdrawn = c.ID
 		}
 	}
 }
@@ -314,5 +433,5 @@ func (t *turn) refused(o *flowdefs.Node) bool {
 	default: // a step
 	}
 	_, info := t.e.m.Node(o.ID)
-	return t.situation.not(fact{draws, info.Type.Code})
+	return slices.Contains(t.undrawn, info.Type.Code)
 }

@@ -19,6 +19,7 @@ type act struct {
 	wishes []string // steps that the app activates at the start
 	times  int
 	proof  *assurance.Evidence // of answers that prove something
+	other  bool                // it is about another account than was named before
 	weak   string              // in what it is weaker than it could be
 }
 
@@ -35,6 +36,7 @@ const (
 	reopens
 	backs
 	activates
+	dwells
 )
 
 const given = "given: "
@@ -46,6 +48,11 @@ func (e *explorer) path(from int, acts []act, over situation) ([]act, situation)
 	for i := from; i >= 0; i = e.points[i].from {
 		parts = append(parts, e.points[i].acts)
 		for _, s := range e.points[i].settled {
+			if v, known := settled.get(s.fact); known && v != s.value && (s.fact.kind == guess || s.fact.kind == text) { // it came out otherwise then
+				earlier := fact{s.fact.kind, fmt.Sprintf("%s\n%s%d", s.fact.name, anew, i)}
+				e.guesses[earlier.name] = e.guesses[s.fact.name]
+				s.fact = earlier
+			}
 			settled = settled.with(s.fact, s.value)
 		}
 	}
@@ -152,6 +159,9 @@ func (a act) String() string {
 		if v := a.proof; v != nil {
 			text = a.step + " is proved" + a.weak
 		}
+		if a.other {
+			text += ", by somebody else than was named"
+		}
 		if len(a.with) > 0 {
 			text += " and raises " + list(a.with)
 		}
@@ -162,6 +172,8 @@ func (a act) String() string {
 		return a.step + " is locked for good"
 	case waits:
 		return "time passes at " + a.step
+	case dwells:
+		return "while the person takes their time, " + a.word
 	case leaves:
 		return fmt.Sprintf("%s is left by its exit %s", a.step, a.word)
 	case picks:
@@ -186,6 +198,9 @@ func (e *explorer) weaknesses(v *assurance.Evidence, strong assurance.Evidence) 
 	}
 	if strong.HardwareBound && !v.HardwareBound {
 		parts = append(parts, "with a key that may leave its hardware")
+	}
+	if v.Upstream != nil {
+		parts = append(parts, "by who was there "+now.Sub(v.Upstream.AuthTime).String()+" ago")
 	}
 	if strings.HasPrefix(v.Authenticator, enrolled) {
 		parts = append(parts, "with what this run enrolled")

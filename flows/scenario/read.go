@@ -202,7 +202,7 @@ func (r *reader) given(n *yaml.Node, s *Scenario) {
 	r.fields(n, "given", map[string]func(*yaml.Node){
 		"account": r.text("account", &g.Account), "has": r.texts("has", &g.Has),
 		"level":      r.word("level", &g.Level, "aal1", "aal2", "aal3"),
-		"status":     r.word("status", &status, "active", "disabled"),
+		"status":     r.word("status", &status, "active", "must_change", "disabled"),
 		"device":     r.word("device", &g.Device, DeviceKey, DeviceBound, DeviceNone),
 		"attributes": func(n *yaml.Node) { g.Attributes = r.pairs(n, "attributes") },
 		"provider":   func(n *yaml.Node) { r.signsIn(n, g) },
@@ -210,7 +210,7 @@ func (r *reader) given(n *yaml.Node, s *Scenario) {
 		"at":         func(n *yaml.Node) { r.clock(n, g) },
 		"session":    r.text("session", &s.after),
 	})
-	g.Disabled = status == "disabled"
+	g.Disabled, g.MustChange = status == "disabled", status == "must_change"
 	if s.after != "" && len(n.Content) > 2 {
 		r.fail(n, "given: session: the scenario that is played before says what is given; nothing stands beside it")
 	}

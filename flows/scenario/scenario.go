@@ -41,6 +41,7 @@ type Given struct {
 	Has        []string          // types of authenticators, "device" excepted
 	Level      string            // at which they were bound: aal1, aal2, aal3; default aal2
 	Disabled   bool              // the account may not be used
+	MustChange bool              // its password has to be changed
 	Attributes map[string]string // of the account
 	Device     string            // DeviceKey, DeviceBound or DeviceNone
 	Providers  map[string]string // by name: the login of who signs in there; default Account

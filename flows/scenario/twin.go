@@ -93,7 +93,7 @@ func random() []string {
 
 var (
 	ports    = regexp.MustCompile(`127\.0\.0\.1(:|%3A)[0-9]+`)
-	pictures = regexp.MustCompile(`^data:image/png;base64,[A-Za-z0-9+/]+=*$`)
+	pictures = regexp.MustCompile(`^data:image/(?:png|svg\+xml);base64,[A-Za-z0-9+/]+=*$`)
 	runs     = regexp.MustCompile(`[A-Za-z0-9_-]+`)
 )
 

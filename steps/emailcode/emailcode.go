@@ -2,7 +2,6 @@
 package emailcode
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 
 	"github.com/stile-auth/stile/flows"
@@ -28,8 +27,9 @@ without resendAt there will be no other code in this run.
 
 The address is that of the account, never one of a request. destination shows the
 first letters of it. Before anybody was proved to be there it gives nothing away:
-who was named by an e-mail address is shown that one; for anybody else who has no
-address it is made up, always the same for the same name. An unknown account, one
+who was named by an e-mail address is shown that one, and anybody else ***@***: the
+letters of an address go with the name of its owner, so that made-up ones would
+tell who is known. An unknown account, one
 without an address and a disabled one get the same work, the same prompt and, to
 every answer, that of a wrong code. After 20 consecutive failures the
 authenticator stays locked until an administrator acts.
@@ -44,7 +44,8 @@ Tokens say otp and urn:stile-auth:amr:email in amr. It has no exits.
 func Type(as sentcode.Authenticators, key []byte) flows.StepType {
 	return sentcode.Type(sentcode.Kind{
 		Name: "email_code", Doc: doc, Code: "EMAIL_CODE_REQUIRED", Channel: "email",
-		Authenticator: account.TypeEmail, Stored: stored, Parse: account.ParseEmail, Mask: account.MaskEmail, Decoy: decoy,
+		Authenticator: account.TypeEmail, Stored: stored, Parse: account.ParseEmail, Mask: account.MaskEmail,
+		Blank:    blank,
 		Evidence: assurance.Evidence{Method: assurance.Email, Channel: "mail", ReplayResistant: true, Cap: assurance.AAL1},
 	}, as, key)
 }
@@ -55,10 +56,6 @@ func stored(data []byte) (string, error) {
 	return d.Address, err
 }
 
-// decoy makes an address out of what looks random, with the first letters that
-// addresses have.
-func decoy(seed []byte) string {
-	const letters = "aaaabbcccddeeefgghiijjjjkkklllmmmmmnnooppprrrrsssstttuvwyz"
-	sum := sha256.Sum256(seed)
-	return letters[int(sum[0])%len(letters):][:1] + "@" + letters[int(sum[1])%len(letters):][:1]
-}
+// blank is what is shown of every address before the first proof. The letters
+// of a real one go with the name of its owner, and made-up ones would not.
+const blank = "***@***"

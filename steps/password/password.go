@@ -26,7 +26,14 @@ The password is compared as NFC, in full, up to 1024 bytes. An unknown account,
 an account without a password and a disabled password cost the same work and get
 the same answer as a wrong password (SP 800-63B-4 §3.1.1, §3.2.2).
 
-It proves one factor, knowledge. It takes no configuration and has no exits.
+A hash that another system made, or that was made at other costs or with an old
+pepper, is replaced when the password has been verified.
+
+	with    forced_change: whether a password that has to be changed lets the run
+	        go on; it then owes the obligation password_change, which a later
+	        password_change settles. Default: it is denied.
+
+It proves one factor, knowledge. It has no exits.
 `
 
 // Authenticators keeps the passwords of accounts. Safe for concurrent use.
@@ -41,10 +48,16 @@ type Authenticators interface {
 
 // Hasher verifies secrets; [account.Hasher] is one. A wrong secret is [account.ErrWrong].
 type Hasher interface {
+	Hash(ctx context.Context, secret string) (string, error)
+	// Stale says whether a hash is to be made anew.
+	Stale(hash string) bool
 	Verify(ctx context.Context, hash, secret string) error
 	// VerifyDummy does the same work for an account that does not exist, and never succeeds.
 	VerifyDummy(ctx context.Context, secret string) error
 }
+
+// Obligation is what a run owes whose password has to be changed.
+const Obligation = "password_change"
 
 // Type returns the step type.
 func Type(as Authenticators, h Hasher) flows.StepType {
@@ -52,19 +65,33 @@ func Type(as Authenticators, h Hasher) flows.StepType {
 		Name:          "password",
 		Doc:           doc,
 		Code:          "PASSWORD_REQUIRED",
+		Config:        flowdefs.SchemaFor[config](),
 		Prompt:        flowdefs.SchemaFor[prompt](),
 		Input:         flowdefs.SchemaFor[answer](),
 		Evidence:      []assurance.Ceiling{{Method: assurance.Password, Categories: []assurance.Category{assurance.Knowledge}}},
 		Authenticator: account.TypePassword,
 		Guessable:     true,
 		Typed:         true,
+		Raises:        []string{Obligation},
+		RaisesOf: func(cfg flowdefs.Config) []string {
+			var c config
+			if cfg.Decode(&c) != nil || !c.ForcedChange {
+				return nil
+			}
+			return []string{Obligation}
+		},
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
-			if err := cfg.Decode(&struct{}{}); err != nil {
+			var c config
+			if err := cfg.Decode(&c); err != nil {
 				return nil, err
 			}
-			return &step{as, h}, nil
+			return &step{as, h, c}, nil
 		},
 	}
+}
+
+type config struct {
+	ForcedChange bool `yaml:"forced_change,optional" doc:"Whether a password that has to be changed lets the run go on, owing that; default: it is denied."`
 }
 
 type answer struct {
@@ -79,6 +106,7 @@ type prompt struct {
 type step struct {
 	accounts Authenticators
 	hasher   Hasher
+	cfg      config
 }
 
 var _ flows.Claimer = (*step)(nil)
@@ -115,7 +143,7 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	if asked.IdentifierRequired != (a.Username != "") || a.Password == "" {
 		return flows.Outcome{}, fmt.Errorf("%w: password needs %+v", flows.ErrMalformed, asked)
 	}
-	found, err := s.verify(ctx, v, a.Password)
+	found, forced, err := s.verify(ctx, v, a.Password)
 	switch {
 	case errors.Is(err, account.ErrWrong):
 		return flows.Reject("wrong", nil), nil
@@ -123,17 +151,23 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 		return flows.Outcome{}, fmt.Errorf("%w: password", flows.ErrMalformed)
 	case err != nil:
 		return flows.Outcome{}, busy("password", err)
+	case forced && !s.cfg.ForcedChange:
+		return flows.Exit("denied"), nil
 	}
-	return flows.Pass(flows.Proof{Evidence: evidence(found)}), nil
+	out := flows.Pass(flows.Proof{Evidence: evidence(found)})
+	if forced {
+		out = out.Raising(Obligation)
+	}
+	return out, nil
 }
 
-// verify returns the authenticator that the password belongs to. It computes a
-// hash also where there is none to compare with.
-func (s *step) verify(ctx context.Context, v *flows.Visit, password string) (account.Authenticator, error) {
+// verify returns the authenticator that the password belongs to, and whether it
+// has to be changed. It computes a hash also where there is none to compare with.
+func (s *step) verify(ctx context.Context, v *flows.Visit, password string) (found account.Authenticator, forced bool, err error) {
 	// Asked also for no account at all, so that the look-up takes its time.
 	all, err := s.accounts.Authenticators(ctx, v.Claimed)
 	if err != nil {
-		return account.Authenticator{}, err
+		return found, false, err
 	}
 	for _, a := range all {
 		if v.Claimed == "" || a.Type != account.TypePassword || a.Status != account.Active {
@@ -141,24 +175,50 @@ func (s *step) verify(ctx context.Context, v *flows.Visit, password string) (acc
 		}
 		var d account.PasswordData
 		if err := json.Unmarshal(a.Data, &d); err != nil {
-			return account.Authenticator{}, fmt.Errorf("data of authenticator %s: %w", a.ID, err)
+			return found, false, fmt.Errorf("data of authenticator %s: %w", a.ID, err)
 		}
 		if err := s.hasher.Verify(ctx, d.Hash, password); err != nil {
-			return account.Authenticator{}, err
+			return found, false, err
 		}
-		return a, s.accounts.UpdateAuthenticator(ctx, a.ID, use(v))
+		return a, d.MustChange, s.accounts.UpdateAuthenticator(ctx, a.ID, use(v, d.Hash, s.renew(ctx, d.Hash, password)))
 	}
 	if err := s.hasher.VerifyDummy(ctx, password); err != nil {
-		return account.Authenticator{}, err
+		return found, false, err
 	}
-	return account.Authenticator{}, account.ErrWrong
+	return found, false, account.ErrWrong
 }
 
-// use notes the use, unless the authenticator was disabled while it was being verified.
-func use(v *flows.Visit) func(*account.Authenticator) error {
+// renew returns a new hash in the place of a stale one. Where none can be made
+// now, the old one stays: another sign-in will do it.
+func (s *step) renew(ctx context.Context, hash, password string) string {
+	if !s.hasher.Stale(hash) {
+		return hash
+	}
+	made, err := s.hasher.Hash(ctx, password)
+	if err != nil {
+		return hash
+	}
+	return made
+}
+
+// use notes the use, and a new hash if the old one is still there, unless the
+// authenticator was disabled or its password changed while it was being verified.
+func use(v *flows.Visit, verified, renewed string) func(*account.Authenticator) error {
 	return func(a *account.Authenticator) error {
-		if a.Status != account.Active {
+		var d account.PasswordData
+		if err := json.Unmarshal(a.Data, &d); err != nil {
+			return fmt.Errorf("data of authenticator %s: %w", a.ID, err)
+		}
+		if a.Status != account.Active || d.Hash != verified {
 			return account.ErrWrong
+		}
+		if renewed != verified {
+			d.Hash = renewed
+			data, err := json.Marshal(d)
+			if err != nil {
+				return err
+			}
+			a.Data = data
 		}
 		a.LastUsed = v.Now.UTC()
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -125,6 +126,15 @@ func newStep(t testing.TB, as password.Authenticators, h password.Hasher) flows.
 
 func visit(claimed string) *flows.Visit {
 	return flows.NewVisit(flows.Visit{RunID: "run-1", StepID: "login", Now: now, Identifier: "typed", Claimed: claimed}, "owner", nil)
+}
+
+// forcing is a configuration that lets go on whose password has to be changed.
+type forcing struct{}
+
+func (forcing) Decode(dst any) error {
+	v := reflect.ValueOf(dst).Elem()
+	v.FieldByName("ForcedChange").SetBool(true)
+	return nil
 }
 
 func play(t testing.TB, s flows.Step, v *flows.Visit, body string) (flows.Outcome, error) {
@@ -322,5 +332,107 @@ func TestEvidence(t *testing.T) {
 		if err != nil || !all[0].LastUsed.Equal(now) {
 			t.Errorf("last used %v, %v", all, err)
 		}
+	}
+}
+
+func edited(t *testing.T, edit func(*account.PasswordData)) func(*account.Authenticator) {
+	return func(a *account.Authenticator) {
+		d := stored(t, *a)
+		edit(&d)
+		data, err := json.Marshal(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Data = data
+	}
+}
+
+func stored(t *testing.T, a account.Authenticator) (d account.PasswordData) {
+	t.Helper()
+	if err := json.Unmarshal(a.Data, &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func only(t *testing.T, r *repository) account.Authenticator {
+	t.Helper()
+	all, err := r.Authenticators(t.Context(), subject)
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	return all[0]
+}
+
+// What another system has made is replaced by the first sign-in, and by nothing less.
+func TestImportedHashIsReplaced(t *testing.T) {
+	t.Parallel()
+	const imported = "$2b$06$abcdefghijklmnopqrstuuUdvFrqw2QzwU8HBqEH9o3SoNfoEscgq" // of "vierzig grüne Hügel"
+	h := newHasher(t)
+	r := jane(t, h, edited(t, func(d *account.PasswordData) { d.Hash = imported }))
+	s := newStep(t, r, h)
+	if out, err := play(t, s, visit(subject), `{"password":"vierzig gruene Huegel"}`); err != nil || out.Passed() != nil {
+		t.Fatal(out, err)
+	}
+	if got := stored(t, only(t, r)).Hash; got != imported {
+		t.Errorf("a wrong password has replaced the hash by %s", got)
+	}
+	if out, err := play(t, s, visit(subject), `{"password":"vierzig grüne Hügel"}`); err != nil || out.Passed() == nil {
+		t.Fatal(out, err)
+	}
+	got := stored(t, only(t, r)).Hash
+	if h.Stale(got) || h.Verify(t.Context(), got, "vierzig grüne Hügel") != nil {
+		t.Errorf("after the sign-in the hash is %s", got)
+	}
+}
+
+// A password that was changed while the old one was being verified stays changed.
+func TestChangedWhileBeingVerified(t *testing.T) {
+	t.Parallel()
+	h := newHasher(t)
+	r := jane(t, h, nil)
+	changed, err := h.Hash(t.Context(), "something else altogether")
+	if err != nil {
+		t.Fatal(err)
+	}
+	during := &hasher{Hasher: h, during: func() {
+		err := r.UpdateAuthenticator(t.Context(), "password-1", func(a *account.Authenticator) error {
+			edited(t, func(d *account.PasswordData) { d.Hash = changed })(a)
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}}
+	out, err := play(t, newStep(t, r, during), visit(subject), `{"password":"`+secret+`"}`)
+	if reason, rejected := out.Rejected(); err != nil || !rejected || reason != "wrong" {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if got := stored(t, only(t, r)).Hash; got != changed {
+		t.Error("the old password is back")
+	}
+}
+
+// A password that has to be changed lets nobody in by itself.
+func TestForcedChange(t *testing.T) {
+	t.Parallel()
+	h := newHasher(t)
+	r := jane(t, h, edited(t, func(d *account.PasswordData) { d.MustChange = true }))
+	const body = `{"password":"` + secret + `"}`
+	out, err := play(t, newStep(t, r, h), visit(subject), body)
+	if err != nil || out.Exited() != "denied" || out.Passed() != nil {
+		t.Errorf("without forced_change: %+v, %v", out, err)
+	}
+	forced, err := password.Type(r, h).New(forcing{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err = play(t, forced, visit(subject), body)
+	if err != nil || out.Passed() == nil || !reflect.DeepEqual(out.Raised(), []string{"password_change"}) {
+		t.Errorf("with forced_change: %+v, %v", out, err)
+	}
+	out, err = play(t, forced, visit(subject), `{"password":"wrong"}`)
+	if _, rejected := out.Rejected(); err != nil || !rejected || len(out.Raised()) > 0 {
+		t.Errorf("a wrong password: %+v, %v", out, err)
 	}
 }

@@ -78,8 +78,14 @@ func (s *step) shown(m mailbox, v *flows.Visit) string {
 	if typed, err := s.kind.Parse(strings.TrimSpace(v.Identifier)); err == nil && v.Subject == "" {
 		return s.kind.Mask(typed)
 	}
+	if s.kind.Blank != "" && v.Subject == "" {
+		return s.kind.Blank
+	}
 	if m.address != "" {
 		return s.kind.Mask(m.address)
+	}
+	if s.kind.Blank != "" {
+		return s.kind.Blank
 	}
 	return s.kind.Mask(s.kind.Decoy(v.Decoy()))
 }

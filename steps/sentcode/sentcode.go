@@ -43,7 +43,12 @@ type Kind struct {
 	Parse func(text string) (string, error)
 	// Mask is what may be shown of a destination.
 	Mask func(destination string) string
+	// Blank is shown of every destination before the first proof, where masks
+	// of real ones cannot be made up; "" if Decoy makes them.
+	Blank string
 	// Decoy makes a destination out of what looks random; only its mask is shown.
+	// Masks of its destinations have to be as likely as masks of real ones,
+	// whatever is known of the person.
 	Decoy func(seed []byte) string
 
 	// Evidence is what a right code proves, but for whose authenticator it was.

@@ -8,25 +8,29 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/assurance"
+	"github.com/stile-auth/stile/steps/onetime"
 )
 
 const doc = `Asks for a time-based one-time code (RFC 6238).
 
-The code of the current step of 30 seconds is good, and the one before it (§5.2);
-the next one only where a resynchronisation has shown that the device's clock is
-ahead. A code is accepted once, in whichever run: its time step is stored by a
-compare-and-set, and neither it nor an earlier one is accepted again. Only the
-very same request, repeated after a crash, may use it again.
+The code of the current time step is good, and the one before it (§5.2); the next
+one only where the binding has shown that the device's clock is ahead (§6). A code
+is accepted once, in whichever run: its time step is stored by a compare-and-set,
+and neither it nor an earlier one is accepted again. Only the very same request,
+repeated after a crash, may use it again.
 
 	prompt  OTP_REQUIRED   {"digits": 6, "period": 30}
 	answer  {"code": "123456"}
 
 	with    digits: how many digits the codes have that are asked for, 6 to 8; default 6
+	        period: how long the app shows a code, as the prompt says; default 30s. What
+	                counts is the period that the authenticator was bound with
 
 An unknown account, a missing and a disabled authenticator get the same work and
 the same answer as a wrong code. After 20 consecutive failures the authenticator
@@ -37,58 +41,45 @@ An authenticator with codes of another length does not count.
 It proves one factor, possession, replay-resistant. It has no exits.
 `
 
-const (
-	hardLimit = 20
-	period    = 30
-)
-
-// Authenticators keeps the authenticators of accounts. Safe for concurrent use.
-type Authenticators interface {
-	// Authenticators returns the account's authenticators, whatever their type and
-	// status; none is no error, and neither is an account that does not exist.
-	Authenticators(ctx context.Context, subject string) ([]account.Authenticator, error)
-	// UpdateAuthenticator calls fn on the authenticator and stores the result, atomically.
-	// If fn fails nothing is stored, and errors.Is finds fn's error.
-	UpdateAuthenticator(ctx context.Context, id string, fn func(*account.Authenticator) error) error
-}
+const hardLimit = 20
 
 // Type returns the step type. The sealer is the one that sealed the seeds.
-func Type(as Authenticators, sealer account.Sealer) flows.StepType {
+func Type(as onetime.Authenticators, sealer account.Sealer) flows.StepType {
 	return flows.StepType{
-		Name:   "totp",
-		Doc:    doc,
-		Code:   "OTP_REQUIRED",
-		Config: flowdefs.SchemaFor[config](),
-		Prompt: flowdefs.SchemaFor[prompt](),
-		Input:  flowdefs.SchemaFor[answer](),
-		Evidence: []assurance.Ceiling{{
-			Method:          assurance.TOTP,
-			Categories:      []assurance.Category{assurance.Possession},
-			ReplayResistant: true,
-		}},
+		Name:          "totp",
+		Doc:           doc,
+		Code:          "OTP_REQUIRED",
+		Config:        flowdefs.SchemaFor[config](),
+		Prompt:        flowdefs.SchemaFor[prompt](),
+		Input:         flowdefs.SchemaFor[answer](),
+		Evidence:      onetime.Ceilings(assurance.TOTP),
 		Authenticator: account.TypeTOTP,
 		Guessable:     true,
 		Typed:         true,
 		HardLimit:     hardLimit,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
-			c := config{Digits: 6}
+			c := config{Digits: 6, Period: 30 * time.Second}
 			if err := cfg.Decode(&c); err != nil {
 				return nil, err
 			}
 			if c.Digits < 6 || c.Digits > 8 {
 				return nil, fmt.Errorf("digits: %d is not between 6 and 8", c.Digits)
 			}
+			if c.Period < 15*time.Second || c.Period > 2*time.Minute || c.Period%time.Second != 0 {
+				return nil, fmt.Errorf("period: %s is no number of seconds between 15s and 2m", c.Period)
+			}
 			decoy, err := newDecoy(sealer, c.Digits)
 			if err != nil {
 				return nil, err
 			}
-			return &step{as, sealer, c.Digits, decoy}, nil
+			return &step{as, sealer, c, decoy}, nil
 		},
 	}
 }
 
 type config struct {
-	Digits int `yaml:"digits,optional" minimum:"6" maximum:"8" doc:"Digits of the codes that are asked for, 6 to 8; default 6."`
+	Digits int           `yaml:"digits,optional" minimum:"6" maximum:"8" doc:"Digits of the codes that are asked for, 6 to 8; default 6."`
+	Period time.Duration `yaml:"period,optional" doc:"How long the app shows a code, whole seconds from 15s to 2m; default 30s."`
 }
 
 type answer struct {
@@ -101,9 +92,9 @@ type prompt struct {
 }
 
 type step struct {
-	accounts Authenticators
+	accounts onetime.Authenticators
 	sealer   account.Sealer
-	digits   int
+	cfg      config
 	decoy    account.Authenticator // what unknown accounts are measured against
 }
 
@@ -118,13 +109,13 @@ func newDecoy(sealer account.Sealer, digits int) (account.Authenticator, error) 
 	if err != nil {
 		return a, fmt.Errorf("totp: %w", err)
 	}
-	a.Data, err = json.Marshal(account.TOTPData{Seed: sealed, Algorithm: "SHA1", Digits: digits, Period: period})
+	a.Data, err = json.Marshal(account.TOTPData{Seed: sealed, Algorithm: "SHA1", Digits: digits, Period: 30})
 	return a, err
 }
 
 // Enter asks for the code.
 func (s *step) Enter(context.Context, *flows.Visit) (flows.Outcome, error) {
-	return flows.Ask(flows.Prompt{Data: prompt{s.digits, period}}), nil
+	return flows.Ask(flows.Prompt{Data: prompt{s.cfg.Digits, int(s.cfg.Period / time.Second)}}), nil
 }
 
 // Answer uses the code up.
@@ -133,10 +124,12 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	if err := in.Decode(&a); err != nil {
 		return flows.Outcome{}, err
 	}
-	if len(a.Code) != s.digits || strings.Trim(a.Code, "0123456789") != "" {
-		return flows.Outcome{}, fmt.Errorf("%w: a code has %d digits", flows.ErrMalformed, s.digits)
+	if len(a.Code) != s.cfg.Digits || strings.Trim(a.Code, "0123456789") != "" {
+		return flows.Outcome{}, fmt.Errorf("%w: a code has %d digits", flows.ErrMalformed, s.cfg.Digits)
 	}
-	found, err := s.use(ctx, v, a.Code)
+	found, err := onetime.Take(ctx, s.accounts, v, s.decoy, func(au *account.Authenticator) error {
+		return account.UseTOTP(au, s.sealer, v.Now, a.Code, v.Owner())
+	})
 	switch {
 	case errors.Is(err, account.ErrWrong):
 		return flows.Reject("wrong", nil), nil
@@ -145,65 +138,5 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	case err != nil:
 		return flows.Outcome{}, fmt.Errorf("one-time code: %w", err)
 	}
-	return flows.Pass(flows.Proof{Evidence: evidence(found)}), nil
-}
-
-// use finds the authenticator that the code belongs to and takes the code. A
-// code that is wrong is found out on a copy, so that it costs no transaction,
-// which would tell known accounts from unknown ones.
-func (s *step) use(ctx context.Context, v *flows.Visit, code string) (account.Authenticator, error) {
-	candidates, err := s.candidates(ctx, v)
-	if err != nil {
-		return account.Authenticator{}, err
-	}
-	take := func(a *account.Authenticator) error {
-		return account.UseTOTP(a, s.sealer, v.Now, code, v.Owner())
-	}
-	if len(candidates) == 0 {
-		decoy := s.decoy
-		_ = take(&decoy) // for the work alone
-		return account.Authenticator{}, account.ErrWrong
-	}
-	result := account.ErrWrong
-	for _, a := range candidates {
-		attempt := a
-		switch err := take(&attempt); {
-		case errors.Is(err, account.ErrWrong):
-		case errors.Is(err, account.ErrUsed):
-			result = err
-		case err != nil:
-			return account.Authenticator{}, err
-		default:
-			return a, s.accounts.UpdateAuthenticator(ctx, a.ID, take)
-		}
-	}
-	return account.Authenticator{}, result
-}
-
-// candidates returns the active authenticators of the claimed account. It asks
-// also for no account at all, so that the look-up takes its time.
-func (s *step) candidates(ctx context.Context, v *flows.Visit) ([]account.Authenticator, error) {
-	all, err := s.accounts.Authenticators(ctx, v.Claimed)
-	if err != nil {
-		return nil, err
-	}
-	var active []account.Authenticator
-	for _, a := range all {
-		if v.Claimed != "" && a.Type == account.TypeTOTP && a.Status == account.Active {
-			active = append(active, a)
-		}
-	}
-	return active, nil
-}
-
-func evidence(a account.Authenticator) assurance.Evidence {
-	binding, _ := assurance.ParseLevel(a.Binding) // of an unknown name: None, which earns nothing
-	return assurance.Evidence{
-		Method:          assurance.TOTP,
-		Authenticator:   a.ID,
-		Categories:      []assurance.Category{assurance.Possession},
-		ReplayResistant: true,
-		Binding:         binding,
-		Cap:             assurance.AAL3,
-	}
+	return flows.Pass(flows.Proof{Evidence: onetime.Evidence(assurance.TOTP, found)}), nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/stile-auth/stile/flows/assurance"
 	"github.com/stile-auth/stile/flows/seal"
 	"github.com/stile-auth/stile/flows/store/memory"
+	"github.com/stile-auth/stile/steps/onetime"
 	"github.com/stile-auth/stile/steps/steptest"
 	"github.com/stile-auth/stile/steps/totp"
 )
@@ -116,7 +117,7 @@ type config struct{}
 
 func (config) Decode(any) error { return nil }
 
-func newStep(t testing.TB, as totp.Authenticators, s account.Sealer) flows.Step {
+func newStep(t testing.TB, as onetime.Authenticators, s account.Sealer) flows.Step {
 	t.Helper()
 	step, err := totp.Type(as, s).New(config{})
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/stile-auth/stile/flows/assurance"
 	"github.com/stile-auth/stile/flows/seal"
 	"github.com/stile-auth/stile/flows/store/memory"
+	"github.com/stile-auth/stile/steps/onetime"
 	"github.com/stile-auth/stile/steps/steptest"
 	"github.com/stile-auth/stile/steps/totpenrolment"
 )
@@ -67,7 +68,7 @@ func newSealer(t testing.TB) account.Sealer {
 
 func typeOf(t testing.TB, r *repository) flows.StepType {
 	t.Helper()
-	return totpenrolment.Type(totpenrolment.Config{
+	return totpenrolment.Type(onetime.Config{
 		Accounts: r, Authenticators: r, Sealer: newSealer(t), Issuer: "https://login.bank.example:8443/auth",
 	})
 }
@@ -264,6 +265,40 @@ func TestFirstCodeIsSpent(t *testing.T) {
 	}
 }
 
+// An app whose clock is ahead shows it by its first code, and is at home from then on (RFC 6238 §6).
+func TestClockAhead(t *testing.T) {
+	t.Parallel()
+	r := jane(t)
+	s, v := must(t, r, ""), visit("owner")
+	p := enter(t, s, v)
+	ahead := now.Add(30 * time.Second)
+	if got := try(t, s, v, code(t, p.URI, ahead)); got != "enrolled" {
+		t.Fatal(got)
+	}
+	a := the(t, r)
+	a.Status = account.Active
+	if err := account.UseTOTP(&a, newSealer(t), ahead, code(t, p.URI, ahead), "another run"); !errors.Is(err, account.ErrUsed) {
+		t.Errorf("the code that bound it: %v", err)
+	}
+	if err := account.UseTOTP(&a, newSealer(t), ahead, code(t, p.URI, ahead.Add(30*time.Second)), "another run"); err != nil {
+		t.Errorf("the next code, early: %v", err)
+	}
+}
+
+// A code is shown as long as the definition says.
+func TestPeriod(t *testing.T) {
+	t.Parallel()
+	r := jane(t)
+	s, v := must(t, r, "period: 60s"), visit("owner")
+	p := enter(t, s, v)
+	if p.Period != 60 || !strings.Contains(p.URI, "period=60") {
+		t.Errorf("%+v", p)
+	}
+	if got := try(t, s, v, code(t, p.URI, now)); got != "enrolled" {
+		t.Error(got)
+	}
+}
+
 // Only the seed that is shown binds, and only by its code.
 func TestWrongCodes(t *testing.T) {
 	t.Parallel()
@@ -273,7 +308,7 @@ func TestWrongCodes(t *testing.T) {
 	p := enter(t, s, v)
 	for name, c := range map[string]string{
 		"wrong": wrong(code(t, p.URI, now)), "of the seed before": code(t, first.URI, now), "too old": code(t, p.URI, now.Add(-time.Minute)),
-		"to come": code(t, p.URI, now.Add(30*time.Second)),
+		"to come": code(t, p.URI, now.Add(time.Minute)),
 	} {
 		if got := try(t, s, v, c); got != "wrong" {
 			t.Errorf("%s: %s", name, got)
@@ -342,7 +377,7 @@ func TestFull(t *testing.T) {
 
 func TestConfiguration(t *testing.T) {
 	t.Parallel()
-	for _, bad := range []string{"digits: 5", "digits: 9", "algorithm: MD5", "algorithm: sha1", "issuer: 'a:b'", "issuer: ''", "period: 60"} {
+	for _, bad := range []string{"digits: 5", "digits: 9", "algorithm: MD5", "algorithm: sha1", "issuer: 'a:b'", "issuer: ''", "period: 60", "period: 14s", "period: 121s", "period: 30500ms"} {
 		if _, err := newStep(t, jane(t), bad); err == nil {
 			t.Errorf("%s: loads", bad)
 		}
@@ -368,7 +403,7 @@ func TestNobody(t *testing.T) {
 	t.Parallel()
 	s, v := must(t, jane(t), ""), visit("owner")
 	v.Subject = ""
-	if _, err := s.Enter(t.Context(), v); !errors.Is(err, totpenrolment.ErrNobody) {
+	if _, err := s.Enter(t.Context(), v); !errors.Is(err, onetime.ErrNobody) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -26,11 +26,15 @@ type limit struct {
 
 func limits() []limit {
 	const moves, loading, scenarios = "BenchmarkAdvance/flows=", "BenchmarkLoadThousandFlows", "BenchmarkThousandScenarios"
+	const storm = "BenchmarkStart/storm="
 	return []limit{
 		{"a transition of a flow of 60 steps", "./flows", moves + "1", "ns/move", "1s", 5 * time.Microsecond, 0},
 		{"the same with 1,000 flows loaded", "./flows", moves + "1000", "ns/move", "1s", 5 * time.Microsecond, 0},
 		{"loading 1,000 flows of 20 steps", "./flowdefs", loading, "ns/op", "3x", 2 * time.Second, 0},
 		{"1,000 scenarios of 6 steps, on the engine and over HTTP", "./cmd/stile/stage", scenarios, "ns/op", "1x", 10 * time.Second, 0},
+		{"a flow is started while argon2id is computed all over (p99)", "./cmd/stile/node", storm + "argon2", "ns/start", "3s", 5 * time.Millisecond, 0},
+		{"the same with bcrypt", "./cmd/stile/node", storm + "bcrypt", "ns/start", "3s", 5 * time.Millisecond, 0},
+		{"the same in a calm", "./cmd/stile/node", storm + "calm", "ns/start", "3s", 5 * time.Millisecond, 0},
 		{"proving the largest example, with its target", "./flows/prove", "BenchmarkLargestExample", "ns/op", "1x", 2 * time.Second, 0},
 		{"proving a flow of 40 steps with four nested chooses", "./flows/prove", "BenchmarkFortySteps", "ns/op", "1x", 10 * time.Second, 0},
 	}

@@ -213,7 +213,7 @@ func TestEveryKeyOfTheLanguage(t *testing.T) {
 			t.Errorf("the key %s was not found: %q", key, keys)
 		}
 	}
-	named(t, "docs/language.md", append(keys, "levels", "flows", "subflows", "targets", "providers", "clients", "messages"))
+	named(t, "docs/language.md", append(keys, "levels", "flows", "subflows", "targets", "providers", "directories", "clients", "messages"))
 }
 
 var textID = regexp.MustCompile(`(?m)^    ([a-z][a-z0-9._-]*): `)

@@ -86,7 +86,7 @@ func load(t *testing.T, text string) error {
 
 func TestDefinitions(t *testing.T) {
 	t.Parallel()
-	sections := []string{"levels", "flows", "targets", "providers", "clients", "messages"}
+	sections := []string{"levels", "flows", "targets", "providers", "directories", "clients", "messages"}
 	loaded, fragments := 0, 0
 	for _, p := range pages(t) {
 		for _, b := range p.blocks {

@@ -22,7 +22,7 @@ type Arrow struct {
 //	assurance <- flowdefs <- flows <- { steps/<type>, propagation, prove, scenario, audit, stores, adapters } <- steps, cmd
 //	account <- steps/<type>, stores, scenario, adapters    oidcclient <- the steps that need it
 //	propagation <- provider, gateway                       rp <- gateway, adminapi, cmd
-func Arrows() []Arrow {
+func Arrows() []Arrow { //nolint:funlen // one table
 	const (
 		assurance  = "flows/assurance"
 		account    = "flows/account"
@@ -38,6 +38,7 @@ func Arrows() []Arrow {
 		androidKey = "steps/androidkey"
 		appAttest  = "steps/appattest"
 		sentCode   = "steps/sentcode"
+		oneTime    = "steps/onetime"
 	)
 	machine := []string{assurance, defs, flows}
 	with := func(more ...string) []string { return append(slices.Clone(machine), more...) }
@@ -88,6 +89,11 @@ func Arrows() []Arrow {
 		{sentCode, with(account)}, // what the steps that send codes share; not a step
 		{"steps/emailcode", with(account, sentCode)},
 		{"steps/smscode", with(account, sentCode)},
+		{oneTime, with(account)}, // what the steps of one-time codes share; not a step
+		{"steps/totp", with(account, oneTime)},
+		{"steps/totpenrolment", with(account, oneTime)},
+		{"steps/hotp", with(account, oneTime)},
+		{"steps/hotpenrolment", with(account, oneTime)},
 		{"steps/*", with(account, client)},
 		{"steps", with(account, client, "steps/*")},
 		// Commands. They may use everything but one another, harnesses too. The

@@ -19,11 +19,14 @@ type Config struct {
 	Calls       Calls               `yaml:"calls" doc:"What steps may call over the network."`
 	Assurance   Assurance           `yaml:"assurance" doc:"How levels are computed."`
 	Delivery    Delivery            `yaml:"delivery" doc:"How codes and other messages reach people."`
-	Hashing     Hashing             `yaml:"hashing" doc:"Costs of argon2id for new passwords and PINs."`
+	Hashing     Hashing             `yaml:"hashing" doc:"Costs of argon2id for new passwords and PINs, and how much of the machine all hashes together may take."`
+	Passwords   Passwords           `yaml:"passwords" doc:"What may be set as a password."`
 	Log         Log                 `yaml:"log" doc:"What the process tells its operator."`
 	Audit       Audit               `yaml:"audit" doc:"Where audit events go."`
 	Shutdown    Shutdown            `yaml:"shutdown" doc:"How the process ends."`
 	Providers   map[string]Provider `yaml:"providers" doc:"Replaces parts of providers of the definitions, by name."`
+
+	Directories map[string]Directory `yaml:"directories" doc:"Replaces parts of directories of the definitions, by name."`
 }
 
 // Store says where data is kept.
@@ -35,8 +38,10 @@ type Store struct {
 
 // Keys says where the keys are.
 type Keys struct {
-	Master  Secret `yaml:"master" doc:"32 random bytes in base64url, from which the keys of everything at rest are derived. Default: the file master.key in data_dir, made at the first start."`
-	Signing string `yaml:"signing" doc:"File of the keys that sign tokens (PKCS#8 PEM, the active one first). Default: signing.pem in data_dir, made at the first start."`
+	Master  Secret            `yaml:"master" doc:"32 random bytes in base64url, from which the keys of everything at rest are derived. Default: the file master.key in data_dir, made at the first start."`
+	Pepper  string            `yaml:"pepper" doc:"Which of peppers new hashes of passwords and PINs are made with. Default: 1, which is derived from the master key."`
+	Peppers map[string]Secret `yaml:"peppers" doc:"Where peppers are, by ids of 1 to 8 characters: each 32 random bytes in base64url. Those that are not new any more stay here as long as hashes made with them do."`
+	Signing string            `yaml:"signing" doc:"File of the keys that sign tokens (PKCS#8 PEM, the active one first). Default: signing.pem in data_dir, made at the first start."`
 }
 
 // Tokens bounds the lifetime of tokens.
@@ -53,7 +58,7 @@ type Limits struct {
 
 // Runs bounds the lifetime of runs and sessions.
 type Runs struct {
-	TTL        time.Duration `yaml:"ttl" default:"10m" doc:"How long a run may take."`
+	TTL        time.Duration `yaml:"ttl" default:"10m" doc:"How long a run may take, at most an hour."`
 	SessionTTL time.Duration `yaml:"session_ttl" default:"12h" doc:"How long a session lasts."`
 }
 
@@ -86,7 +91,11 @@ type Delivery struct {
 	Texts          string        `yaml:"texts" doc:"Folder of texts of your own, TEMPLATE.LANGUAGE.txt, in the place of the built-in English and German ones or beside them."`
 	PerAccount     int           `yaml:"per_account" default:"5" min:"1" max:"1000" doc:"Messages to one account within window, in all runs."`
 	PerDestination int           `yaml:"per_destination" default:"5" min:"1" max:"1000" doc:"Messages to one address within window, whoever it belongs to."`
-	Window         time.Duration `yaml:"window" default:"1h" doc:"The time that per_account and per_destination are for."`
+	PerClient      int           `yaml:"per_client" default:"0" min:"0" max:"1000000" doc:"Messages that the runs of one app send within window. 0: no limit."`
+	PerCountry     int           `yaml:"per_country" default:"0" min:"0" max:"1000000" doc:"Text messages to the numbers of one country within window. 0: no limit."`
+	Window         time.Duration `yaml:"window" default:"1h" doc:"The time that per_account and the others are for."`
+	Countries      []string      `yaml:"countries" doc:"Calling codes, such as +41, of the only countries that text messages go to. Default: all."`
+	Refused        []string      `yaml:"refused" doc:"First digits of numbers, such as +4179999, that no text message goes to, besides those that cost more than a call."`
 }
 
 // SMTP is a mail server.
@@ -109,7 +118,15 @@ type Hashing struct {
 	Memory     int `yaml:"memory" default:"19456" min:"8" max:"131072" doc:"KiB per hash."`
 	Time       int `yaml:"time" default:"2" min:"1" max:"10" doc:"Passes."`
 	Threads    int `yaml:"threads" default:"1" min:"1" max:"8" doc:"Lanes."`
-	Concurrent int `yaml:"concurrent" default:"4" min:"1" max:"1024" doc:"Hashes computed at once; more wait, then are told to come again."`
+	Concurrent int `yaml:"concurrent" default:"0" min:"0" max:"1024" doc:"Hashes computed at once. 0: one for each core."`
+	Total      int `yaml:"total" default:"262144" min:"8" max:"67108864" doc:"KiB that all of them may take together."`
+	Queue      int `yaml:"queue" default:"0" min:"0" max:"1000000" doc:"Requests that wait for a hash; one more is told to come again at once. 0: 64 for each that is computed."`
+}
+
+// Passwords says what may be set as a password.
+type Passwords struct {
+	Blocked string   `yaml:"blocked" doc:"File of passwords that nobody may set, sorted by bytes (LC_ALL=C sort), one a line: in lower case, or as SHA-1 in capital hexadecimal digits with or without :COUNT, as breached passwords are published. It is searched where it lies and may have any length."`
+	Words   []string `yaml:"words" doc:"Names of the service that no password may consist of, beside the host of base_url."`
 }
 
 // Log says what is logged. No secret ever is.
@@ -134,6 +151,13 @@ type Shutdown struct {
 type Provider struct {
 	Issuer       string `yaml:"issuer" doc:"Its issuer URL instead of the definitions'."`
 	ClientSecret Secret `yaml:"client_secret" doc:"Where its client secret is, instead of where the definitions say."`
+}
+
+// Directory replaces parts of a directory of the definitions.
+type Directory struct {
+	URL          string `yaml:"url" doc:"Its address instead of the definitions'."`
+	BindPassword Secret `yaml:"bind_password" doc:"Where the password of bind_dn is, instead of where the definitions say."`
+	CA           string `yaml:"ca" doc:"File of the certificates (PEM) that its own is held against. Default: those of the system."`
 }
 
 // Secret names the place of a secret: one of the two, or neither.

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -137,7 +138,7 @@ func applyDefaults(v reflect.Value) error {
 func (c *Config) resolve(folder string) {
 	for _, p := range []*string{
 		&c.Definitions, &c.DataDir, &c.Store.Path, &c.Keys.Signing, &c.Keys.Master.File, &c.Audit.Path,
-		&c.Passkeys.Metadata, &c.Delivery.File, &c.Delivery.Texts, &c.Delivery.SMTP.Password.File, &c.Delivery.Webhook.Secret.File,
+		&c.Passkeys.Metadata, &c.Passwords.Blocked, &c.Delivery.File, &c.Delivery.Texts, &c.Delivery.SMTP.Password.File, &c.Delivery.Webhook.Secret.File,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(folder, *p)
@@ -147,6 +148,19 @@ func (c *Config) resolve(folder string) {
 		if f := p.ClientSecret.File; f != "" && !filepath.IsAbs(f) {
 			p.ClientSecret.File = filepath.Join(folder, f)
 			c.Providers[name] = p
+		}
+	}
+	for name, d := range c.Directories {
+		for _, p := range []*string{&d.CA, &d.BindPassword.File} {
+			if *p != "" && !filepath.IsAbs(*p) {
+				*p = filepath.Join(folder, *p)
+			}
+		}
+		c.Directories[name] = d
+	}
+	for id, s := range c.Keys.Peppers {
+		if f := s.File; f != "" && !filepath.IsAbs(f) {
+			c.Keys.Peppers[id] = Secret{File: filepath.Join(folder, f)}
 		}
 	}
 	c.Store.Path = cmp.Or(c.Store.Path, filepath.Join(c.DataDir, "stile.db"))
@@ -187,8 +201,14 @@ func (d *decoder) check(root *yaml.Node, c Config) {
 	case c.Delivery.Window == 0:
 		d.fail(at("delivery"), "delivery.window must be above 0")
 	}
-	if c.Runs.TTL == 0 || c.Runs.SessionTTL == 0 {
-		d.fail(at("runs"), "runs.ttl and runs.session_ttl must be above 0")
+	if _, ok := c.Keys.Peppers[c.Keys.Pepper]; c.Keys.Pepper != "" && c.Keys.Pepper != "1" && !ok {
+		d.fail(at("keys"), "keys.pepper: keys.peppers has no %q", c.Keys.Pepper)
+	}
+	if c.Hashing.Total < c.Hashing.Memory {
+		d.fail(at("hashing"), "hashing.total must be at least hashing.memory (%d)", c.Hashing.Memory)
+	}
+	if c.Runs.TTL == 0 || c.Runs.SessionTTL == 0 || c.Runs.TTL > time.Hour {
+		d.fail(at("runs"), "runs.ttl and runs.session_ttl must be above 0, and runs.ttl at most 1h: proofs suppose that no run takes longer")
 	}
 }
 

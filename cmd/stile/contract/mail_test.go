@@ -156,6 +156,33 @@ func TestNobodyLearnsWhoHasMail(t *testing.T) {
 	}
 }
 
+// Where a code goes says the account, never a request (T-47).
+func TestNobodyElseIsSentTheCode(t *testing.T) {
+	t.Parallel()
+	w, mails := mailing(t, "memory")
+	p := newPhone(t, w, "phone")
+	p.start("flow", "mailed", "loginHint", login)
+	first := mails.next(t)
+	w.clock.pass(30 * time.Second)
+	for _, member := range []string{"email", "to", "destination", "phone", "address"} {
+		r := p.post(p.view.NextStep.href("resend"), map[string]any{member: "eve@evil.example"})
+		if r.status != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", member, r.status, r.body)
+		}
+		p.show()
+	}
+	if r := p.post(p.view.NextStep.forward(), map[string]any{"code": first.Args["code"], "email": "eve@evil.example"}); r.status != http.StatusBadRequest {
+		t.Errorf("beside the code: %d %s", r.status, r.body)
+	}
+	p.show()
+	if r := p.post(p.view.NextStep.href("resend"), map[string]any{}); r.status != http.StatusOK {
+		t.Fatalf("resend: %d %s", r.status, r.body)
+	}
+	if second := mails.next(t); second.To != "jane@bank.example" || len(mails.arrived) != 0 {
+		t.Errorf("%+v, and %d more", second, len(mails.arrived))
+	}
+}
+
 var varying = regexp.MustCompile(`"id":"[A-Z0-9]+"|"handle":"[^"]+"|"destination":".\*\*\*@.\*\*\*"|"[a-zA-Z]+At":"[^"]+"`)
 
 // conversation asks for codes and gets them wrong, or right where that is of no use.

@@ -39,6 +39,7 @@ type Base struct {
 	Recorder flows.Recorder
 	Sealer   *seal.Sealer
 	Hasher   *account.Hasher
+	Rules    account.PasswordRules
 	Made     []string // files that did not exist before
 
 	decoy  []byte
@@ -74,13 +75,10 @@ func (b *Base) open(ctx context.Context, cfg config.Config, stdout io.Writer) er
 		return err
 	}
 	b.Sealer, b.decoy, b.codes = keys.sealer, keys.decoy, keys.codes
-	b.Hasher, err = account.NewHasher(account.HasherConfig{
-		Params: account.Params{
-			Memory: uint32(cfg.Hashing.Memory), Time: uint32(cfg.Hashing.Time), Threads: uint8(cfg.Hashing.Threads), //nolint:gosec // the limits of config.Hashing
-		},
-		Pepper: keys.pepper, MaxConcurrent: cfg.Hashing.Concurrent,
-	})
-	if err != nil {
+	if b.Hasher, err = newHasher(cfg, keys.pepper); err != nil {
+		return err
+	}
+	if err := b.openRules(cfg); err != nil {
 		return err
 	}
 	if err := b.openStore(ctx, cfg.Store); err != nil {
@@ -149,7 +147,7 @@ func (d durable) Write(line []byte) (int, error) {
 // apps show.
 func (b *Base) Registrar(issuer string, now func() time.Time) (*users.Registrar, error) {
 	return users.New(users.Config{
-		Accounts: b.Accounts, Hasher: b.Hasher, Sealer: b.Sealer, Recorder: b.Recorder, Issuer: issuer, Now: now,
+		Accounts: b.Accounts, Hasher: b.Hasher, Rules: b.Rules, Sealer: b.Sealer, Codes: b.codes, Recorder: b.Recorder, Issuer: issuer, Now: now,
 	})
 }
 

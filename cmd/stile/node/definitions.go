@@ -33,7 +33,7 @@ func Catalogue() (*flows.Registry, error) {
 	}
 	accounts := memory.New().Accounts()
 	return flows.NewRegistry(steps.Builtin(steps.Deps{
-		Authenticators: accounts, Hasher: hasher, Seeds: keys.sealer, Codes: keys.codes, Issuer: "https://stile.invalid", Links: accounts,
+		Authenticators: accounts, Hasher: hasher, Seeds: keys.sealer, Codes: keys.codes, Issuer: "https://stile.invalid", Links: accounts, Agreements: accounts,
 	})...)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stile-auth/stile/cmd/stile/config"
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/delivery"
 )
 
@@ -83,6 +84,19 @@ func (n *Node) putter() flows.Outbox {
 	return n.outbox
 }
 
-func budgetOf(cfg config.Delivery) flows.Budget {
-	return flows.Budget{PerAccount: cfg.PerAccount, PerDestination: cfg.PerDestination, Window: cfg.Window}
+// budgetOf is how many messages go where.
+func budgetOf(cfg config.Delivery) (flows.Budget, error) {
+	reach, err := account.NewReach(cfg.Countries, cfg.Refused)
+	if err != nil {
+		return flows.Budget{}, fmt.Errorf("node: delivery: %w", err)
+	}
+	return flows.Budget{
+		PerAccount: cfg.PerAccount, PerDestination: cfg.PerDestination, PerClient: cfg.PerClient, PerRegion: cfg.PerCountry, Window: cfg.Window,
+		Region: func(m flows.Message) (string, error) {
+			if m.Channel != "sms" {
+				return "", nil
+			}
+			return reach.Country(m.To)
+		},
+	}, nil
 }

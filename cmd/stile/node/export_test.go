@@ -34,3 +34,6 @@ func OpenProofs(dir string, sealer *seal.Sealer, log *zap.Logger) Proofs {
 
 // Store writes them.
 func (p Proofs) Store() { p.store() }
+
+// BudgetOf makes the budget of messages out of a configuration.
+var BudgetOf = budgetOf

@@ -20,12 +20,14 @@ import (
 	"github.com/stile-auth/stile/cmd/stile/config"
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/assurance"
 	"github.com/stile-auth/stile/flows/delivery"
 	"github.com/stile-auth/stile/flows/dpop"
 	"github.com/stile-auth/stile/flows/httpapi"
 	"github.com/stile-auth/stile/flows/webui"
 	"github.com/stile-auth/stile/propagation"
+	"github.com/stile-auth/stile/steps/ldappassword"
 )
 
 // Options is what a node gets from its surroundings and not from its configuration.
@@ -61,6 +63,8 @@ type Node struct {
 	reloading sync.Mutex
 	proofs    *proofs
 	tried     string // what the last reload found; under reloading
+
+	connected []*ldappassword.Directory // of what is active; under reloading
 }
 
 // Start opens everything and serves until Shutdown. Mistakes of the definitions
@@ -91,9 +95,11 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.listen(ctx); err != nil {
 		return err
 	}
+	account.MakeRoom(n.cfg.Hashing.Concurrent)
 	if n.Base, err = OpenBase(ctx, n.cfg, n.opts.Stdout); err != nil {
 		return err
 	}
+	n.Base.closes = append(n.Base.closes, func() error { return closeAll(n.connected) })
 	if err := n.openOutbox(); err != nil {
 		return err
 	}
@@ -165,6 +171,10 @@ func (n *Node) signingKeys() (*propagation.KeySet, error) {
 
 func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flows.Propagator) (*flows.Engine, error) {
 	b := n.Base
+	budget, err := budgetOf(n.cfg.Delivery)
+	if err != nil {
+		return nil, err
+	}
 	return flows.NewEngine(flows.EngineConfig{
 		Definitions: set, Registry: registry,
 		Store: b.Store, Texts: b.Store, Sessions: b.Store, Throttle: b.Store, Marks: b.Store,
@@ -172,7 +182,7 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flo
 		Propagators: map[string]flows.Propagator{"bearer_jwt": bearer},
 		Logger:      n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,
 		Deviations: Deviations(n.cfg.Assurance.Deviations),
-		Outbox:     n.putter(), Budget: budgetOf(n.cfg.Delivery),
+		Outbox:     n.putter(), Budget: budget,
 		HandoverURL: n.url + webui.Path,
 		RunTTL:      n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
 	})

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,7 +14,9 @@ import (
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/steps"
+	"github.com/stile-auth/stile/steps/consent"
 	"github.com/stile-auth/stile/steps/httpcall"
+	"github.com/stile-auth/stile/steps/ldappassword"
 	"github.com/stile-auth/stile/steps/sso"
 )
 
@@ -22,6 +25,10 @@ type Accounts interface {
 	steps.Repository
 	steps.Authenticators
 	sso.Accounts
+	consent.Agreements
+	// Revoke takes an agreement back; absent is no error.
+	Revoke(ctx context.Context, subject, kind, name string) error
+	ldappassword.Accounts
 }
 
 // accountsOf lets the engine look accounts up.
@@ -33,14 +40,19 @@ func (n *Node) registry(l *loaded) (*flows.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	directories, err := n.directories(l)
+	if err != nil {
+		return nil, err
+	}
 	passkeys, err := n.party()
 	if err != nil {
 		return nil, err
 	}
 	all, err := flows.NewRegistry(steps.Builtin(steps.Deps{
 		Passkeys:       passkeys,
-		Authenticators: n.Base.Accounts, Hasher: n.Base.Hasher, Seeds: n.Base.Sealer, Codes: n.Base.codes, Issuer: n.url,
-		Providers: providers, Links: n.Base.Accounts, Accounts: n.Base.Accounts,
+		Authenticators: n.Base.Accounts, Hasher: n.Base.Hasher, Passwords: n.Base.Rules, Seeds: n.Base.Sealer, Codes: n.Base.codes, Issuer: n.url,
+		Directories: directories, Entries: n.Base.Accounts,
+		Providers: providers, Links: n.Base.Accounts, Accounts: n.Base.Accounts, Agreements: n.Base.Accounts,
 		Calls: httpcall.Config{Private: n.cfg.Calls.PrivateHosts, Env: os.Getenv},
 	})...)
 	if silent := sending(l.set, all); err == nil && n.outbox == nil && n.cfg.Definitions != "" && len(silent) > 0 {

@@ -232,7 +232,7 @@ func TestWatch(t *testing.T) {
 // Runs start and go on while definitions come and go, good and bad ones.
 func TestReloadUnderLoad(t *testing.T) {
 	t.Parallel()
-	cfg := folder(t, "store: { type: memory }\n")
+	cfg := folder(t, "store: { type: memory }\nlimits: { burst: 0 }\n")
 	n := watched(t, cfg)
 	stop := make(chan struct{})
 	var load sync.WaitGroup

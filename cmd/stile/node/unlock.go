@@ -16,7 +16,10 @@ import (
 
 // Guessable are the types of authenticators whose failed attempts are counted.
 func Guessable() []string {
-	return []string{account.TypePassword, account.TypePIN, account.TypeTOTP, account.TypeEmail, account.TypePhone, account.TypeRecovery}
+	return []string{
+		account.TypePassword, account.TypePIN, account.TypeTOTP, account.TypeHOTP,
+		account.TypeEmail, account.TypePhone, account.TypeRecovery, account.TypeActivation,
+	}
 }
 
 // Unlock forgets the failed attempts on authenticators of those types, also if

@@ -23,21 +23,38 @@ func (p *play) actors() map[string]scenario.Actor {
 	return map[string]scenario.Actor{
 		"identify":             p.typeName,
 		"password":             p.typePassword,
-		"pin_enrolment":        p.choosePIN,
 		"pin":                  p.typePIN,
 		"totp":                 p.typeCode,
 		"sms_code":             p.readCode("sms_code", account.TypePhone),
 		"totp_enrolment":       p.scanSeed,
+		"consent":              agree("consent"),
+		"terms":                agree("terms"),
+		"hotp":                 p.pressToken,
+		"hotp_enrolment":       p.programToken,
+		"activation_code":      p.openLetter,
 		"email_code":           p.readCode("email_code", account.TypeEmail),
 		"recovery_code":        p.useKept,
 		"recovery_code_setup":  p.keep,
 		"device_enrolment":     p.enrol,
 		"device_biometric":     p.sign("device_biometric", p.byBiometrics),
-		"device_pin_enrolment": p.enrolPIN,
-		"device_pin":           p.sign("device_pin", p.byPIN),
 		"passkey":              p.usePasskey,
 		"passkey_enrolment":    p.makePasskey,
 		"sso":                  p.newBrowser(),
+		"pin_enrolment":        p.choosePIN,
+		"device_pin_enrolment": p.enrolPIN,
+		"device_pin":           p.sign("device_pin", p.byPIN),
+		"password_change":      p.changePassword,
+		"ldap_password":        p.typeEntry,
+	}
+}
+
+// agree knows ok, and declined.
+func agree(step string) scenario.Actor {
+	return func(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
+		if q.Word != "ok" && q.Word != "declined" {
+			return nil, unknownWord(step, q.Word, "ok, declined")
+		}
+		return json.Marshal(map[string]bool{"accept": q.Word == "ok"})
 	}
 }
 
@@ -63,7 +80,8 @@ func (p *play) typeName(_ context.Context, q scenario.Prompt) (json.RawMessage, 
 	return nil, unknownWord("identify", q.Word, "ok, unknown")
 }
 
-// typePassword knows ok, wrong, and unknown: a user name that nobody has.
+// typePassword knows ok, wrong, unknown: a user name that nobody has; and old: the
+// password before it was changed.
 func (p *play) typePassword(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
 	var prompt struct {
 		IdentifierRequired bool `json:"identifierRequired"`
@@ -84,8 +102,13 @@ func (p *play) typePassword(_ context.Context, q scenario.Prompt) (json.RawMessa
 		out["password"] = "not " + password
 	case "unknown":
 		out["username"], out["password"] = "nobody", password
+	case "old":
+		if len(p.person.before) == 0 {
+			return nil, errors.New("password cannot be answered old: it was never changed")
+		}
+		out["password"] = p.person.before[len(p.person.before)-1]
 	default:
-		return nil, unknownWord("password", q.Word, "ok, wrong, unknown")
+		return nil, unknownWord("password", q.Word, "ok, wrong, unknown, old")
 	}
 	return reply(out, nil)
 }

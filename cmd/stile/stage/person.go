@@ -5,12 +5,15 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/totp"
 
+	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/scenario"
 )
@@ -26,12 +29,16 @@ const (
 // person is who a scenario is about, with what they know and have.
 type person struct {
 	login    string
-	password string // "" without one
+	password string   // "" without one
+	before   []string // passwords that it was before, the last one at the end
 	pin      string
 	seed     []byte            // of one-time codes; nil without
 	app      totp.ValidateOpts // how the authenticator app makes them
 	kept     []string          // recovery codes that were told last
 	spent    int               // how many of them were used
+	token    token             // what shows counted codes
+	letter   []string          // activation codes, the first by letter, the second told on the telephone
+	opened   bool              // the letter was used
 	reached  map[string]string // where codes go, by type of authenticator
 	used     int64             // the time step of the last code
 	last     string            // the last code
@@ -54,14 +61,20 @@ func (p *play) admit(ctx context.Context) (*person, error) {
 		a.Status = account.Disabled
 	}
 	var auths []account.Authenticator
+	var accepted []string
 	for _, typ := range g.Has {
-		if typ == account.TypeDevicePIN {
-			key, err := p.bindPhonePIN()
+		if document, ok := strings.CutPrefix(typ, flowdefs.Accepted); ok {
+			accepted = append(accepted, document)
+			continue
+		}
+		if special, ok, err := p.special(who, typ, now); ok {
 			if err != nil {
 				return nil, err
 			}
-			key.Subject, key.Binding, key.Created = a.Subject, g.Level, now
-			auths = append(auths, key)
+			for _, a := range special {
+				a.Subject, a.Binding, a.Created = who.login, g.Level, now
+				auths = append(auths, a)
+			}
 			continue
 		}
 		id, data, err := p.bound(ctx, who, typ)
@@ -80,13 +93,21 @@ func (p *play) admit(ctx context.Context) (*person, error) {
 		phone.Subject, phone.Binding, phone.Created = a.Subject, g.Level, now
 		auths = append(auths, phone)
 	}
-	return who, p.store.Accounts().CreateAccount(ctx, a, auths, p.outside.links(a.Subject, now))
+	err = p.store.Accounts().CreateAccount(ctx, a, auths, append(p.outside.links(a.Subject, now), p.entryLinks(a.Subject, now)...))
+	for _, document := range accepted {
+		given := account.Agreement{Subject: a.Subject, Kind: account.Terms, Name: document, Given: now}
+		err = errors.Join(err, p.store.Accounts().Agree(ctx, given))
+	}
+	return who, err
 }
 
 // bound makes an authenticator, and says by what id it is kept.
 func (p *play) bound(ctx context.Context, who *person, typ string) (id string, data []byte, err error) {
-	if typ == account.TypePasskey {
+	switch typ {
+	case account.TypePasskey:
 		return p.keys.bindPasskey(who.login)
+	case account.TypeLDAP:
+		return p.bindEntry(who.login)
 	}
 	data, err = p.bind(ctx, who, typ)
 	return who.login + "-" + typ, data, err
@@ -101,7 +122,7 @@ func (p *play) bind(ctx context.Context, who *person, typ string) ([]byte, error
 		if err != nil {
 			return nil, err
 		}
-		return json.Marshal(account.PasswordData{Hash: hash})
+		return json.Marshal(account.PasswordData{Hash: hash, MustChange: p.cast.Given.MustChange})
 	case account.TypePIN:
 		who.pin = pin
 		hash, err := p.stage.hasher.Hash(ctx, pin)
@@ -130,6 +151,20 @@ func addressOf(login string) string {
 		return address
 	}
 	return login + "@example.test"
+}
+
+// special makes the authenticators of types that are more than one, or that the
+// phone holds; false: the type is none of them.
+func (p *play) special(who *person, typ string, now time.Time) ([]account.Authenticator, bool, error) {
+	switch typ {
+	case account.TypeDevicePIN:
+		key, err := p.bindPhonePIN()
+		return []account.Authenticator{key}, true, err
+	case account.TypeActivation:
+		codes, err := p.bindLetter(who, now)
+		return codes, true, err
+	}
+	return nil, false, nil
 }
 
 // boundKey is the authenticator of the key that a binding was signed with.

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base32"
 	"encoding/json"
 	"errors"
@@ -45,6 +46,40 @@ func (p *play) scanSeed(_ context.Context, q scenario.Prompt) (json.RawMessage, 
 	return nil, unknownWord("totp_enrolment", q.Word, "ok, wrong")
 }
 
+// changePassword knows ok: a password that the person did not have before; wrong:
+// without knowing the current one, or the current one again; common, short; used:
+// the one before.
+func (p *play) changePassword(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
+	var prompt struct {
+		CurrentRequired bool `json:"currentRequired"`
+	}
+	if err := json.Unmarshal(q.Data, &prompt); err != nil {
+		return nil, err
+	}
+	who := p.person
+	out := map[string]string{"new": fmt.Sprintf("%s, and %d valleys", password, len(who.before)+1)}
+	if prompt.CurrentRequired {
+		out["current"] = who.password
+	}
+	switch {
+	case q.Word == "ok":
+		who.before, who.password = append(who.before, who.password), out["new"]
+	case q.Word == "wrong" && prompt.CurrentRequired:
+		out["current"] = "not " + who.password
+	case q.Word == "wrong":
+		out["new"] = who.password
+	case q.Word == "common":
+		out["new"] = "password-password"
+	case q.Word == "short":
+		out["new"] = "hvzrb"
+	case q.Word == "used" && len(who.before) > 0:
+		out["new"] = who.before[len(who.before)-1]
+	default:
+		return nil, unknownWord("password_change", q.Word, "ok, wrong, common, short, and used once there was another")
+	}
+	return reply(out, nil)
+}
+
 // bindSent makes an authenticator that codes are sent to, or that is codes to keep.
 func (p *play) bindSent(who *person, typ string) ([]byte, error) {
 	switch typ {
@@ -54,6 +89,17 @@ func (p *play) bindSent(who *person, typ string) ([]byte, error) {
 	case account.TypePhone:
 		who.reached[typ] = telephone
 		return json.Marshal(account.PhoneData{Number: telephone})
+	case account.TypeHOTP:
+		seed, err := account.NewSeed(rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		who.token = token{seed: seed, digits: otp.DigitsSix}
+		sealed, err := account.SealSeed(p.stage.sealer, who.login, who.login+"-"+typ, seed)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(account.HOTPData{Seed: sealed, Digits: 6})
 	case account.TypeRecovery:
 		who.kept = account.NewRecoveryCodes()
 		data, err := account.NewRecoveryData(p.stage.decoy, who.login, who.login+"-"+typ, who.kept)
@@ -62,7 +108,7 @@ func (p *play) bindSent(who *person, typ string) ([]byte, error) {
 		}
 		return json.Marshal(data)
 	}
-	return nil, fmt.Errorf("has: nobody can be given %q; known: password, pin, totp, email, phone, passkey, recovery, device_pin; for a phone write device: bound", typ)
+	return nil, fmt.Errorf("has: nobody can be given %q; known: password, pin, totp, hotp, email, phone, passkey, recovery, activation, device_pin, ldap_password; for a phone write device: bound", typ)
 }
 
 // keep knows ok: the person keeps the codes and types the last of them; wrong.

@@ -144,7 +144,8 @@ func (p *play) startEngine() (err error) {
 	s := p.stage
 	types := steps.Builtin(steps.Deps{
 		Authenticators: p.store.Accounts(), Hasher: s.hasher, Seeds: s.sealer, Codes: s.decoy, Issuer: baseURL,
-		Providers: p.outside.providers, Links: p.store.Accounts(), Accounts: p.store.Accounts(),
+		Providers: p.outside.providers, Links: p.store.Accounts(), Accounts: p.store.Accounts(), Agreements: p.store.Accounts(),
+		Directories: p.directories(), Entries: p.store.Accounts(),
 	})
 	if err := p.answerCalls(types); err != nil {
 		return err
@@ -158,6 +159,7 @@ func (p *play) startEngine() (err error) {
 		Accounts: steps.Accounts(p.store.Accounts()), Recorder: p.store, Sealer: s.sealer,
 		Propagators: map[string]flows.Propagator{"bearer_jwt": s.bearer},
 		Logger:      zap.NewNop(), Now: p.cast.Clock.Now, DecoyKey: s.decoy, Outbox: &p.mail, HandoverURL: baseURL + webui.Path,
+		Unproved: true, // a counterexample shows how a guarantee is broken
 	})
 	return err
 }
@@ -168,7 +170,7 @@ func (p *play) startEngine() (err error) {
 func (s *Stage) of(used []*flowdefs.Flow) *flowdefs.Set {
 	part := &flowdefs.Set{
 		Flows: map[string]*flowdefs.Flow{}, Targets: map[string]*flowdefs.Target{},
-		Providers: s.set.Providers, Clients: s.set.Clients, Messages: s.set.Messages, Levels: s.set.Levels, Asked: s.set.Asked,
+		Providers: s.set.Providers, Directories: s.set.Directories, Clients: s.set.Clients, Messages: s.set.Messages, Levels: s.set.Levels, Asked: s.set.Asked,
 	}
 	for _, f := range used {
 		part.Flows[f.Name] = s.set.Flows[f.Name]

@@ -151,7 +151,7 @@ func TestCannotBe(t *testing.T) {
 		return text
 	}
 	for text, want := range map[string]string{
-		"given: { has: [fingerprint] }\nsteps:\n  - expect: { http: 201 }":                                             `what is given cannot be: has: nobody can be given "fingerprint"; known: password, pin, totp, email, phone, passkey, recovery, device_pin; for a phone write device: bound`,
+		"given: { has: [fingerprint] }\nsteps:\n  - expect: { http: 201 }":                                             `what is given cannot be: has: nobody can be given "fingerprint"; known: password, pin, totp, hotp, email, phone, passkey, recovery, activation, device_pin, ldap_password; for a phone write device: bound`,
 		"given: { account: \"\\t\" }\nsteps:\n  - expect: { http: 201 }":                                               "what is given cannot be: account: ",
 		"given: { calls: { judge: perhaps } }\nsteps:\n  - expect: { http: 201 }":                                      `what is given cannot be: calls: judge: no service answers "perhaps"`,
 		"steps:\n  - sso: ok\n  - code: ok\n  - expect: { http: 200 }":                                                 "the answer is a refusal that nothing after it expects: 403 no_option_left",

@@ -1,5 +1,5 @@
-// Package users makes accounts by an administrator's word: a login with its
-// authenticators, links to identities at remote providers, and the level at
+// Package users makes accounts by an administrator's word, and adds to them what
+// an administrator issues: a login with its authenticators, links to identities at remote providers, and the level at
 // which all of that is bound.
 //
 // That level is a statement of whoever adds the account, about how sure they
@@ -30,17 +30,25 @@ const EventAccountAdded = "account_added"
 // failed attempts; its reason is the type of authenticator.
 const EventUnlocked = "authenticator_unlocked"
 
-// Creator stores new accounts; the stores' repositories of accounts do.
-type Creator interface {
+// Repository keeps accounts; the stores' repositories of accounts do.
+type Repository interface {
 	// CreateAccount stores all of it or nothing; [account.ErrExists].
 	CreateAccount(ctx context.Context, a account.Account, auths []account.Authenticator, links []account.Link) error
+	// AccountByLogin finds by canonical login; [account.ErrNotFound].
+	AccountByLogin(ctx context.Context, login string) (account.Account, error)
+	// AddAuthenticator binds one more authenticator; [account.ErrExists].
+	AddAuthenticator(ctx context.Context, a account.Authenticator) error
+	// Revoke takes an agreement back; absent is no error.
+	Revoke(ctx context.Context, subject, kind, name string) error
 }
 
 // Config is what a [Registrar] needs. All fields are required.
 type Config struct {
-	Accounts Creator
+	Accounts Repository
 	Hasher   *account.Hasher
-	Sealer   account.Sealer // of TOTP seeds
+	Rules    account.PasswordRules // but for the length: a first password is an administrator's
+	Sealer   account.Sealer        // of the seeds of one-time codes
+	Codes    []byte                // 32 bytes that key the hashes of activation codes
 	Recorder flows.Recorder
 	Issuer   string // the name that authenticator apps show
 	Now      func() time.Time
@@ -51,7 +59,7 @@ type Registrar struct{ cfg Config }
 
 // New checks the configuration.
 func New(cfg Config) (*Registrar, error) {
-	if cfg.Accounts == nil || cfg.Hasher == nil || cfg.Sealer == nil || cfg.Recorder == nil || cfg.Issuer == "" || cfg.Now == nil {
+	if cfg.Accounts == nil || cfg.Hasher == nil || cfg.Sealer == nil || len(cfg.Codes) < 32 || cfg.Recorder == nil || cfg.Issuer == "" || cfg.Now == nil {
 		return nil, errors.New("users: all fields of Config are required")
 	}
 	return &Registrar{cfg}, nil
@@ -61,6 +69,8 @@ func New(cfg Config) (*Registrar, error) {
 type Person struct {
 	Login      string
 	Password   string // "": none
+	Hash       string // of the password, as another system made it; "": none
+	MustChange bool   // the password lets nobody in before it is changed
 	PIN        string // "": none
 	TOTP       bool   // make a seed for one-time codes
 	Email      string // address that codes are sent to; "": none
@@ -85,6 +95,7 @@ type Added struct {
 
 // Add adds an account, all of it or nothing. [account.ErrExists] if the login or a
 // link is taken; [account.ErrUnfit] for a password or PIN that may not be set;
+// [account.ErrHash] for a hash that cannot be taken over;
 // [account.ErrLogin]. Without an audit event there is no account.
 func (r *Registrar) Add(ctx context.Context, p Person) (Added, error) {
 	login, err := account.Canonical(p.Login)
@@ -132,9 +143,9 @@ func (r *Registrar) authenticators(ctx context.Context, p Person, out *Added, no
 		})
 		return err
 	}
-	if p.Password != "" {
-		hash, err := r.hash(ctx, p.Password, account.CheckPassword)
-		if err = errors.Join(err, add(newID(), account.TypePassword, account.PasswordData{Hash: hash})); err != nil {
+	if p.Password != "" || p.Hash != "" {
+		hash, err := r.passwordHash(ctx, p, out.Login)
+		if err = errors.Join(err, add(newID(), account.TypePassword, account.PasswordData{Hash: hash, MustChange: p.MustChange})); err != nil {
 			return nil, err
 		}
 	}
@@ -164,6 +175,19 @@ func (r *Registrar) authenticators(ctx context.Context, p Person, out *Added, no
 		}
 	}
 	return all, nil
+}
+
+// passwordHash is the hash of a password that may be set, or one that can be taken over.
+func (r *Registrar) passwordHash(ctx context.Context, p Person, login string) (string, error) {
+	if p.Hash != "" {
+		return p.Hash, account.CheckHash(p.Hash)
+	}
+	rules := r.cfg.Rules
+	rules.Min = account.MinPassword
+	if err := rules.Check(ctx, p.Password, login, p.Email); err != nil {
+		return "", err
+	}
+	return r.cfg.Hasher.Hash(ctx, p.Password)
 }
 
 func (r *Registrar) hash(ctx context.Context, secret string, check func(string) error) (string, error) {

@@ -44,7 +44,7 @@ func newKit(t *testing.T) *kit {
 		t.Fatal(err)
 	}
 	k.config = users.Config{
-		Accounts: k.accounts, Hasher: k.hasher, Sealer: k.sealer, Recorder: &k.events, Issuer: "Test",
+		Codes: bytes.Repeat([]byte{3}, 32), Accounts: k.accounts, Hasher: k.hasher, Sealer: k.sealer, Recorder: &k.events, Issuer: "Test",
 		Now: func() time.Time { return time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC) },
 	}
 	return k

@@ -19,6 +19,7 @@ type Accounts struct {
 	logins         map[string]string // canonical login to subject
 	links          map[linkKey]account.Link
 	authenticators map[string]account.Authenticator
+	agreements     map[agreementKey]account.Agreement
 }
 
 type linkKey struct{ issuer, external string }
@@ -29,6 +30,7 @@ func newAccounts() *Accounts {
 		logins:         map[string]string{},
 		links:          map[linkKey]account.Link{},
 		authenticators: map[string]account.Authenticator{},
+		agreements:     map[agreementKey]account.Agreement{},
 	}
 }
 
@@ -134,6 +136,24 @@ func (r *Accounts) Accounts(ctx context.Context, after string, limit int) ([]acc
 		}
 	}
 	return out, nil
+}
+
+// SetAttributes sets these attributes of an account and removes those that are
+// set to "". [account.ErrNotFound].
+func (r *Accounts) SetAttributes(ctx context.Context, subject string, attributes map[string]string) error {
+	if err := done(ctx); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, ok := r.accounts[subject]
+	if !ok {
+		return account.ErrNotFound
+	}
+	a = cloneAccount(a)
+	a.Attributes = account.Merged(a.Attributes, attributes)
+	r.accounts[subject] = a
+	return nil
 }
 
 // SetStatus sets the status of an account; [account.ErrNotFound].

@@ -14,7 +14,7 @@ func TestStore(t *testing.T) {
 		s := memory.New()
 		return storetest.Stores{
 			Runs: s, Texts: s, Sessions: s, Throttle: s, Marks: s, Audit: s,
-			Accounts: s.Accounts(), Authenticators: s.Accounts(),
+			Accounts: s.Accounts(), Authenticators: s.Accounts(), Agreements: s.Accounts(),
 		}
 	})
 }

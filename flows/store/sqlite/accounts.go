@@ -120,6 +120,27 @@ func (r *Accounts) list(ctx context.Context, query string, args ...any) ([]accou
 	return out, err
 }
 
+// SetAttributes sets these attributes of an account and removes those that are
+// set to "". [account.ErrNotFound].
+func (r *Accounts) SetAttributes(ctx context.Context, subject string, attributes map[string]string) error {
+	return r.s.writer.do(ctx, func(ctx context.Context, w *writer) error {
+		var before []byte
+		if err := w.row(ctx, `SELECT attributes FROM accounts WHERE subject = ?`, []any{subject}, &before); err != nil {
+			return notFound(err)
+		}
+		var all map[string]string
+		if err := json.Unmarshal(before, &all); err != nil {
+			return fmt.Errorf("sqlite: account: %w", err)
+		}
+		after, err := json.Marshal(account.Merged(all, attributes))
+		if err != nil {
+			return err
+		}
+		_, err = w.exec(ctx, `UPDATE accounts SET attributes = ? WHERE subject = ?`, string(after), subject)
+		return err
+	})
+}
+
 // SetStatus sets the status of an account; [account.ErrNotFound].
 func (r *Accounts) SetStatus(ctx context.Context, subject string, status account.Status) error {
 	return r.s.writer.do(ctx, func(ctx context.Context, w *writer) error {

@@ -18,6 +18,7 @@ func accountCases() []testCase {
 		{"invalid", accountInvalid},
 		{"login race", accountLoginRace},
 		{"status", accountStatus},
+		{"attributes", accountAttributes},
 		{"paging", accountPaging},
 		{"cancelled", accountCancelled},
 		{"reopen", accountReopen},

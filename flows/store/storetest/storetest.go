@@ -31,6 +31,7 @@ type Stores struct {
 	Audit          Audit
 	Accounts       Accounts
 	Authenticators Authenticators
+	Agreements     Agreements
 	// Reopen closes the store and opens the same data again. Nil for a driver
 	// that keeps nothing.
 	Reopen func(t *testing.T) Stores
@@ -49,7 +50,13 @@ type Accounts interface {
 	AccountByLogin(ctx context.Context, login string) (account.Account, error)
 	AccountByLink(ctx context.Context, issuer, external string) (account.Account, error)
 	Accounts(ctx context.Context, after string, limit int) ([]account.Account, error)
+	Changes
+}
+
+// Changes is what can be changed of an account.
+type Changes interface {
 	SetStatus(ctx context.Context, subject string, status account.Status) error
+	SetAttributes(ctx context.Context, subject string, attributes map[string]string) error
 }
 
 // Authenticators is the part of a repository that concerns authenticators.
@@ -59,12 +66,20 @@ type Authenticators interface {
 	UpdateAuthenticator(ctx context.Context, id string, fn func(*account.Authenticator) error) error
 }
 
+// Agreements is the part of a repository that concerns what people have agreed to.
+type Agreements interface {
+	Agreements(ctx context.Context, subject string) ([]account.Agreement, error)
+	Agree(ctx context.Context, a account.Agreement) error
+	Revoke(ctx context.Context, subject, kind, name string) error
+}
+
 // Run runs every case, each on a store that open returns.
 func Run(t *testing.T, open func(t *testing.T) Stores) {
 	t.Helper()
 	for name, cases := range map[string][]testCase{
 		"runs": runCases(), "texts": textCases(), "sessions": sessionCases(), "throttle": throttleCases(),
 		"marks": markCases(), "audit": auditCases(), "accounts": accountCases(), "authenticators": authenticatorCases(),
+		"agreements": agreementCases(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,32 @@
+package node_test
+
+import (
+	"testing"
+
+	"github.com/stile-auth/stile/cmd/stile/config"
+	"github.com/stile-auth/stile/cmd/stile/node"
+	"github.com/stile-auth/stile/flows"
+)
+
+// Text messages go to the countries that are served; mails go anywhere.
+func TestBudgetOfDelivery(t *testing.T) {
+	t.Parallel()
+	b, err := node.BudgetOf(config.Delivery{PerClient: 7, PerCountry: 9, Countries: []string{"+41"}, Refused: []string{"+4178"}})
+	if err != nil || b.PerClient != 7 || b.PerRegion != 9 {
+		t.Fatalf("%+v, %v", b, err)
+	}
+	for m, want := range map[[2]string]string{
+		{"sms", "+41791234567"}: "+41", {"sms", "+41781234567"}: "refused", {"sms", "+491711234567"}: "refused", {"email", "jane@bank.example"}: "",
+	} {
+		got, err := b.Region(flows.Message{Channel: m[0], To: m[1]})
+		if err != nil {
+			got = "refused"
+		}
+		if got != want {
+			t.Errorf("%v: %q, want %q", m, got, want)
+		}
+	}
+	if _, err := node.BudgetOf(config.Delivery{Countries: []string{"Switzerland"}}); err == nil {
+		t.Error("a country that is no calling code")
+	}
+}
