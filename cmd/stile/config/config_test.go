@@ -135,6 +135,30 @@ delivery: { by: pigeon, per_account: 0 }
 	}
 }
 
+// Development mode believes anything that calls itself a phone: it never runs where others can reach it.
+func TestDevelopmentOfDevices(t *testing.T) {
+	t.Parallel()
+	for text, fine := range map[string]bool{
+		"devices: { development: true }\n":                                                    true,
+		"base_url: http://localhost:8080\ndevices: { development: true }\n":                   true,
+		"base_url: https://127.0.0.1:8443\ndevices: { development: true }\n":                  true,
+		"base_url: https://id.bank.example\ndevices: { development: false }\n":                true,
+		"base_url: https://id.bank.example\ndevices: { development: true }\n":                 false,
+		"base_url: https://localhost.bank.example\ndevices: { development: true }\n":          false,
+		"base_url: https://10.0.0.1\ndevices: { development: true }\n":                        false,
+		"listen: 0.0.0.0:80\nbase_url: https://id.bank.example\ndevices: {development: true}": false,
+		"devices: { development: perhaps }\n":                                                 false,
+		"devices: { revocations: status.json, revocation_max_age: 0s }\n":                     false,
+		"devices: { revocations: status.json }\n":                                             true,
+	} {
+		if got, err := config.Parse("/etc/stile/stile.yaml", []byte(text)); (err == nil) != fine {
+			t.Errorf("%s: %v", text, err)
+		} else if f := got.Devices.Revocations; f != "" && f != "/etc/stile/status.json" {
+			t.Errorf("the list is looked for at %s", f)
+		}
+	}
+}
+
 // What carries messages is told all that it needs, and finds its files beside the configuration.
 func TestDelivery(t *testing.T) {
 	t.Parallel()
