@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/hex"
 	"errors"
 	"math/big"
@@ -235,6 +236,23 @@ func TestChainExtension(t *testing.T) {
 		}
 		if _, err := verifier(t, m.Root()).Verify(forged, want(fake)); !errors.Is(err, androidkey.Extended) && !errors.Is(err, androidkey.BadChain) || able && !errors.Is(err, androidkey.Extended) {
 			t.Errorf("able to issue %v: %v", able, err)
+		}
+	}
+}
+
+// A certificate is read only up to a size, however right it is.
+func TestLargeCertificate(t *testing.T) {
+	t.Parallel()
+	m := remote(t)
+	for size, expected := range map[int]error{androidkey.MaxCertificate / 2: nil, androidkey.MaxCertificate: androidkey.Malformed} {
+		key := newKey(t)
+		chain := attest(t, m, key, func(d *draft) {
+			d.Chain = []func(*x509.Certificate){func(c *x509.Certificate) {
+				c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: []int{1, 2, 3, 4}, Value: make([]byte, size)})
+			}}
+		})
+		if _, err := verifier(t, m.Root()).Verify(chain, want(key)); !errors.Is(err, expected) {
+			t.Errorf("%d: %v", size, err)
 		}
 	}
 }

@@ -131,7 +131,7 @@ func TestEachKnob(t *testing.T) {
 		"of the future":                 {appattest.BadChain, func(d *draft) { d.Certificate = func(c *x509.Certificate) { c.NotBefore = now.Add(time.Second) } }},
 		"the key alone":                 {appattest.Malformed, func(d *draft) { d.Certificates = func(c [][]byte) [][]byte { return c[:1] } }},
 		"with the root":                 {appattest.Malformed, func(d *draft) { d.Certificates = func(c [][]byte) [][]byte { return append(c, m.Root().Raw) } }},
-		"the issuer as the key":         {appattest.BadChain, func(d *draft) { d.Certificates = func(c [][]byte) [][]byte { return [][]byte{c[1], c[0]} } }},
+		"the issuer as the key":         {appattest.Malformed, func(d *draft) { d.Certificates = func(c [][]byte) [][]byte { return [][]byte{c[1], c[0]} } }},
 		"under the root itself":         {appattest.BadChain, func(d *draft) { d.Certificates = func(c [][]byte) [][]byte { return [][]byte{c[0], m.Root().Raw} } }},
 	} {
 		got, err := verifier(t, m).Attest(attest(t, newDevice(t, m), c.edit), challenge, now)
@@ -144,6 +144,18 @@ func TestEachKnob(t *testing.T) {
 	}
 	if _, err := verifier(t, m).Attest(make([]byte, appattest.MaxObject+1), challenge, now); !errors.Is(err, appattest.Malformed) {
 		t.Errorf("large: %v", err)
+	}
+}
+
+// An object is read only up to a size, however right it is.
+func TestLargeObject(t *testing.T) {
+	t.Parallel()
+	m := newMaker(t)
+	for size, want := range map[int]error{appattest.MaxObject / 2: nil, appattest.MaxObject: appattest.Malformed} {
+		object := attest(t, newDevice(t, m), func(d *draft) { d.Receipt = make([]byte, size) })
+		if _, err := verifier(t, m).Attest(object, challenge, now); !errors.Is(err, want) {
+			t.Errorf("%d: %v", size, err)
+		}
 	}
 }
 

@@ -90,9 +90,10 @@ type Draft struct {
 	NoNonce      bool
 	Certificate  func(*x509.Certificate) // changes the template of the key's certificate
 	Certificates func([][]byte) [][]byte // changes x5c
-	Statement    []byte                  // members of attStmt in CBOR, beside x5c; nil: the receipt
-	Twice        bool                    // an assertion signs the hash of the nonce, and not the nonce
-	Trailing     []byte                  // after the object
+	Statement    []byte                  // attStmt in CBOR; nil: x5c and receipt
+	Receipt      []byte
+	Twice        bool   // an assertion signs the hash of the nonce, and not the nonce
+	Trailing     []byte // after the object
 }
 
 // Attest is what the app gets from the system for clientData.
@@ -104,7 +105,7 @@ func (d *Device) Attest(clientData []byte, edits ...func(*Draft)) ([]byte, error
 	id := sha256.Sum256(point)
 	draft := Draft{
 		Format: "apple-appattest", App: d.app, Flags: 0x40, AAGUID: append([]byte("appattest"), make([]byte, 7)...),
-		ID: id[:], Point: point, Algorithm: -7, ClientData: clientData,
+		ID: id[:], Point: point, Algorithm: -7, ClientData: clientData, Receipt: []byte("receipt"),
 	}
 	for _, edit := range edits {
 		edit(&draft)
@@ -128,7 +129,7 @@ func (d *Device) Attest(clientData []byte, edits ...func(*Draft)) ([]byte, error
 	for _, c := range x5c {
 		items = append(items, octets(c))
 	}
-	statement := dict(text("x5c"), list(items...), text("receipt"), octets([]byte("receipt")))
+	statement := dict(text("x5c"), list(items...), text("receipt"), octets(draft.Receipt))
 	if draft.Statement != nil {
 		statement = draft.Statement
 	}

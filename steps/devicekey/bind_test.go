@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
+	"github.com/stile-auth/stile/flows/assurance"
 	"github.com/stile-auth/stile/steps/androidkey"
 	"github.com/stile-auth/stile/steps/androidkeytest"
 	"github.com/stile-auth/stile/steps/appattesttest"
@@ -262,5 +264,15 @@ func TestEmulator(t *testing.T) {
 	})
 	if err != nil || out.EnrolledID() == "" || w.data(p).Storage != account.StorageSoftware {
 		t.Errorf("%+v, %v", out, err)
+	}
+	w.activate(p)
+	out, err = w.use("required", p, nil)
+	if err != nil || out.Passed() == nil {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	e := out.Passed().Evidence
+	e.At = now
+	if got := assurance.Assess([]assurance.Evidence{e}, now, assurance.Policy{}); got.Level != assurance.AAL2 || !slices.Contains(got.AMR, "swk") {
+		t.Errorf("%+v", got)
 	}
 }

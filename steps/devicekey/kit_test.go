@@ -281,14 +281,20 @@ func (w *world) bound(platform string) *phone {
 	if err != nil || out.EnrolledID() == "" {
 		w.t.Fatalf("%s: %+v, %v", platform, out, err)
 	}
-	err = w.accounts.UpdateAuthenticator(w.t.Context(), p.id(w.t), func(a *account.Authenticator) error {
+	w.activate(p)
+	return p
+}
+
+// activate completes the binding of a phone.
+func (w *world) activate(p *phone) {
+	w.t.Helper()
+	err := w.accounts.UpdateAuthenticator(w.t.Context(), p.id(w.t), func(a *account.Authenticator) error {
 		a.Status = account.Active
 		return nil
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return p
 }
 
 // data is what is stored of a phone.
