@@ -173,6 +173,9 @@ func TestChains(t *testing.T) {
 	m, stranger, key := remote(t), remote(t), newKey(t)
 	honest := attest(t, m, key)
 	elsewhere := attest(t, stranger, key)
+	renamed := attest(t, m, key, func(d *draft) { // the same issuer's key under another name
+		d.Chain = []func(*x509.Certificate){nil, func(c *x509.Certificate) { c.Subject.CommonName = "another" }}
+	})
 	for name, c := range map[string]struct {
 		refusal androidkey.Refusal
 		chain   [][]byte
@@ -184,6 +187,7 @@ func TestChains(t *testing.T) {
 		"another root, left out":    {androidkey.UnknownRoot, elsewhere[:len(elsewhere)-1]},
 		"another root, ours behind": {androidkey.BadChain, append(slices.Clone(elsewhere), m.Root().Raw)},
 		"another issuer":            {androidkey.BadChain, [][]byte{elsewhere[0], honest[1], honest[2], honest[3], honest[4]}},
+		"an issuer of another name": {androidkey.BadChain, append([][]byte{honest[0]}, renamed[1:]...)},
 		"a gap":                     {androidkey.BadChain, [][]byte{honest[0], honest[2], honest[3], honest[4]}},
 		"turned around":             {androidkey.BadChain, [][]byte{honest[4], honest[3], honest[2], honest[1], honest[0]}},
 		"ends early":                {androidkey.UnknownRoot, honest[:3]},
