@@ -1,7 +1,6 @@
 package appattest
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"github.com/go-webauthn/webauthn/protocol/webauthncbor"
@@ -100,13 +99,14 @@ func octets(data []byte) ([]byte, error) {
 	return out, nil
 }
 
-var (
-	production  = append([]byte("appattest"), make([]byte, 7)...)
-	development = []byte("appattestdevelop")
+// What Apple writes where others write the model of an authenticator.
+const (
+	production  = "appattest\x00\x00\x00\x00\x00\x00\x00"
+	development = "appattestdevelop"
 )
 
 func (v *Verifier) environment(aaguid []byte) error {
-	if bytes.Equal(aaguid, production) || v.InsecureDevelopment && bytes.Equal(aaguid, development) {
+	if string(aaguid) == production || v.InsecureDevelopment && string(aaguid) == development {
 		return nil
 	}
 	return WrongEnvironment

@@ -7,7 +7,7 @@ func head(major byte, n int) []byte {
 	major <<= 5
 	switch {
 	case n < 24:
-		return []byte{major | byte(n)}
+		return []byte{major | byte(n)} //nolint:gosec // n is small
 	case n < 1<<8:
 		return []byte{major | 24, byte(n)}
 	default:
