@@ -36,7 +36,7 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	case "message":
 		info.Config = object
 		info.Check = check[messageConfig]
-	case "activation_code", "email_code", "hotp", "sms_code", "passkey", "passkey_enrolment", "password", "password_change", "ldap_password":
+	case "activation_code", "device_biometric", "device_enrolment", "email_code", "hotp", "sms_code", "passkey", "passkey_enrolment", "password", "password_change", "ldap_password":
 		info.Config = object
 	case "totp_enrolment", "hotp_enrolment":
 		info.Config, info.Exits = object, []string{"full"}

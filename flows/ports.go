@@ -136,6 +136,9 @@ type Authenticator struct {
 	Binding assurance.Level
 	Key     string // thumbprint of the device key that it belongs to, "" if none
 	Pending bool   // its binding is not complete: it counts only in the run that binds it
+	// Unattested is true if nobody vouched for where it is kept, so that it cannot
+	// prove what only attested ones of its type can.
+	Unattested bool
 }
 
 // Accounts looks accounts up.

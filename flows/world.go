@@ -97,6 +97,9 @@ func (w *world) reach(p *program, evidence []assurance.Evidence) assurance.Level
 			continue
 		}
 		for _, c := range p.reach[au.Type] {
+			if c.Attested && au.Unattested {
+				continue
+			}
 			e := assurance.Highest(c, au.Binding, assurance.AAL3, w.now)
 			e.Authenticator = au.ID
 			all = append(all, e)

@@ -3,6 +3,7 @@ package steps
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -96,6 +97,7 @@ func usable(all []account.Authenticator) []flows.Authenticator {
 		binding, _ := assurance.ParseLevel(a.Binding) // of an unknown name: None, which earns nothing
 		out = append(out, flows.Authenticator{
 			ID: a.ID, Type: a.Type, Binding: binding, Key: binds(a), Pending: a.Status == account.Pending,
+			Unattested: unattested(a),
 		})
 	}
 	return out
@@ -108,6 +110,16 @@ func binds(a account.Authenticator) string {
 		return ""
 	}
 	return a.Key
+}
+
+// unattested reports a key of a phone that no maker vouched for. One whose data
+// cannot be read counts as the better one: enrolling then needs more, never less.
+func unattested(a account.Authenticator) bool {
+	if a.Type != account.TypeDevice && a.Type != account.TypeDevicePIN {
+		return false
+	}
+	var d account.DeviceData
+	return json.Unmarshal(a.Data, &d) == nil && !d.Attested
 }
 
 func accepted(given []account.Agreement) []string {

@@ -12,6 +12,7 @@ import (
 	"github.com/stile-auth/stile/steps/consent"
 	"github.com/stile-auth/stile/steps/devicebiometric"
 	"github.com/stile-auth/stile/steps/deviceenrolment"
+	"github.com/stile-auth/stile/steps/devicekey"
 	"github.com/stile-auth/stile/steps/devicepin"
 	"github.com/stile-auth/stile/steps/devicepinenrolment"
 	"github.com/stile-auth/stile/steps/emailcode"
@@ -50,6 +51,7 @@ type Deps struct {
 	Seeds          account.Sealer        // seals the seeds of one-time codes
 	Codes          []byte                // 32 bytes that key the hashes of codes that are sent, or told to be kept
 	Issuer         string                // Stile's issuer URL: the audience of what devices sign
+	Devices        devicekey.Attestation // verifies what phones say of their keys; zero: none can say anything
 	Passkeys       webauthn.Party        // who passkeys are made for; zero: [webauthn.Default] of Issuer
 	Providers      sso.Providers         // remote providers by name; see [sso.NewProvider]
 	Links          sso.Accounts          // accounts by their identities at providers
@@ -96,10 +98,10 @@ func Builtin(d Deps) []flows.StepType {
 		smscode.Type(d.Authenticators, d.Codes),
 		recoverycode.Type(d.Authenticators, d.Codes),
 		recoverycodesetup.Type(d.Authenticators, d.Codes),
-		deviceenrolment.Type(d.Authenticators, d.Issuer),
-		devicebiometric.Type(d.Authenticators, d.Issuer),
-		devicepinenrolment.Type(d.Authenticators, d.Issuer),
-		devicepin.Type(d.Authenticators, d.Issuer),
+		deviceenrolment.Type(d.Authenticators, d.Issuer, d.Devices),
+		devicebiometric.Type(d.Authenticators, d.Issuer, d.Devices),
+		devicepinenrolment.Type(d.Authenticators, d.Issuer, d.Devices),
+		devicepin.Type(d.Authenticators, d.Issuer, d.Devices),
 		passkeyenrolment.Type(d.Authenticators, d.Accounts, d.Passkeys),
 		passkey.Type(d.Authenticators, d.Passkeys),
 		consent.Type(d.Agreements),

@@ -89,6 +89,36 @@ func TestAccount(t *testing.T) {
 	}
 }
 
+// Only of keys of phones is it known that nobody vouched for them.
+func TestUnattested(t *testing.T) {
+	t.Parallel()
+	r := repository(t)
+	for id, c := range map[string]struct {
+		typ, data string
+		want      bool
+	}{
+		"p1": {account.TypeDevice, `{"jwk":{},"attested":false}`, true},
+		"p2": {account.TypeDevice, `{"jwk":{},"attested":true}`, false},
+		"p3": {account.TypeDevicePIN, `{"jwk":{},"attested":false}`, true},
+		"p4": {account.TypeDevice, `what is this`, false},
+		"p5": {account.TypePasskey, `{"attested":false}`, false},
+	} {
+		err := r.AddAuthenticator(t.Context(), account.Authenticator{ID: id, Subject: "s1", Type: c.typ, Status: account.Active, Binding: "aal2", Data: []byte(c.data)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := steps.Accounts(r).Account(t.Context(), "s1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range got.Authenticators {
+			if a.ID == id && a.Unattested != c.want {
+				t.Errorf("%s %s: %v", c.typ, c.data, a.Unattested)
+			}
+		}
+	}
+}
+
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[account.Status]flows.AccountStatus{

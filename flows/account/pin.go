@@ -1,7 +1,6 @@
 package account
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 )
@@ -30,12 +29,6 @@ type LDAPData struct {
 type PINData struct {
 	Hash   string `json:"hash"`   // PHC string of a Hasher
 	Digits int    `json:"digits"` // how long the PIN is
-}
-
-// DeviceData is the data of a [TypeDevice] authenticator: a key that a device holds.
-type DeviceData struct {
-	JWK      json.RawMessage `json:"jwk"`      // public key, RFC 7517
-	Attested bool            `json:"attested"` // the device's maker vouched for where the key is kept
 }
 
 // The reasons of [CheckPIN], to be looked up as texts.

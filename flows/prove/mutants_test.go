@@ -27,6 +27,8 @@ func TestChangedExamples(t *testing.T) {
 		{"browser", `account.has("totp")`, `acr >= level.aal2`, prove.Unreachable},
 		{"customer-portal", "requires: { acr: aal1 }", "requires: { acr: aal2 }", prove.Level},
 		{"customer-portal", "{ id: code, type: totp }", "{ id: code, type: device_enrolment }", prove.Unreachable},
+		{"attested-phone", "require: acr >= level.aal2 ", "require: acr >= level.aal1 ", prove.Broken},
+		{"attested-phone", "with: { attested: required } }\n\ntargets", "with: { attested: none } }\n\ntargets", prove.Level},
 		{"authenticator-app", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
 		{"codes-to-keep", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
 		{"agreements", "requires: { acr: aal1 }", "requires: { acr: aal2 }", prove.Level},

@@ -203,7 +203,7 @@ func (r *reader) given(n *yaml.Node, s *Scenario) {
 		"account": r.text("account", &g.Account), "has": r.texts("has", &g.Has),
 		"level":      r.word("level", &g.Level, "aal1", "aal2", "aal3"),
 		"status":     r.word("status", &status, "active", "must_change", "disabled"),
-		"device":     r.word("device", &g.Device, DeviceKey, DeviceBound, DeviceNone),
+		"device":     r.word("device", &g.Device, DeviceKey, DeviceBound, DeviceNone, DeviceAndroid, DeviceIOS),
 		"attributes": func(n *yaml.Node) { g.Attributes = r.pairs(n, "attributes") },
 		"provider":   func(n *yaml.Node) { r.signsIn(n, g) },
 		"calls":      func(n *yaml.Node) { g.Calls = r.pairs(n, "calls") },

@@ -43,7 +43,7 @@ type Given struct {
 	Disabled   bool              // the account may not be used
 	MustChange bool              // its password has to be changed
 	Attributes map[string]string // of the account
-	Device     string            // DeviceKey, DeviceBound or DeviceNone
+	Device     string            // DeviceKey, DeviceBound, DeviceNone, DeviceAndroid or DeviceIOS
 	Providers  map[string]string // by name: the login of who signs in there; default Account
 	Calls      map[string]string // by id of a step that asks a web service: what that answers; "down": nothing
 	At         time.Time         // when the scenario begins
@@ -54,6 +54,9 @@ const (
 	DeviceKey   = "unbound" // default: it has a key, which is bound to no account
 	DeviceBound = "bound"   // its key belongs to the account
 	DeviceNone  = "none"    // requests carry no proof of a key
+	// A phone whose key belongs to the account, and of which its maker has vouched for that.
+	DeviceAndroid = "attested-android"
+	DeviceIOS     = "attested-ios"
 )
 
 // Verb says what a move does.

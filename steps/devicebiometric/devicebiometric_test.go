@@ -123,7 +123,7 @@ func (config) Decode(any) error { return nil }
 
 func newStep(t testing.TB, as devicekey.Authenticators) flows.Step {
 	t.Helper()
-	s, err := devicebiometric.Type(as, audience).New(config{})
+	s, err := devicebiometric.Type(as, audience, devicekey.Attestation{}).New(config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,10 +203,10 @@ func TestConformance(t *testing.T) {
 			steptest.Run(t, func(t *testing.T) steptest.Case {
 				d := newDevice(t)
 				a := d.bound(t, subject)
-				a.Type = typ(nil, audience).Authenticator
+				a.Type = typ(nil, audience, devicekey.Attestation{}).Authenticator
 				r := newRepository(t, a)
 				return steptest.Case{
-					Type:  typ(r, audience),
+					Type:  typ(r, audience, devicekey.Attestation{}),
 					Visit: run,
 					Answer: func(prompt json.RawMessage, _ *flows.Visit, how string) flows.Input {
 						if how == "ok" {
@@ -222,8 +222,8 @@ func TestConformance(t *testing.T) {
 }
 
 // kinds are the steps that ask a phone's keys.
-func kinds() map[string]func(devicekey.Authenticators, string) flows.StepType {
-	return map[string]func(devicekey.Authenticators, string) flows.StepType{
+func kinds() map[string]func(devicekey.Authenticators, string, devicekey.Attestation) flows.StepType {
+	return map[string]func(devicekey.Authenticators, string, devicekey.Attestation) flows.StepType{
 		"device_biometric": devicebiometric.Type, "device_pin": devicepin.Type,
 	}
 }
@@ -235,8 +235,8 @@ func TestKindsDoNotMix(t *testing.T) {
 		for other, otherType := range kinds() {
 			d := newDevice(t)
 			a := d.bound(t, subject)
-			a.Type = otherType(nil, audience).Authenticator
-			s, err := typ(newRepository(t, a), audience).New(config{})
+			a.Type = otherType(nil, audience, devicekey.Attestation{}).Authenticator
+			s, err := typ(newRepository(t, a), audience, devicekey.Attestation{}).New(config{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -255,8 +255,8 @@ func TestUnlock(t *testing.T) {
 		typ := kinds()[name]
 		d := newDevice(t)
 		a := d.bound(t, subject)
-		a.Type = typ(nil, audience).Authenticator
-		s, err := typ(newRepository(t, a), audience).New(config{})
+		a.Type = typ(nil, audience, devicekey.Attestation{}).Authenticator
+		s, err := typ(newRepository(t, a), audience, devicekey.Attestation{}).New(config{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -269,16 +269,16 @@ func TestUnlock(t *testing.T) {
 
 func TestType(t *testing.T) {
 	t.Parallel()
-	typ := devicebiometric.Type(nil, audience)
+	typ := devicebiometric.Type(nil, audience, devicekey.Attestation{})
 	if !typ.NeedsDevice || typ.Authenticator != "device" || typ.Guessable {
 		t.Errorf("device %v, authenticator %q, guessable %v", typ.NeedsDevice, typ.Authenticator, typ.Guessable)
 	}
-	for _, c := range typ.Evidence {
+	for _, c := range typ.Ceilings(config{}, nil) {
 		if c.Attested || c.HardwareBound || c.UserVerified || c.PhishingResistant {
 			t.Errorf("%+v claims what is not attested", c)
 		}
 	}
-	if _, err := devicebiometric.Type(nil, "").New(config{}); err == nil {
+	if _, err := devicebiometric.Type(nil, "", devicekey.Attestation{}).New(config{}); err == nil {
 		t.Error("a step without an audience was made")
 	}
 }

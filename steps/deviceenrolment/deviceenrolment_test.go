@@ -67,7 +67,7 @@ func (config) Decode(any) error { return nil }
 
 func newStep(t testing.TB, as devicekey.Binder) flows.Step {
 	t.Helper()
-	s, err := deviceenrolment.Type(as, audience).New(config{})
+	s, err := deviceenrolment.Type(as, audience, devicekey.Attestation{}).New(config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,14 +170,14 @@ func enrol(t testing.TB, s flows.Step, v *flows.Visit, d device) (flows.Outcome,
 }
 
 func TestConformance(t *testing.T) {
-	for name, typ := range map[string]func(devicekey.Binder, string) flows.StepType{
+	for name, typ := range map[string]func(devicekey.Binder, string, devicekey.Attestation) flows.StepType{
 		"device_enrolment": deviceenrolment.Type, "device_pin_enrolment": devicepinenrolment.Type,
 	} {
 		t.Run(name, func(t *testing.T) {
 			steptest.Run(t, func(t *testing.T) steptest.Case {
 				r := newRepository(t)
 				return steptest.Case{
-					Type:  typ(r, audience),
+					Type:  typ(r, audience, devicekey.Attestation{}),
 					Visit: run,
 					Answer: func(prompt json.RawMessage, v *flows.Visit, how string) flows.Input {
 						d := newDevice(t)
@@ -198,7 +198,7 @@ func TestConformance(t *testing.T) {
 func TestBoundForOneThing(t *testing.T) {
 	t.Parallel()
 	r, d := newRepository(t), newDevice(t)
-	for i, typ := range []flows.StepType{deviceenrolment.Type(r, audience), devicepinenrolment.Type(r, audience), deviceenrolment.Type(r, audience)} {
+	for i, typ := range []flows.StepType{deviceenrolment.Type(r, audience, devicekey.Attestation{}), devicepinenrolment.Type(r, audience, devicekey.Attestation{}), deviceenrolment.Type(r, audience, devicekey.Attestation{})} {
 		s, err := typ.New(config{})
 		if err != nil {
 			t.Fatal(err)
@@ -213,11 +213,11 @@ func TestBoundForOneThing(t *testing.T) {
 
 func TestType(t *testing.T) {
 	t.Parallel()
-	typ := deviceenrolment.Type(nil, audience)
+	typ := deviceenrolment.Type(nil, audience, devicekey.Attestation{})
 	if !typ.Enrols || len(typ.Evidence) != 0 {
 		t.Errorf("enrols %v, evidence %v: enrolling is never a proof", typ.Enrols, typ.Evidence)
 	}
-	if _, err := deviceenrolment.Type(nil, "").New(config{}); err == nil {
+	if _, err := deviceenrolment.Type(nil, "", devicekey.Attestation{}).New(config{}); err == nil {
 		t.Error("a step without an audience was made")
 	}
 }

@@ -54,6 +54,9 @@ func ParseKey(data []byte) (Key, error) {
 // ID returns the RFC 7638 SHA-256 thumbprint in base64url.
 func (k Key) ID() string { return k.id }
 
+// Public returns the key itself; nil of the zero value.
+func (k Key) Public() *ecdsa.PublicKey { return k.public }
+
 // MarshalJSON writes the public JWK with kty, crv, x and y.
 func (k Key) MarshalJSON() ([]byte, error) {
 	if k.public == nil {

@@ -13,10 +13,12 @@ import (
 	"github.com/stile-auth/stile/steps/devicejws"
 )
 
-// Bind is a step that binds a new key of a phone. All fields are required.
+// Bind is a step that binds a new key of a phone. All fields but Biometric are required.
 type Bind struct {
 	Name, Doc, Code string // of the step type and its prompts
 	Authenticator   string // type of the authenticators that it binds
+	// Biometric: a key is attested only if it opens to biometrics and to nothing else.
+	Biometric bool
 }
 
 // ErrNoKey reports a run on which nothing can be bound: without a DPoP key or without a subject.
@@ -32,44 +34,54 @@ type Binder interface {
 }
 
 // Type returns the step type. The audience is Stile's issuer URL.
-func (b Bind) Type(as Binder, audience string) flows.StepType {
+func (b Bind) Type(as Binder, audience string, by Attestation) flows.StepType {
 	return flows.StepType{
 		Name:   b.Name,
 		Doc:    b.Doc,
 		Code:   b.Code,
+		Config: flowdefs.SchemaFor[bindingConfig](),
 		Prompt: flowdefs.SchemaFor[bindingPrompt](),
 		Input:  flowdefs.SchemaFor[binding](),
 		Enrols: true,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
-			if err := cfg.Decode(&struct{}{}); err != nil {
+			c := bindingConfig{Attestation: none}
+			if err := cfg.Decode(&c); err != nil {
 				return nil, err
 			}
 			if audience == "" {
 				return nil, errNoAudience
 			}
-			return &bind{b, as, audience}, nil
+			return &bind{b, as, audience, by, c.Attestation}, checkMode("attestation", c.Attestation)
 		},
 	}
 }
 
+type bindingConfig struct {
+	Attestation string `yaml:"attestation,optional" enum:"none,preferred,required" doc:"Whether the phone's maker has to vouch for the key. preferred: who can; none: nobody is asked, the default."`
+}
+
 type binding struct {
-	JWS  string `json:"jws" minLength:"1" maxLength:"8192"`
-	Name string `json:"name,omitempty" maxLength:"64"`
+	JWS         string     `json:"jws" minLength:"1" maxLength:"8192"`
+	Name        string     `json:"name,omitempty" maxLength:"64"`
+	Attestation *statement `json:"attestation,omitempty" doc:"What the phone says of the key, where the prompt asks for it."`
 }
 
 type bindingPrompt struct {
-	Challenge  string    `json:"challenge" doc:"What is to be signed: the nonce of the payload."`
-	Audience   string    `json:"audience" doc:"aud of the payload."`
-	Flow       string    `json:"flow" doc:"flow of the payload."`
-	Step       string    `json:"step" doc:"step of the payload."`
-	Algorithms []string  `json:"algorithms" doc:"Those that the key may have."`
-	ExpiresAt  time.Time `json:"expiresAt" doc:"How long the challenge is good."`
+	Challenge   string    `json:"challenge" doc:"What is to be signed: the nonce of the payload."`
+	Audience    string    `json:"audience" doc:"aud of the payload."`
+	Flow        string    `json:"flow" doc:"flow of the payload."`
+	Step        string    `json:"step" doc:"step of the payload."`
+	Algorithms  []string  `json:"algorithms" doc:"Those that the key may have."`
+	ExpiresAt   time.Time `json:"expiresAt" doc:"How long the challenge is good."`
+	Attestation *wanted   `json:"attestation,omitempty" doc:"What the phone is to say of the key; absent: nothing."`
 }
 
 type bind struct {
 	kind     Bind
 	accounts Binder
 	audience string
+	by       Attestation
+	mode     string // none, preferred, required
 }
 
 func bindable(v *flows.Visit) error {
@@ -93,12 +105,15 @@ func (s *bind) challenge(v *flows.Visit) (flows.Prompt, error) {
 	if err := bindable(v); err != nil {
 		return flows.Prompt{}, err
 	}
+	if s.mode == required && s.by.none() {
+		return flows.Prompt{}, fmt.Errorf("%w: attestation is required, and no app is configured that could attest", flows.ErrUnavailable)
+	}
 	c := devicejws.NewChallenge(v.Now)
 	if err := v.Keep(c); err != nil {
 		return flows.Prompt{}, err
 	}
 	return flows.Prompt{
-		Data: bindingPrompt{c.Nonce, s.audience, v.RunID, v.StepID, []string{"ES256"}, c.Expires},
+		Data: bindingPrompt{c.Nonce, s.audience, v.RunID, v.StepID, []string{"ES256"}, c.Expires, s.by.wanted(s.mode, c.Nonce)},
 	}, nil
 }
 
@@ -132,9 +147,12 @@ func (s *bind) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	}
 	want := devicejws.Want{Audience: s.audience, Nonce: c.Nonce, Flow: v.RunID, Step: v.StepID, Now: v.Now}
 	key, err := devicejws.OpenBinding(a.JWS, v.Key, want)
-	var refused devicejws.Refusal
-	if errors.As(err, &refused) {
-		return s.refuse(v, string(refused))
+	var data account.DeviceData
+	if err == nil {
+		data, err = s.attested(v, a, key, c.Nonce)
+	}
+	if word, refused := refusal(err); refused {
+		return s.refuse(v, word)
 	}
 	if err != nil {
 		return flows.Outcome{}, err
@@ -143,7 +161,7 @@ func (s *bind) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	if err := v.Once(ctx, "bind/"+c.Nonce, devicejws.ChallengeLife, false); err != nil {
 		return flows.Outcome{}, err
 	}
-	err = s.add(ctx, v, key, a.Name)
+	err = s.add(ctx, v, key, a.Name, data)
 	if errors.Is(err, account.ErrExists) {
 		return s.refuse(v, "taken")
 	}
@@ -153,14 +171,25 @@ func (s *bind) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	return flows.Enrolled(key.ID()), nil
 }
 
+// attested is what is known of the key. Where nobody asked, nothing is looked at.
+func (s *bind) attested(v *flows.Visit, a binding, key devicejws.Key, nonce string) (account.DeviceData, error) {
+	switch {
+	case s.mode == none, s.mode == preferred && a.Attestation == nil:
+		return account.DeviceData{}, nil
+	case a.Attestation == nil:
+		return account.DeviceData{}, notAttested
+	}
+	return s.by.verify(*a.Attestation, made{jws: a.JWS, key: key, nonce: nonce, biometric: s.kind.Biometric, owner: v.Owner(), now: v.Now})
+}
+
 // add adds the authenticator, or finds that this very request has done so
 // before. [account.ErrExists] if the key is or was anybody else's.
-func (s *bind) add(ctx context.Context, v *flows.Visit, key devicejws.Key, name string) error {
-	jwk, err := key.MarshalJSON()
-	if err != nil {
+func (s *bind) add(ctx context.Context, v *flows.Visit, key devicejws.Key, name string, d account.DeviceData) error {
+	var err error
+	if d.JWK, err = key.MarshalJSON(); err != nil {
 		return err
 	}
-	data, err := json.Marshal(account.DeviceData{JWK: jwk, Attested: false})
+	data, err := json.Marshal(d)
 	if err != nil {
 		return err
 	}

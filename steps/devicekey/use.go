@@ -17,11 +17,13 @@ import (
 	"github.com/stile-auth/stile/steps/devicejws"
 )
 
-// Use is a step that asks for a signature of a bound key. All fields but Unlock are required.
+// Use is a step that asks for a signature of a bound key. All fields but Unlock and Biometric are required.
 type Use struct {
 	Name, Doc, Code string           // of the step type and its prompts
 	Authenticator   string           // type of the authenticators whose keys may sign
 	Unlock          assurance.Unlock // what the app says that unlocks these keys, where tokens are to tell
+	// Biometric: an attested key proves that biometrics opened it, as it opens to nothing else.
+	Biometric bool
 }
 
 // Authenticators keeps the keys of accounts. Safe for concurrent use.
@@ -38,24 +40,27 @@ type Authenticators interface {
 var errRevoked = errors.New("devicekey: revoked")
 
 // Type returns the step type. The audience is Stile's issuer URL.
-func (u Use) Type(as Authenticators, audience string) flows.StepType {
+func (u Use) Type(as Authenticators, audience string, by Attestation) flows.StepType {
 	return flows.StepType{
-		Name:   u.Name,
-		Doc:    u.Doc,
-		Code:   u.Code,
-		Prompt: flowdefs.SchemaFor[challenge](),
-		Input:  flowdefs.SchemaFor[signature](),
-		Evidence: []assurance.Ceiling{{
-			Method:          assurance.DeviceKey,
-			Categories:      []assurance.Category{assurance.Possession},
-			ReplayResistant: true,
-			UserPresent:     true,
-			Unlock:          u.Unlock,
-		}},
+		Name:     u.Name,
+		Doc:      u.Doc,
+		Code:     u.Code,
+		Prompt:   flowdefs.SchemaFor[challenge](),
+		Input:    flowdefs.SchemaFor[signature](),
+		Config:   flowdefs.SchemaFor[useConfig](),
+		Evidence: u.ceilings(preferred),
+		Ceilings: func(cfg flowdefs.Config, _ map[string]*flowdefs.Provider) []assurance.Ceiling {
+			c, err := readUse(cfg)
+			if err != nil {
+				return nil
+			}
+			return u.ceilings(c.Attested)
+		},
 		Authenticator: u.Authenticator,
 		NeedsDevice:   true,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
-			if err := cfg.Decode(&struct{}{}); err != nil {
+			c, err := readUse(cfg)
+			if err != nil {
 				return nil, err
 			}
 			if audience == "" {
@@ -65,13 +70,14 @@ func (u Use) Type(as Authenticators, audience string) flows.StepType {
 			if err != nil {
 				return nil, err
 			}
-			return &use{u, as, audience, decoy}, nil
+			return &use{u, as, audience, decoy, by, c.Attested}, nil
 		},
 	}
 }
 
 type signature struct {
-	JWS string `json:"jws" minLength:"1" maxLength:"8192"`
+	JWS       string `json:"jws" minLength:"1" maxLength:"8192"`
+	Assertion string `json:"assertion,omitempty" maxLength:"8192" doc:"Of a key that was bound with App Attest: an assertion over jws, in base64url."`
 }
 
 type challenge struct {
@@ -87,6 +93,8 @@ type use struct {
 	accounts Authenticators
 	audience string
 	decoy    devicejws.Key // what unknown keys are measured against
+	by       Attestation
+	mode     string // none, preferred, required
 }
 
 // newDecoy makes a key of which nobody has the private part.
@@ -143,48 +151,51 @@ func (s *use) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 	if !v.Now.Before(c.Expires) {
 		return s.Enter(ctx, v)
 	}
-	found, err := s.verify(ctx, v, a.JWS, c.Nonce)
-	var refused devicejws.Refusal
-	if errors.As(err, &refused) {
-		return s.refuse(v, string(refused))
+	proof, err := s.verify(ctx, v, a, c.Nonce)
+	if word, refused := refusal(err); refused {
+		return s.refuse(v, word)
 	}
 	if err != nil {
 		return flows.Outcome{}, fmt.Errorf("device key: %w", err)
 	}
-	return flows.Pass(flows.Proof{Evidence: s.evidence(found)}), nil
+	return flows.Pass(proof), nil
 }
 
-// verify returns the authenticator that made the signature. It verifies one
-// also where there is no key to verify it with.
-func (s *use) verify(ctx context.Context, v *flows.Visit, compact, nonce string) (account.Authenticator, error) {
-	proof, err := devicejws.ParseAuthentication(compact)
+// verify returns what the signature proves. It verifies one also where there is
+// no key to verify it with.
+func (s *use) verify(ctx context.Context, v *flows.Visit, answer signature, nonce string) (flows.Proof, error) {
+	proof, err := devicejws.ParseAuthentication(answer.JWS)
 	if err != nil {
-		return account.Authenticator{}, err
+		return flows.Proof{}, err
 	}
 	all, err := s.accounts.Authenticators(ctx, v.Claimed)
 	if err != nil {
-		return account.Authenticator{}, err
+		return flows.Proof{}, err
 	}
 	a, known := s.find(all, v, proof.ClaimedKeyID())
-	key := s.decoy
+	key, data := s.decoy, account.DeviceData{}
 	if known {
-		if key, err = stored(a); err != nil {
-			return account.Authenticator{}, err
+		if key, data, err = stored(a); err != nil {
+			return flows.Proof{}, err
 		}
 	}
 	want := devicejws.Want{Audience: s.audience, Nonce: nonce, Flow: v.RunID, Step: v.StepID, Now: v.Now}
 	err = proof.Verify(key, v.Client.ID, want)
 	if !known {
-		return account.Authenticator{}, devicejws.BadSignature
+		return flows.Proof{}, devicejws.BadSignature
 	}
 	if err != nil {
-		return account.Authenticator{}, err
+		return flows.Proof{}, err
 	}
-	err = s.accounts.UpdateAuthenticator(ctx, a.ID, used(v))
+	counter, err := s.attested(answer, data)
+	if err != nil {
+		return flows.Proof{}, err
+	}
+	err = s.accounts.UpdateAuthenticator(ctx, a.ID, used(v, counter))
 	if errors.Is(err, errRevoked) {
-		return account.Authenticator{}, devicejws.BadSignature
+		return flows.Proof{}, devicejws.BadSignature
 	}
-	return a, err
+	return flows.Proof{Evidence: s.evidence(a, data)}, err
 }
 
 // find looks the key up among the active ones of the claimed account on this
@@ -209,43 +220,17 @@ func (s *use) find(all []account.Authenticator, v *flows.Visit, id string) (acco
 }
 
 // stored reads the public key of an authenticator; its id must be the key's own.
-func stored(a account.Authenticator) (devicejws.Key, error) {
+func stored(a account.Authenticator) (devicejws.Key, account.DeviceData, error) {
 	var d account.DeviceData
 	if err := json.Unmarshal(a.Data, &d); err != nil {
-		return devicejws.Key{}, fmt.Errorf("data of authenticator %s: %w", a.ID, err)
+		return devicejws.Key{}, d, fmt.Errorf("data of authenticator %s: %w", a.ID, err)
 	}
 	key, err := devicejws.ParseKey(d.JWK)
 	if err != nil { // not the client's fault: no refusal
-		return devicejws.Key{}, fmt.Errorf("key of authenticator %s: %v", a.ID, err)
+		return devicejws.Key{}, d, fmt.Errorf("key of authenticator %s: %v", a.ID, err)
 	}
 	if key.ID() != a.ID {
-		return devicejws.Key{}, fmt.Errorf("key of authenticator %s is %s", a.ID, key.ID())
+		return devicejws.Key{}, d, fmt.Errorf("key of authenticator %s is %s", a.ID, key.ID())
 	}
-	return key, nil
-}
-
-// used notes the use, unless the authenticator was revoked while it was being verified.
-func used(v *flows.Visit) func(*account.Authenticator) error {
-	return func(a *account.Authenticator) error {
-		if a.Status != account.Active {
-			return errRevoked
-		}
-		a.LastUsed = v.Now.UTC()
-		return nil
-	}
-}
-
-func (s *use) evidence(a account.Authenticator) assurance.Evidence {
-	binding, _ := assurance.ParseLevel(a.Binding) // of an unknown name: None, which earns nothing
-	return assurance.Evidence{
-		Method:          assurance.DeviceKey,
-		Authenticator:   a.ID,
-		Device:          a.Key, // all that one phone holds is one possession
-		Categories:      []assurance.Category{assurance.Possession},
-		ReplayResistant: true,
-		UserPresent:     true,
-		Unlock:          s.kind.Unlock,
-		Binding:         binding,
-		Cap:             assurance.AAL3,
-	}
+	return key, d, nil
 }

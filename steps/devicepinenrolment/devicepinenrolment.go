@@ -30,12 +30,16 @@ any account has or had, also one that biometrics open, is refused. The
 authenticator belongs to the run's DPoP key, and the level that the run has now
 caps it for ever (SP 800-63B-4 §4.1.2). Another PIN is another key.
 
-Enrolling proves nothing in this run. The step takes no configuration and has no exits.
+	with  attestation  none (default), preferred or required, as with device_enrolment
+
+Attested is where the key is kept, not what opens it: the PIN is the app's own.
+Enrolling proves nothing in this run. The step has no exits.
 `
 
-// Type returns the step type. The audience is Stile's issuer URL.
-func Type(as devicekey.Binder, audience string) flows.StepType {
+// Type returns the step type. The audience is Stile's issuer URL; by verifies what
+// phones say of their keys.
+func Type(as devicekey.Binder, audience string, by devicekey.Attestation) flows.StepType {
 	return devicekey.Bind{
 		Name: "device_pin_enrolment", Doc: doc, Code: "DEVICE_PIN_ENROLMENT_REQUIRED", Authenticator: account.TypeDevicePIN,
-	}.Type(as, audience)
+	}.Type(as, audience, by)
 }

@@ -24,19 +24,21 @@ type Arrow struct {
 //	propagation <- provider, gateway                       rp <- gateway, adminapi, cmd
 func Arrows() []Arrow { //nolint:funlen // one table
 	const (
-		assurance = "flows/assurance"
-		account   = "flows/account"
-		dpop      = "flows/dpop"
-		client    = "oidcclient"
-		defs      = "flowdefs"
-		flows     = "flows"
-		issuing   = "propagation"
-		rp        = "propagation/rp"
-		deviceJWS = "steps/devicejws"
-		deviceKey = "steps/devicekey"
-		webAuthn  = "steps/webauthn"
-		sentCode  = "steps/sentcode"
-		oneTime   = "steps/onetime"
+		assurance  = "flows/assurance"
+		account    = "flows/account"
+		dpop       = "flows/dpop"
+		client     = "oidcclient"
+		defs       = "flowdefs"
+		flows      = "flows"
+		issuing    = "propagation"
+		rp         = "propagation/rp"
+		deviceJWS  = "steps/devicejws"
+		deviceKey  = "steps/devicekey"
+		webAuthn   = "steps/webauthn"
+		androidKey = "steps/androidkey"
+		appAttest  = "steps/appattest"
+		sentCode   = "steps/sentcode"
+		oneTime    = "steps/onetime"
 	)
 	machine := []string{assurance, defs, flows}
 	with := func(more ...string) []string { return append(slices.Clone(machine), more...) }
@@ -69,15 +71,19 @@ func Arrows() []Arrow { //nolint:funlen // one table
 		{issuing, machine},
 		// Steps.
 		{"steps/steptest", with(account, client)},
-		{deviceJWS, machine},                  // what the two device steps share; not a step
-		{deviceKey, with(account, deviceJWS)}, // what the steps about keys of a phone share; not a step
+		{deviceJWS, machine},                                         // what the two device steps share; not a step
+		{deviceKey, with(account, deviceJWS, androidKey, appAttest)}, // what the steps about keys of a phone share; not a step
 		{"steps/deviceenrolment", with(account, deviceKey)},
 		{"steps/devicebiometric", with(account, deviceKey)},
 		{"steps/pinenrolment", with(account)},
 		{"steps/devicepin", with(account, deviceKey)},
 		{"steps/devicepinenrolment", with(account, deviceKey)},
 		{"steps/webauthntest", nil},
-		{webAuthn, nil}, // what the two passkey steps share; not a step
+		{"steps/androidkeytest", nil},
+		{"steps/appattesttest", nil},
+		{androidKey, nil}, // what phones with Android say of their keys; not a step
+		{appAttest, nil},  // what iPhones say of the apps on them; not a step
+		{webAuthn, nil},   // what the two passkey steps share; not a step
 		{"steps/passkey", with(account, webAuthn)},
 		{"steps/passkeyenrolment", with(account, webAuthn)},
 		{sentCode, with(account)}, // what the steps that send codes share; not a step
@@ -110,7 +116,7 @@ func library() []string {
 // harnesses may be imported by tests and by cmd alone, whatever a row says:
 // "flows/store/*" in a row must not open the door to storetest.
 func harnesses() []string {
-	return []string{"steps/steptest", "steps/webauthntest", "flows/store/storetest", "oidcclient/oidctest/..."}
+	return []string{"steps/steptest", "steps/webauthntest", "steps/androidkeytest", "steps/appattesttest", "flows/store/storetest", "oidcclient/oidctest/..."}
 }
 
 // ginPackages are the only places that know the web framework.

@@ -16,6 +16,7 @@ type Config struct {
 	Runs        Runs                `yaml:"runs" doc:"Runs of flows, and the sessions that they leave."`
 	Limits      Limits              `yaml:"limits" doc:"What one address may do without a handle that is right."`
 	Passkeys    Passkeys            `yaml:"passkeys" doc:"Who passkeys are made for, and where they may be used."`
+	Devices     Devices             `yaml:"devices" doc:"Phones whose makers vouch for their keys."`
 	Calls       Calls               `yaml:"calls" doc:"What steps may call over the network."`
 	Assurance   Assurance           `yaml:"assurance" doc:"How levels are computed."`
 	Delivery    Delivery            `yaml:"delivery" doc:"How codes and other messages reach people."`
@@ -70,6 +71,19 @@ type Passkeys struct {
 	Android  []string `yaml:"android" doc:"Android apps that may use them: PACKAGE/SHA256, the fingerprint of the signing certificate as keytool shows it. They are published at /.well-known/assetlinks.json, and their origins added to origins."`
 	Apple    []string `yaml:"apple" doc:"iOS apps that may use them: TEAMID.BUNDLE. They are published at /.well-known/apple-app-site-association, and https://RP_ID is added to origins."`
 	Metadata string   `yaml:"metadata" doc:"File of the makers of authenticators: the payload of a FIDO Metadata Service BLOB as JSON, whose signature was verified when it was fetched. Without it no attestation is trusted."`
+}
+
+// Devices says which phones' attestations are believed.
+type Devices struct {
+	Android       []string      `yaml:"android_apps" doc:"Android apps whose keys are accepted: PACKAGE/SHA256, the fingerprint of the signing certificate as keytool shows it. Without any, no phone with Android can attest its key."`
+	Apple         []string      `yaml:"apple_apps" doc:"iOS apps whose keys are accepted: TEAMID.BUNDLE. Without any, no iPhone can attest its key."`
+	AndroidRoots  string        `yaml:"android_roots" doc:"File of certificates (PEM) that are roots of Android Key Attestation beside the two of Google that are built in."`
+	AppleRoots    string        `yaml:"apple_roots" doc:"File of certificates (PEM) that are roots of App Attest beside that of Apple that is built in."`
+	Revocations   string        `yaml:"revocations" doc:"File of the revoked certificates of Android phones, as https://android.googleapis.com/attestation/status has it; it is read again when it has changed. Without it no certificate is known to be revoked."`
+	RevocationAge time.Duration `yaml:"revocation_max_age" default:"168h" doc:"How long ago that file may have been written. From then on no phone with Android is believed: attestations answer 503 until there is a newer one."`
+	MinPatch      int           `yaml:"android_min_patch" default:"0" min:"0" max:"999912" doc:"The oldest month of Android's security patches that is accepted, as YYYYMM. 0: any."`
+	MaxOpen       time.Duration `yaml:"android_max_open" default:"0s" doc:"How long a key of Android may stay open after the person was recognised. 0: each signature needs that again."`
+	Development   bool          `yaml:"development" default:"false" doc:"Accept emulators and development builds, whose attestations prove nothing. Only for a server of this machine: base_url must be a loopback address."`
 }
 
 // Calls bounds what the step type http_call reaches.

@@ -26,7 +26,7 @@ func TestDefaults(t *testing.T) {
 		Keys:   config.Keys{Signing: "stile-data/signing.pem"},
 		Tokens: config.Tokens{TTL: 5 * time.Minute, MaxTTL: time.Hour},
 		Runs:   config.Runs{TTL: 10 * time.Minute, SessionTTL: 12 * time.Hour},
-		Limits: config.Limits{PerSecond: 100, Burst: 1000},
+		Limits: config.Limits{PerSecond: 100, Burst: 1000}, Devices: config.Devices{RevocationAge: 7 * 24 * time.Hour},
 		Delivery: config.Delivery{
 			By: "none", SMTP: config.SMTP{TLS: "starttls"}, File: "stile-data/messages.txt", PerAccount: 5, PerDestination: 5, Window: time.Hour,
 		},
@@ -131,6 +131,30 @@ delivery: { by: pigeon, per_account: 0 }
 	for i := range min(len(want), len(problems)) {
 		if !strings.HasPrefix(problems[i].Error(), want[i]) {
 			t.Errorf("got  %s\nwant %s", problems[i].Error(), want[i])
+		}
+	}
+}
+
+// Development mode believes anything that calls itself a phone: it never runs where others can reach it.
+func TestDevelopmentOfDevices(t *testing.T) {
+	t.Parallel()
+	for text, fine := range map[string]bool{
+		"devices: { development: true }\n":                                                    true,
+		"base_url: http://localhost:8080\ndevices: { development: true }\n":                   true,
+		"base_url: https://127.0.0.1:8443\ndevices: { development: true }\n":                  true,
+		"base_url: https://id.bank.example\ndevices: { development: false }\n":                true,
+		"base_url: https://id.bank.example\ndevices: { development: true }\n":                 false,
+		"base_url: https://localhost.bank.example\ndevices: { development: true }\n":          false,
+		"base_url: https://10.0.0.1\ndevices: { development: true }\n":                        false,
+		"listen: 0.0.0.0:80\nbase_url: https://id.bank.example\ndevices: {development: true}": false,
+		"devices: { development: perhaps }\n":                                                 false,
+		"devices: { revocations: status.json, revocation_max_age: 0s }\n":                     false,
+		"devices: { revocations: status.json }\n":                                             true,
+	} {
+		if got, err := config.Parse("/etc/stile/stile.yaml", []byte(text)); (err == nil) != fine {
+			t.Errorf("%s: %v", text, err)
+		} else if f := got.Devices.Revocations; f != "" && f != "/etc/stile/status.json" {
+			t.Errorf("the list is looked for at %s", f)
 		}
 	}
 }

@@ -118,7 +118,7 @@ func join(key, name string) string {
 // hostname matches DNS names (RFC 1123 §2.1). Addresses are none: their last label begins with a digit.
 var hostname = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// setScalar sets a string, an integer or a duration within the bounds of its tag.
+// setScalar sets a string, a boolean, an integer or a duration within the bounds of its tag.
 func setScalar(v reflect.Value, text string, tag reflect.StructTag) error {
 	switch {
 	case v.Type() == reflect.TypeFor[time.Duration]():
@@ -135,6 +135,11 @@ func setScalar(v reflect.Value, text string, tag reflect.StructTag) error {
 			return fmt.Errorf("must be a number from %d to %d, not %q", least, most, text)
 		}
 		v.SetInt(int64(number))
+	case v.Kind() == reflect.Bool:
+		if text != "true" && text != "false" {
+			return fmt.Errorf("must be true or false, not %q", text)
+		}
+		v.SetBool(text == "true")
 	case v.Kind() == reflect.String:
 		if words := tag.Get("enum"); words != "" && !slices.Contains(strings.Split(words, ","), text) {
 			return fmt.Errorf("must be one of %s, not %q", strings.ReplaceAll(words, ",", ", "), text)

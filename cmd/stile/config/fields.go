@@ -8,7 +8,7 @@ import (
 // Field describes one key of the configuration file.
 type Field struct {
 	Key     string // with its parents, e.g. "store.path"
-	Type    string // "text", "number", "duration", "mapping"
+	Type    string // "text", "number", "boolean", "duration", "list", "mapping"
 	Default string // "": none
 	Enum    string // comma-separated words, "": any
 	Doc     string
@@ -43,6 +43,8 @@ func typeName(t reflect.Type) string {
 		return "duration"
 	case t.Kind() == reflect.Int:
 		return "number"
+	case t.Kind() == reflect.Bool:
+		return "boolean"
 	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map:
 		return "mapping"
 	case t.Kind() == reflect.Slice:

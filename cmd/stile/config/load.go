@@ -138,7 +138,7 @@ func applyDefaults(v reflect.Value) error {
 func (c *Config) resolve(folder string) {
 	for _, p := range []*string{
 		&c.Definitions, &c.DataDir, &c.Store.Path, &c.Keys.Signing, &c.Keys.Master.File, &c.Audit.Path,
-		&c.Passkeys.Metadata, &c.Passwords.Blocked, &c.Delivery.File, &c.Delivery.Texts, &c.Delivery.SMTP.Password.File, &c.Delivery.Webhook.Secret.File,
+		&c.Devices.AndroidRoots, &c.Devices.AppleRoots, &c.Devices.Revocations, &c.Passkeys.Metadata, &c.Passwords.Blocked, &c.Delivery.File, &c.Delivery.Texts, &c.Delivery.SMTP.Password.File, &c.Delivery.Webhook.Secret.File,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(folder, *p)
@@ -206,6 +206,12 @@ func (d *decoder) check(root *yaml.Node, c Config) {
 	}
 	if c.Hashing.Total < c.Hashing.Memory {
 		d.fail(at("hashing"), "hashing.total must be at least hashing.memory (%d)", c.Hashing.Memory)
+	}
+	if u, err := url.Parse(c.BaseURL); c.Devices.Development && c.BaseURL != "" && (err != nil || !loopback(u.Hostname())) {
+		d.fail(at("devices"), "devices.development is for a server of this machine alone, and base_url is not a loopback address")
+	}
+	if c.Devices.Revocations != "" && c.Devices.RevocationAge == 0 {
+		d.fail(at("devices"), "devices.revocation_max_age must be above 0")
 	}
 	if c.Runs.TTL == 0 || c.Runs.SessionTTL == 0 || c.Runs.TTL > time.Hour {
 		d.fail(at("runs"), "runs.ttl and runs.session_ttl must be above 0, and runs.ttl at most 1h: proofs suppose that no run takes longer")

@@ -48,8 +48,12 @@ func (n *Node) registry(l *loaded) (*flows.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	devices, err := n.devices()
+	if err != nil {
+		return nil, err
+	}
 	all, err := flows.NewRegistry(steps.Builtin(steps.Deps{
-		Passkeys:       passkeys,
+		Passkeys: passkeys, Devices: devices,
 		Authenticators: n.Base.Accounts, Hasher: n.Base.Hasher, Passwords: n.Base.Rules, Seeds: n.Base.Sealer, Codes: n.Base.codes, Issuer: n.url,
 		Directories: directories, Entries: n.Base.Accounts,
 		Providers: providers, Links: n.Base.Accounts, Accounts: n.Base.Accounts, Agreements: n.Base.Accounts,

@@ -85,8 +85,8 @@ func (p *play) admit(ctx context.Context) (*person, error) {
 			ID: id, Subject: a.Subject, Type: typ, Status: account.Active, Binding: g.Level, Data: data, Created: now,
 		})
 	}
-	if g.Device == scenario.DeviceBound {
-		phone, err := p.bindPhone()
+	if g.Device != scenario.DeviceKey && g.Device != scenario.DeviceNone {
+		phone, err := p.bindPhone(g.Device)
 		if err != nil {
 			return nil, err
 		}
@@ -168,7 +168,7 @@ func (p *play) special(who *person, typ string, now time.Time) ([]account.Authen
 }
 
 // boundKey is the authenticator of the key that a binding was signed with.
-func (p *play) boundKey(typ, id, signed string) (account.Authenticator, error) {
+func (p *play) boundKey(typ, id, signed string, d account.DeviceData) (account.Authenticator, error) {
 	raw, _, _ := strings.Cut(signed, ".")
 	text, err := base64.RawURLEncoding.DecodeString(raw)
 	if err != nil {
@@ -180,7 +180,8 @@ func (p *play) boundKey(typ, id, signed string) (account.Authenticator, error) {
 	if err := json.Unmarshal(text, &header); err != nil {
 		return account.Authenticator{}, err
 	}
-	data, err := json.Marshal(account.DeviceData{JWK: header.JWK})
+	d.JWK = header.JWK
+	data, err := json.Marshal(d)
 	return account.Authenticator{
 		ID: id, Type: typ, Name: "phone", Status: account.Active, Key: p.device.Thumbprint(), Data: data,
 	}, err

@@ -20,7 +20,10 @@ func (p *play) phonePrompt(q scenario.Prompt) (app.Prompt, error) {
 	return prompt, json.Unmarshal(q.Data, &prompt)
 }
 
-// enrol knows ok and wrong: a signature over another challenge.
+// enrol knows ok, which attests the key as Android does if that is asked for, and
+// iphone; wrong, a signature over another challenge; unattested, which says nothing
+// of the key; emulator and rooted, whose keys are in software, or in a phone that
+// takes any software.
 func (p *play) enrol(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
 	return p.bindKey(q, "device_enrolment", p.device.Enrol, p.device.Confirm)
 }
@@ -36,17 +39,27 @@ func (p *play) bindKey(q scenario.Prompt, step string, make func(app.Prompt) (st
 	if err != nil {
 		return nil, err
 	}
-	switch q.Word {
-	case "ok":
-		signed, err := make(prompt)
-		confirm()
-		return reply(map[string]string{"jws": signed, "name": p.person.login + "'s phone"}, err)
-	case "wrong":
-		prompt.Challenge = otherChallenge
-		signed, err := make(prompt)
-		return reply(map[string]string{"jws": signed}, err)
+	says, known := p.statements()[q.Word]
+	if !known {
+		return nil, unknownWord(step, q.Word, "ok, iphone, wrong, unattested, emulator, rooted")
 	}
-	return nil, unknownWord(step, q.Word, "ok, wrong")
+	if q.Word == "wrong" {
+		prompt.Challenge = otherChallenge
+	}
+	signed, err := make(prompt)
+	if err != nil {
+		return nil, err
+	}
+	if q.Word == "ok" || q.Word == "iphone" {
+		confirm()
+	}
+	answer := map[string]any{"jws": signed, "name": p.person.login + "'s phone"}
+	if p.makers != nil && prompt.Attestation != nil && says != nil {
+		if answer["attestation"], err = says(prompt, signed); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(answer)
 }
 
 // byBiometrics and byPIN sign with a key of a phone.
@@ -59,10 +72,10 @@ func (p *play) byPIN(d *app.Device, prompt app.Prompt, client string) (string, e
 }
 
 // sign is the actor of a step that asks for a signature. It knows ok, wrong (over
-// another challenge), replayed (the last signature again), and removed: a key
-// that the account has not, or no more.
+// another challenge), replayed (the last signature again), removed: a key that the
+// account has not, or no more, and unasserted: an iPhone without the word of its app.
 func (p *play) sign(step string, by func(*app.Device, app.Prompt, string) (string, error)) scenario.Actor {
-	var last string
+	var last json.RawMessage
 	return func(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
 		prompt, err := p.phonePrompt(q)
 		if err != nil {
@@ -70,9 +83,9 @@ func (p *play) sign(step string, by func(*app.Device, app.Prompt, string) (strin
 		}
 		device := p.device
 		switch {
-		case q.Word == "replayed" && last != "":
-			return reply(map[string]string{"jws": last}, nil)
-		case q.Word == "ok":
+		case q.Word == "replayed" && last != nil:
+			return last, nil
+		case q.Word == "ok", q.Word == "unasserted":
 		case q.Word == "wrong":
 			prompt.Challenge = otherChallenge
 		case q.Word == "removed":
@@ -80,13 +93,23 @@ func (p *play) sign(step string, by func(*app.Device, app.Prompt, string) (strin
 				return nil, err
 			}
 		default:
-			return nil, unknownWord(step, q.Word, "ok, wrong, removed, and replayed once there was one")
+			return nil, unknownWord(step, q.Word, "ok, wrong, removed, unasserted, and replayed once there was one")
 		}
 		signed, err := by(device, prompt, q.Client)
-		if q.Word == "ok" {
-			last = signed
+		if err != nil {
+			return nil, err
 		}
-		return reply(map[string]string{"jws": signed}, err)
+		answer := map[string]string{"jws": signed}
+		if p.iphone != nil && q.Word != "unasserted" {
+			if answer["assertion"], err = p.assert(signed); err != nil {
+				return nil, err
+			}
+		}
+		out, err := reply(answer, nil)
+		if q.Word == "ok" {
+			last = out
+		}
+		return out, err
 	}
 }
 
@@ -112,14 +135,18 @@ func (p *play) given() app.Prompt {
 	return app.Prompt{Challenge: "given", Audience: baseURL, Flow: "given", Step: "given", ExpiresAt: p.cast.Clock.Now().Add(1)}
 }
 
-// bindPhone makes the phone's key one of the account.
-func (p *play) bindPhone() (account.Authenticator, error) {
+// bindPhone makes the phone's key one of the account, attested or not.
+func (p *play) bindPhone(kind string) (account.Authenticator, error) {
 	signed, err := p.device.Enrol(p.given())
 	if err != nil {
 		return account.Authenticator{}, err
 	}
 	p.device.Confirm()
-	return p.boundKey(account.TypeDevice, p.device.AuthenticatorID(), signed)
+	data, err := p.vouched(kind)
+	if err != nil {
+		return account.Authenticator{}, err
+	}
+	return p.boundKey(account.TypeDevice, p.device.AuthenticatorID(), signed, data)
 }
 
 // bindPhonePIN does the same with a key behind a PIN.
@@ -132,5 +159,5 @@ func (p *play) bindPhonePIN() (account.Authenticator, error) {
 		return account.Authenticator{}, err
 	}
 	p.device.ConfirmPIN()
-	return p.boundKey(account.TypeDevicePIN, p.device.PINAuthenticatorID(), signed)
+	return p.boundKey(account.TypeDevicePIN, p.device.PINAuthenticatorID(), signed, account.DeviceData{})
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/stile-auth/stile/flows/webui"
 	"github.com/stile-auth/stile/propagation"
 	"github.com/stile-auth/stile/steps"
+	"github.com/stile-auth/stile/steps/appattesttest"
 	"github.com/stile-auth/stile/steps/sso"
 )
 
@@ -82,6 +83,8 @@ type play struct {
 	person   *person
 	outside  *outside
 	device   *app.Device // nil: none
+	makers   *makers     // of phones; nil: none of them is asked
+	iphone   *appattesttest.Device
 	keys     *keyring
 	mail     mailbag
 	registry *flows.Registry
@@ -142,7 +145,12 @@ func (p *play) close() error {
 
 func (p *play) startEngine() (err error) {
 	s := p.stage
+	devices, err := p.attestation()
+	if err != nil {
+		return err
+	}
 	types := steps.Builtin(steps.Deps{
+		Devices:        devices,
 		Authenticators: p.store.Accounts(), Hasher: s.hasher, Seeds: s.sealer, Codes: s.decoy, Issuer: baseURL,
 		Providers: p.outside.providers, Links: p.store.Accounts(), Accounts: p.store.Accounts(), Agreements: p.store.Accounts(),
 		Directories: p.directories(), Entries: p.store.Accounts(),

@@ -159,7 +159,7 @@ func TestCannotBe(t *testing.T) {
 		"given: { has: [totp] }\nsteps:\n  - sso: ok\n  - code: used\n  - expect: { http: 200 }":                       `totp cannot be answered "used"; known: ok, wrong, and used once there was one`,
 		"given: { has: [totp] }\nsteps:\n  - provider: { corporate: down }\n  - sso: ok\n  - expect: { step: code }":   "the answer is a refusal that nothing after it expects: 503 dependency_unavailable",
 		"given: { has: [totp], device: none }\nsteps:\n  - expect: { http: 201 }":                                      "http: expected 201, got 400",
-		"given: { has: [totp] }\nsteps:\n  - sso: ok\n  - code: ok\n  - bind-phone: gladly\n  - expect: { http: 200 }": `device_enrolment cannot be answered "gladly"; known: ok, wrong`,
+		"given: { has: [totp] }\nsteps:\n  - sso: ok\n  - code: ok\n  - bind-phone: gladly\n  - expect: { http: 200 }": `device_enrolment cannot be answered "gladly"; known: ok, iphone, wrong, unattested, emulator, rooted`,
 	} {
 		files := fstest.MapFS{"a" + scenario.Suffix: {Data: []byte("scenario: it\ntarget: payments\n" + text + "\n")}}
 		for _, name := range []string{"clients.yaml", "providers.yaml", "mobile-banking.yaml"} {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -88,6 +89,8 @@ type Prompt struct {
 	Step       string    `json:"step"`
 	Algorithms []string  `json:"algorithms"` // of an enrolment
 	ExpiresAt  time.Time `json:"expiresAt"`
+	// Attestation says what the phone's maker is asked to vouch for; nil: nothing. This device has no maker.
+	Attestation json.RawMessage `json:"attestation,omitempty"`
 }
 
 func (p Prompt) check(now time.Time) error {
