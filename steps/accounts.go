@@ -3,8 +3,10 @@ package steps
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
@@ -44,6 +46,7 @@ func (a accounts) Account(ctx context.Context, subject string) (flows.Account, e
 		Status:         status(found.Status),
 		Attributes:     found.Attributes,
 		Authenticators: usable(all),
+		Contacts:       contacts(all),
 		Accepted:       accepted(given),
 	}, nil
 }
@@ -99,6 +102,33 @@ func usable(all []account.Authenticator) []flows.Authenticator {
 		})
 	}
 	return out
+}
+
+// contacts are the addresses that are told what happens to the account: all
+// addresses of mail that it has, and only where there is none its telephones. What
+// is told a person who holds all of them is told them once.
+func contacts(all []account.Authenticator) []flows.Contact {
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(a, b account.Authenticator) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+	})
+	var mails, phones []flows.Contact
+	for _, a := range all {
+		var d struct{ Address, Number string }
+		if a.Status != account.Active || json.Unmarshal(a.Data, &d) != nil {
+			continue
+		}
+		switch {
+		case a.Type == account.TypeEmail && d.Address != "":
+			mails = append(mails, flows.Contact{Channel: "email", To: d.Address})
+		case a.Type == account.TypePhone && d.Number != "":
+			phones = append(phones, flows.Contact{Channel: "sms", To: d.Number})
+		}
+	}
+	if len(mails) > 0 {
+		return mails
+	}
+	return phones
 }
 
 // binds is the key of the device that an authenticator makes a bound one. A device
