@@ -104,31 +104,28 @@ func usable(all []account.Authenticator) []flows.Authenticator {
 	return out
 }
 
-// contacts are the addresses that are told what happens to the account: all
-// addresses of mail that it has, and only where there is none its telephones. What
-// is told a person who holds all of them is told them once.
+// contacts are the addresses that are told what happens to the account, in the
+// order in which they were bound: those of mail, and only where there is none the telephones.
 func contacts(all []account.Authenticator) []flows.Contact {
-	all = slices.Clone(all)
-	slices.SortFunc(all, func(a, b account.Authenticator) int {
-		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
-	})
-	var mails, phones []flows.Contact
-	for _, a := range all {
-		var d struct{ Address, Number string }
-		if a.Status != account.Active || json.Unmarshal(a.Data, &d) != nil {
-			continue
+	for _, by := range []struct{ typ, channel string }{{account.TypeEmail, "email"}, {account.TypePhone, "sms"}} {
+		bound := slices.DeleteFunc(slices.Clone(all), func(a account.Authenticator) bool {
+			return a.Type != by.typ || a.Status != account.Active
+		})
+		slices.SortFunc(bound, func(a, b account.Authenticator) int {
+			return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+		})
+		var out []flows.Contact
+		for _, a := range bound {
+			var d struct{ Address, Number string } // of account.EmailData and account.PhoneData
+			if json.Unmarshal(a.Data, &d) == nil && d.Address+d.Number != "" {
+				out = append(out, flows.Contact{Channel: by.channel, To: cmp.Or(d.Address, d.Number)})
+			}
 		}
-		switch {
-		case a.Type == account.TypeEmail && d.Address != "":
-			mails = append(mails, flows.Contact{Channel: "email", To: d.Address})
-		case a.Type == account.TypePhone && d.Number != "":
-			phones = append(phones, flows.Contact{Channel: "sms", To: d.Number})
+		if len(out) > 0 {
+			return out
 		}
 	}
-	if len(mails) > 0 {
-		return mails
-	}
-	return phones
+	return nil
 }
 
 // binds is the key of the device that an authenticator makes a bound one. A device
