@@ -178,7 +178,7 @@ func TestContacts(t *testing.T) {
 			phone, at("d", account.TypeEmail, `{"address":"unproved@b.example"}`, func(a *account.Authenticator) { a.Status = account.Pending }),
 		}, []flows.Contact{{Channel: "sms", To: "+41791234567"}}},
 	} {
-		r := memory.NewAccounts()
+		r := memory.New().Accounts()
 		if err := r.CreateAccount(t.Context(), account.Account{Subject: "s9", Status: account.Active, Logins: []string{"s9"}}, c.all, nil); err != nil {
 			t.Fatal(err)
 		}
