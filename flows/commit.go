@@ -92,14 +92,14 @@ func (x *exchange) stamp() {
 		ev.Time, ev.Run, ev.Flow, ev.Client, ev.Target = x.w.now, r.ID, r.Flow, r.Client, r.Target
 		ev.Turn, ev.Subject, ev.Request = r.State.Turn, r.State.Subject, x.c.RequestID
 	}
-	r.Effects, r.Activate, r.Messages = x.events, x.enrolled, x.messages
+	r.Effects, r.Activate, r.Messages, r.Notices = x.events, x.enrolled, x.messages, x.notices
 }
 
 // recordEffects does what the run's last change lists: audit events, the
-// authenticators that it makes active, and the messages that it sends. It does
+// authenticators that it makes active, the messages that it sends, and its notices. It does
 // nothing if this node knows that it is done.
 func (e *Engine) recordEffects(ctx context.Context, r *run) error {
-	if len(r.Effects)+len(r.Activate)+len(r.Messages) == 0 {
+	if len(r.Effects)+len(r.Activate)+len(r.Messages)+len(r.Notices) == 0 {
 		return nil
 	}
 	key := fmt.Sprintf("%s.%d", r.ID, r.version)
@@ -115,6 +115,9 @@ func (e *Engine) recordEffects(ctx context.Context, r *run) error {
 		}
 	}
 	if err := e.handOver(ctx, key, r.Messages); err != nil {
+		return err
+	}
+	if err := e.notify(ctx, key, r.Notices); err != nil {
 		return err
 	}
 	e.recorded.add(key)

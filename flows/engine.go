@@ -30,6 +30,8 @@ type EngineConfig struct {
 	Propagators map[string]Propagator // by type, e.g. "bearer_jwt"
 	Outbox      Outbox                // takes over what steps send; default: none, and steps that send are unavailable
 	Budget      Budget                // of messages; default: five an hour
+	Guesses     Guesses               // wrong answers of one network and of one client; default: no limits
+	Quiet       []Notice              // notices that account owners are not told
 	Logger      *zap.Logger
 	Now         func() time.Time
 	DecoyKey    []byte               // 32 bytes; keys the counters, and what unknown accounts are shown
@@ -65,6 +67,9 @@ func (c *EngineConfig) check() error {
 	need(c.Now != nil, "Now")
 	need(c.RunTTL <= LongestRun, "a RunTTL of at most "+LongestRun.String())
 	need(len(c.DecoyKey) >= 32, "a DecoyKey of 32 bytes")
+	for _, n := range c.Quiet {
+		need(slices.Contains(Notices(), n), fmt.Sprintf("notices that there are to be Quiet, and not %q", n))
+	}
 	if c.PathPrefix == "" {
 		c.PathPrefix = "/v1"
 	}
@@ -72,6 +77,9 @@ func (c *EngineConfig) check() error {
 		c.RunTTL = 10 * time.Minute
 	}
 	c.Budget = c.Budget.orDefault()
+	if c.Guesses.Window <= 0 {
+		c.Guesses.Window = time.Hour
+	}
 	if c.SessionTTL <= 0 {
 		c.SessionTTL = 12 * time.Hour
 	}
@@ -84,6 +92,7 @@ type Caller struct {
 	IdempotencyKey string // as sent, "" if none
 	Body           []byte // what the idempotency key vouches for: the request in any canonical form
 	RequestID      string
+	Network        string // where it comes from, as the adapter bounds networks; "": unknown, and not limited
 }
 
 // Engine runs flows. It is the I/O shell around advance: load, throttle, call
@@ -94,6 +103,7 @@ type Engine struct {
 	active   atomic.Pointer[active]
 	texts    sync.Map // content hash -> time.Time: until when the text is in the store
 	recorded recent   // changes whose events this node has seen recorded
+	quiet    map[Notice]bool
 }
 
 // active is one loaded set of definitions. A request uses one from its beginning to its end.
@@ -114,7 +124,10 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg}
+	e := &Engine{cfg: cfg, quiet: map[Notice]bool{}}
+	for _, n := range cfg.Quiet {
+		e.quiet[n] = true
+	}
 	if err := e.Use(cfg.Definitions, cfg.Registry); err != nil {
 		return nil, err
 	}
@@ -223,12 +236,17 @@ func (e *Engine) Refuse(ctx context.Context, c Caller, code string) error {
 // Sweep removes what has expired, at most limit rows of each kind, and returns how many it removed.
 func (e *Engine) Sweep(ctx context.Context, limit int) (removed int, err error) {
 	now := e.cfg.Now()
-	errs := []error{e.settle(ctx, now, limit)}
-	if errs[0] != nil {
-		return 0, errs[0] // what is not recorded must not be deleted
+	kept, err := e.settle(ctx, now, limit)
+	if err != nil {
+		return 0, err // what is not recorded must not be deleted
+	}
+	var errs []error
+	if kept < limit { // no record is deleted that was not looked at
+		removed, err = e.cfg.Store.DeleteExpired(ctx, now, limit-kept)
+		errs = append(errs, err)
 	}
 	for _, del := range []func(context.Context, time.Time, int) (int, error){
-		e.cfg.Store.DeleteExpired, e.cfg.Sessions.DeleteExpiredSessions, e.cfg.Marks.DeleteExpiredMarks,
+		e.cfg.Sessions.DeleteExpiredSessions, e.cfg.Marks.DeleteExpiredMarks,
 		e.cfg.Throttle.DeleteExpiredCounters, e.cfg.Texts.DeleteExpiredTexts,
 	} {
 		n, err := del(ctx, now, limit)
@@ -238,23 +256,34 @@ func (e *Engine) Sweep(ctx context.Context, limit int) (removed int, err error) 
 	return removed, errors.Join(errs...)
 }
 
-// settle does what the last changes of expired runs list, before they are deleted.
-func (e *Engine) settle(ctx context.Context, now time.Time, limit int) error {
+// settle does what the last changes of expired runs list, before they are
+// deleted, and carries letters on. kept is how many of these stay.
+func (e *Engine) settle(ctx context.Context, now time.Time, limit int) (kept int, err error) {
 	records, err := e.cfg.Store.Expired(ctx, now, limit)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, rec := range records {
+		if isLetter(rec) {
+			stays, err := e.carryOn(ctx, rec, now)
+			if err != nil {
+				return 0, err
+			}
+			if stays {
+				kept++
+			}
+			continue
+		}
 		r, err := e.openRecord(rec)
 		if err != nil {
 			e.cfg.Logger.Error("expired run does not open", zap.String("run", rec.ID))
 			continue
 		}
 		if err := e.recordEffects(ctx, r); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return kept, nil
 }
 
 // Origins returns every origin that some client allows, sorted. Do not change it.

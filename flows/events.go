@@ -18,10 +18,10 @@ const (
 	EventEnrolledProof   = "enrolled_proof_refused"
 	EventAboveCeiling    = "evidence_refused"
 	EventRefused         = "request_refused"      // nothing changed; Reason is the problem's code
-	EventLocked          = "authenticator_locked" // the last attempt was taken
+	EventLocked          = "authenticator_locked" // the last attempt was a wrong one
 	EventSignedOut       = "signed_out"
 	EventMessageSent     = "message_sent"
-	EventNotified        = "notified"        // the account's owner is told of a change; Reason is the template
+	EventNotified        = "notified"        // the account's owner is told; Reason is the notice
 	EventMessageDropped  = "message_dropped" // a message goes where none may go, or where too many have gone
 	EventMessageHeld     = "message_held"    // a step was to send something, and the budget is spent
 	EventSessionIgnored  = "session_ignored"

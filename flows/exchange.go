@@ -38,7 +38,9 @@ type exchange struct {
 	events   []Event
 	enrolled []string  // pending authenticators that become active with the change
 	messages []Message // to be sent with the change
+	notices  []Message // to the account's owner, likewise
 	spent    []string  // budgets that a message was taken from
+	guesses  []string  // budgets that this answer was taken from
 	stored   bool      // the change is stored
 	held     time.Time // a step was not let send before this instant: the budget is spent
 	passed   []string  // counters to clear once the change is stored
@@ -208,8 +210,13 @@ func (x *exchange) signal(ctx context.Context, n *node, out Outcome) (signal, er
 	}
 	switch out.kind {
 	case outcomePass:
-		return sig, x.vouch(ctx, n, out.proof)
+		err := x.vouch(ctx, n, out.proof)
+		if x.w.account.Status == AccountActive {
+			x.completed(n, out)
+		}
+		return sig, err
 	case outcomeDone:
+		x.completed(n, out) // the addresses are those before the change: it may be one of them that has gone
 		if out.enrolled != "" {
 			x.enrolled = append(x.enrolled, out.enrolled)
 		}

@@ -137,16 +137,23 @@ type mails struct {
 	seen map[string]bool
 	got  []flows.Message
 	err  error
+	lost bool // what it takes over dies with it
 }
 
 func (m *mails) Put(_ context.Context, key string, msg flows.Message) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.err == nil && !m.seen[key] {
+	if m.err == nil && !m.seen[key] && !m.lost {
 		m.seen[key] = true
 		m.got = append(m.got, msg)
 	}
 	return m.err
+}
+
+func (m *mails) Delivered(_ context.Context, key string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seen[key], m.err
 }
 
 // to lists whom something was sent to.
@@ -159,6 +166,8 @@ func (m *mails) to() []string {
 	}
 	return out
 }
+
+func (m *mails) lose(all bool) { m.mu.Lock(); m.lost = all; m.mu.Unlock() }
 
 func (m *mails) fail(err error) { m.mu.Lock(); m.err = err; m.mu.Unlock() }
 

@@ -23,6 +23,8 @@ type Outbox interface {
 	// learns from the time whether there was anybody to deliver it to. The same key
 	// again is the same message: it comes after a crash, also from another node.
 	Put(ctx context.Context, key string, m Message) error
+	// Delivered says whether the message of that key was delivered, or never can be.
+	Delivered(ctx context.Context, key string) (bool, error)
 }
 
 // Budget bounds the messages to one account, to one destination and of one
@@ -67,17 +69,6 @@ func (v *Visit) Send(ctx context.Context, m Message) (Dispatch, error) {
 		return Dispatch{}, errors.New("flows: nothing can be sent here")
 	}
 	return v.sender.send(ctx, m)
-}
-
-// Notify tells the account's owner of the change that this call is part of. It is
-// for Answer of a step whose type says that it notifies, and takes nothing from
-// the budgets: the step happens once. Where there is no way to send it is not sent.
-func (v *Visit) Notify(ctx context.Context, m Message) error {
-	if v.sender == nil {
-		return errors.New("flows: nobody can be notified here")
-	}
-	_, err := v.sender.send(ctx, m)
-	return err
 }
 
 // Sent returns what was sent on a visit outside an engine (tests of step types).
@@ -143,21 +134,6 @@ func (s *sender) send(ctx context.Context, m Message) (Dispatch, error) {
 		at = time.Time{}
 	}
 	return Dispatch{Sent: true, Again: at}, nil
-}
-
-// notifier is the courier of a step that was answered.
-type notifier struct {
-	x *exchange
-	n *node
-}
-
-func (s *notifier) send(_ context.Context, m Message) (Dispatch, error) {
-	if s.x.e.cfg.Outbox == nil {
-		return Dispatch{}, nil
-	}
-	s.x.messages = append(s.x.messages, m)
-	s.x.events = append(s.x.events, Event{Type: EventNotified, Step: s.n.def.ID, Reason: m.Template})
-	return Dispatch{Sent: true}, nil
 }
 
 // spend takes one message from all budgets, or from none: then it says when
@@ -240,7 +216,12 @@ func (x *exchange) refund(ctx context.Context, taken []string) error {
 }
 
 func (x *exchange) count(ctx context.Context, key string, most int) (held time.Time, err error) {
-	err = x.e.cfg.Throttle.Change(ctx, key, oneOfMost(x.w.now, most, x.e.cfg.Budget.Window))
+	return x.countFor(ctx, key, most, x.e.cfg.Budget.Window)
+}
+
+// countFor counts one of at most so many within a window; held is when there is one again.
+func (x *exchange) countFor(ctx context.Context, key string, most int, window time.Duration) (held time.Time, err error) {
+	err = x.e.cfg.Throttle.Change(ctx, key, oneOfMost(x.w.now, most, window))
 	var wait waitError
 	if errors.As(err, &wait) {
 		return wait.until, nil

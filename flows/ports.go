@@ -126,7 +126,14 @@ type Account struct {
 	Status         AccountStatus
 	Attributes     map[string]string
 	Authenticators []Authenticator // active and pending ones
+	Contacts       []Contact       // where its owner is told what happens to it
 	Accepted       []string        // ids of the documents that were accepted
+}
+
+// Contact is an address that was verified to be the account owner's.
+type Contact struct {
+	Channel string // "email" or "sms"
+	To      string
 }
 
 // Authenticator is what the engine may know of a bound authenticator.

@@ -59,6 +59,7 @@ func checkType(t StepType) error {
 	add(t.Sends && t.Code == "", "sends but never asks for what it sent")
 	add(t.Names && len(t.Evidence) > 0, "names and proves: a name is never a proof")
 	add(t.Discovers && t.Authenticator == "", "discovers whose authenticator it is, and checks none")
+	add(t.Notice != "" && !slices.Contains(Notices(), t.Notice), fmt.Sprintf("has a notice %q that there is not", t.Notice))
 	add(t.Enrols && len(t.Evidence) > 0, "enrols and proves: an enrolment is never a proof")
 	return errors.Join(errs...)
 }

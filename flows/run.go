@@ -38,6 +38,7 @@ type run struct {
 	Effects   []Event   `json:"effects,omitempty"`  // of the last change: recorded again on load if this node did not see it done
 	Activate  []string  `json:"activate,omitempty"` // authenticators that the last change makes active, likewise
 	Messages  []Message `json:"messages,omitempty"` // that the last change sends, likewise
+	Notices   []Message `json:"notices,omitempty"`  // that it tells the account's owner, likewise
 
 	version int64
 	ignored bool // a session was presented that counts for nothing

@@ -75,9 +75,10 @@ type StepType struct {
 	// it is then entered again when the client asks for another one.
 	Sends bool
 
-	// Notifies is true if an answer to the step may tell the account's owner
-	// something ([Visit.Notify]).
-	Notifies bool
+	// Notice is what the account's owner is told when the step is completed; "": what
+	// follows from the rest, which is [NoticeAdded] when it has bound an authenticator.
+	// The engine tells it: a step cannot forget to.
+	Notice Notice
 
 	// Discovers is true if the proof itself says whose authenticator it is: the
 	// step then needs nobody to be named before, and fills in [Proof.Subject].

@@ -87,16 +87,14 @@ func (x *exchange) submit(ctx context.Context, n *node, in Input) error {
 	if err != nil {
 		return err
 	}
-	counter, locked, err := x.e.reserve(ctx, x, n)
+	at, err := x.e.reserve(ctx, x, n)
 	if err != nil {
 		return err
 	}
+	counter, locked := at.key, at.locked
 	v := x.visit(n, x.r.State.Turn)
 	if locked {
 		v.Claimed, v.Subject = "", "" // the work of a check, for nobody
-	}
-	if n.typ.Notifies {
-		v.sender = &notifier{x, n}
 	}
 	out, err := n.step.Answer(ctx, v, in)
 	if out, err = x.routed(n, out, err); err != nil {
@@ -116,8 +114,12 @@ func (x *exchange) submit(ctx context.Context, n *node, in Input) error {
 	switch {
 	case accepted && counter != "":
 		x.passed = append(x.passed, counter)
+		err = x.unguess(ctx)
 	case slices.Contains([]outcomeKind{outcomeExit, outcomeAsk, outcomeDone}, sig.outcome.kind) && counter != "":
 		err = x.release(ctx, counter)
+	}
+	if !accepted && (sig.outcome.kind == outcomeReject || sig.outcome.kind == outcomePass) {
+		err = errors.Join(err, x.failed(ctx, n, at, sig.outcome.reason))
 	}
 	if !accepted && named && sig.outcome.kind != outcomeDone {
 		x.r.State.Named, x.r.State.Claimed, x.r.State.Shadow = "", "", "" // who mistyped may name somebody else
@@ -150,10 +152,11 @@ func (x *exchange) claim(ctx context.Context, n *node, in Input) (named bool, er
 
 // release gives a reserved attempt back: nothing was checked.
 func (x *exchange) release(ctx context.Context, counter string) error {
+	err := x.unguess(ctx)
 	if counter == "" {
-		return nil
+		return err
 	}
-	return x.e.cfg.Throttle.Change(context.WithoutCancel(ctx), counter, giveBack(x.w.now))
+	return errors.Join(err, x.e.cfg.Throttle.Change(context.WithoutCancel(ctx), counter, giveBack(x.w.now)))
 }
 
 // restart ends this run and begins another on the definition that is live now.

@@ -80,30 +80,38 @@ func giveBack(now time.Time) func(Counter) (Counter, error) {
 // clearCounter is what a success does to the counter.
 func clearCounter(Counter) (Counter, error) { return Counter{}, nil }
 
-// reserve takes one attempt on the authenticator that n checks. locked: no
-// attempt is left, ever; the answer must be refused like a wrong one.
-func (e *Engine) reserve(ctx context.Context, x *exchange, n *node) (key string, locked bool, err error) {
+// reservation is an attempt that was counted before it is made.
+type reservation struct {
+	key    string // of the counter; "": nothing was counted
+	locked bool   // no attempt is left, ever: the answer must be refused like a wrong one
+	last   bool   // it is the last one
+	fifth  bool   // it is followed by a long pause
+}
+
+// reserve takes one attempt on the authenticator that n checks.
+func (e *Engine) reserve(ctx context.Context, x *exchange, n *node) (reservation, error) {
 	if !n.typ.Guessable {
-		return "", false, nil
+		return reservation{}, nil
 	}
-	key = e.counterKey(x.r, n)
-	next, last := attempt(x.w.now, n.typ.HardLimit), false
-	err = e.cfg.Throttle.Change(ctx, key, func(c Counter) (Counter, error) {
+	if err := x.guess(ctx); err != nil {
+		return reservation{}, err
+	}
+	next, at := attempt(x.w.now, n.typ.HardLimit), reservation{key: e.counterKey(x.r, n)}
+	err := e.cfg.Throttle.Change(ctx, at.key, func(c Counter) (Counter, error) {
 		c, err := next(c)
-		last = err == nil && c.Failures >= limitOf(n.typ.HardLimit)
+		at.last = err == nil && c.Failures >= limitOf(n.typ.HardLimit)
+		at.fifth = err == nil && c.Failures%lockEvery == 0
 		return c, err
 	})
-	if last {
-		x.events = append(x.events, Event{Type: EventLocked, Step: n.def.ID})
-	}
 	var wait waitError
 	switch {
 	case errors.As(err, &wait):
-		return "", false, &Problem{Kind: KindThrottled, Code: CodeThrottled, Detail: "Too many attempts.", RetryAfter: wait.until.Sub(x.w.now)}
+		pr := &Problem{Kind: KindThrottled, Code: CodeThrottled, Detail: "Too many attempts.", RetryAfter: wait.until.Sub(x.w.now)}
+		return reservation{}, errors.Join(pr, x.unguess(ctx))
 	case errors.Is(err, errLocked):
-		return "", true, nil
+		return reservation{locked: true}, nil
 	}
-	return key, false, err
+	return at, err
 }
 
 // Unlock forgets the failed attempts on one type of authenticator of an account.

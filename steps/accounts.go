@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
@@ -45,6 +46,7 @@ func (a accounts) Account(ctx context.Context, subject string) (flows.Account, e
 		Status:         status(found.Status),
 		Attributes:     found.Attributes,
 		Authenticators: usable(all),
+		Contacts:       contacts(all),
 		Accepted:       accepted(given),
 	}, nil
 }
@@ -101,6 +103,30 @@ func usable(all []account.Authenticator) []flows.Authenticator {
 		})
 	}
 	return out
+}
+
+// contacts are the addresses that are told what happens to the account, in the
+// order in which they were bound: those of mail, and only where there is none the telephones.
+func contacts(all []account.Authenticator) []flows.Contact {
+	for _, by := range []struct{ typ, channel string }{{account.TypeEmail, "email"}, {account.TypePhone, "sms"}} {
+		bound := slices.DeleteFunc(slices.Clone(all), func(a account.Authenticator) bool {
+			return a.Type != by.typ || a.Status != account.Active
+		})
+		slices.SortFunc(bound, func(a, b account.Authenticator) int {
+			return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+		})
+		var out []flows.Contact
+		for _, a := range bound {
+			var d struct{ Address, Number string } // of account.EmailData and account.PhoneData
+			if json.Unmarshal(a.Data, &d) == nil && d.Address+d.Number != "" {
+				out = append(out, flows.Contact{Channel: by.channel, To: cmp.Or(d.Address, d.Number)})
+			}
+		}
+		if len(out) > 0 {
+			return out
+		}
+	}
+	return nil
 }
 
 // binds is the key of the device that an authenticator makes a bound one. A device

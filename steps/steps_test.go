@@ -178,3 +178,43 @@ func TestFailureIsNotAbsence(t *testing.T) {
 		}
 	}
 }
+
+// Mails go to every address that is in use, the oldest first; a telephone is told only where there is none.
+func TestContacts(t *testing.T) {
+	t.Parallel()
+	at := func(id, typ, data string, edit func(*account.Authenticator)) account.Authenticator {
+		a := account.Authenticator{ID: id, Subject: "s9", Type: typ, Status: account.Active, Binding: "aal1", Data: []byte(data), Created: now}
+		if edit != nil {
+			edit(&a)
+		}
+		return a
+	}
+	phone := at("n", account.TypePhone, `{"number":"+41791234567"}`, nil)
+	for name, c := range map[string]struct {
+		all  []account.Authenticator
+		want []flows.Contact
+	}{
+		"nothing": {nil, nil},
+		"phone":   {[]account.Authenticator{phone}, []flows.Contact{{Channel: "sms", To: "+41791234567"}}},
+		"mails": {[]account.Authenticator{
+			phone,
+			at("b", account.TypeEmail, `{"address":"new@b.example"}`, func(a *account.Authenticator) { a.Created = now.Add(time.Hour) }),
+			at("a", account.TypeEmail, `{"address":"old@b.example"}`, nil),
+			at("c", account.TypeEmail, `{"address":"gone@b.example"}`, func(a *account.Authenticator) { a.Status = account.Disabled }),
+			at("d", account.TypeEmail, `{"address":"unproved@b.example"}`, func(a *account.Authenticator) { a.Status = account.Pending }),
+			at("e", account.TypeTOTP, `{"address":"no@b.example"}`, nil),
+		}, []flows.Contact{{Channel: "email", To: "old@b.example"}, {Channel: "email", To: "new@b.example"}}},
+		"only a pending one": {[]account.Authenticator{
+			phone, at("d", account.TypeEmail, `{"address":"unproved@b.example"}`, func(a *account.Authenticator) { a.Status = account.Pending }),
+		}, []flows.Contact{{Channel: "sms", To: "+41791234567"}}},
+	} {
+		r := memory.New().Accounts()
+		if err := r.CreateAccount(t.Context(), account.Account{Subject: "s9", Status: account.Active, Logins: []string{"s9"}}, c.all, nil); err != nil {
+			t.Fatal(err)
+		}
+		got, err := steps.Accounts(r).Account(t.Context(), "s9")
+		if diff := cmp.Diff(c.want, got.Contacts); err != nil || diff != "" {
+			t.Errorf("%s: %v\n%s", name, err, diff)
+		}
+	}
+}

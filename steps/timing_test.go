@@ -59,6 +59,8 @@ type bin struct{}
 
 func (bin) Put(context.Context, string, flows.Message) error { return nil }
 
+func (bin) Delivered(context.Context, string) (bool, error) { return true, nil }
+
 // timed is an engine at whose clock one can turn.
 type timed struct {
 	*flows.Engine

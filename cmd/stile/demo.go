@@ -7,15 +7,18 @@ import (
 	"syscall"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/stile-auth/stile/cmd/stile/config"
 	"github.com/stile-auth/stile/cmd/stile/demo"
+	"github.com/stile-auth/stile/cmd/stile/demo/tour"
 )
 
 type demoCmd struct {
 	Keep   bool          `help:"Leave everything running afterwards, and print how to drive a flow by hand."`
 	JSON   bool          `name:"json" help:"Print a transcript for machines, one JSON object a line."`
 	Pace   time.Duration `placeholder:"DURATION" help:"Wait this long before each step, for an audience (at most 5s)."`
-	Story  string        `enum:"bank,step-up" default:"bank" help:"What is played: ${enum}."`
+	Story  string        `enum:"bank,step-up,authenticators" default:"bank" help:"What is played: ${enum}."`
 	Factor string        `enum:"pin,code,biometric" default:"pin" help:"What the user chooses in the third run: ${enum}."`
 }
 
@@ -29,6 +32,9 @@ func (c demoCmd) Run(w *world) error {
 		return err
 	}
 	signal.Ignore(syscall.SIGPIPE) // a reader who leaves ends the story, which then cleans up
+	if c.Story == "authenticators" {
+		return c.tour(w, logger)
+	}
 	story := c.Story
 	if story == "bank" {
 		story = ""
@@ -37,6 +43,19 @@ func (c demoCmd) Run(w *world) error {
 		Out: w.out, JSON: c.JSON, Keep: c.Keep, Pace: c.Pace, Story: story, Factor: c.Factor, Logger: logger, Now: w.now,
 	})
 	var failed *demo.StepError
+	if errors.As(err, &failed) {
+		return errReported
+	}
+	return err
+}
+
+// tour shows each authenticator once. It has told what went wrong.
+func (c demoCmd) tour(w *world, logger *zap.Logger) error {
+	if c.Keep {
+		return &usageError{"--keep goes with the other stories: this one leaves nothing to go on with"}
+	}
+	err := tour.Play(w.ctx, tour.Options{Out: w.out, JSON: c.JSON, Pace: c.Pace, Logger: logger, Now: w.now})
+	var failed *tour.Error
 	if errors.As(err, &failed) {
 		return errReported
 	}

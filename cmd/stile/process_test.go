@@ -43,6 +43,7 @@ func TestProcess(t *testing.T) { //nolint:tparallel // how fast a start is shows
 	t.Run("reload", bin.reload)
 	t.Run("killed between steps", bin.killedBetweenSteps)
 	t.Run("killed before the answer arrived", bin.killedBeforeTheAnswerArrived)
+	t.Run("guesses at four processes", bin.guessesAtFour)
 }
 
 // binary is the path of the built program.

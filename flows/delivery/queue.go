@@ -39,6 +39,8 @@ type Queue struct {
 	stop    context.CancelFunc // of waiting and sending
 	closed  chan struct{}
 	once    sync.Once
+	mu      sync.Mutex
+	here    map[string]bool // the keys of the messages that are here
 	workers sync.WaitGroup
 	waiting sync.WaitGroup // entries that are to be tried again
 }
@@ -66,29 +68,57 @@ func New(ctx context.Context, cfg Config) (*Queue, error) {
 		cfg.Capacity = 1024
 	}
 	ctx, stop := context.WithCancel(ctx)
-	q := &Queue{cfg: cfg, entries: make(chan *entry, cfg.Capacity), room: make(chan struct{}, cfg.Capacity), stop: stop, closed: make(chan struct{})}
+	q := &Queue{cfg: cfg, entries: make(chan *entry, cfg.Capacity), room: make(chan struct{}, cfg.Capacity), stop: stop, closed: make(chan struct{}), here: map[string]bool{}}
 	for range cfg.Workers {
 		q.workers.Go(func() { q.work(ctx) })
 	}
 	return q, nil
 }
 
-// Put takes a message over. With as many waiting as there may be it is
-// [flows.ErrUnavailable]: the run still has it.
+// Put takes a message over, unless it is here already. With as many waiting as
+// there may be it is [flows.ErrUnavailable]: the run still has it.
 func (q *Queue) Put(_ context.Context, key string, m flows.Message) error {
 	select {
 	case <-q.closed:
 		return fmt.Errorf("%w: the outbox is closed", flows.ErrUnavailable)
 	default:
 	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.here[key] {
+		return nil
+	}
 	select {
 	case q.room <- struct{}{}:
+		q.here[key] = true
 		q.entries <- &entry{key: key, owner: rand.Text(), m: m} // there is room: it never waits
 		return nil
 	default:
 		return fmt.Errorf("%w: the outbox is full", flows.ErrUnavailable)
 	}
 }
+
+// leave makes room: nothing more is to be done for a message here.
+func (q *Queue) leave(e *entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.here, e.key)
+	<-q.room
+}
+
+// Delivered implements [flows.Outbox]. A mark that is taken for no time tells
+// whether somebody has it, and leaves it as it was.
+func (q *Queue) Delivered(ctx context.Context, key string) (bool, error) {
+	now := q.cfg.Now()
+	err := q.cfg.Marks.TakeMark(ctx, doneMark(key), rand.Text(), now, now)
+	if errors.Is(err, flows.ErrTaken) {
+		return true, nil
+	}
+	return false, err
+}
+
+// doneMark is held from when a message was delivered, or was refused for good.
+func doneMark(key string) string { return "delivered/" + key }
 
 // Close takes no more messages and sends those that wait, until ctx is done. What
 // is left then stays in its run, for whoever loads it next.
@@ -134,7 +164,7 @@ func (q *Queue) work(ctx context.Context) {
 func (q *Queue) try(ctx context.Context, e *entry) {
 	now := q.cfg.Now()
 	if !now.Before(e.m.Expires) {
-		<-q.room
+		q.leave(e)
 		if e.taken {
 			return
 		}
@@ -145,6 +175,10 @@ func (q *Queue) try(ctx context.Context, e *entry) {
 	err := q.cfg.Marks.TakeMark(ctx, mark, e.owner, now, now.Add(lease))
 	if errors.Is(err, flows.ErrTaken) { // somebody sends it, or has; if they die over it, it is tried again
 		e.taken = true
+		if done, err := q.Delivered(ctx, e.key); err == nil && done {
+			q.leave(e)
+			return
+		}
 		q.later(ctx, e, lease)
 		return
 	}
@@ -154,14 +188,16 @@ func (q *Queue) try(ctx context.Context, e *entry) {
 	}
 	switch {
 	case err == nil || errors.Is(err, ErrRefused):
-		<-q.room
 		if err != nil {
 			q.cfg.Logger.Error("message refused", zap.String("message", e.key), zap.Error(err))
 		}
 		now := q.cfg.Now()
-		if err := q.cfg.Marks.TakeMark(ctx, mark, e.owner, now, e.m.Expires.Add(keep)); err != nil {
-			q.cfg.Logger.Warn("message not marked as sent", zap.String("message", e.key), zap.Error(err))
+		for _, m := range []string{mark, doneMark(e.key)} {
+			if err := q.cfg.Marks.TakeMark(ctx, m, e.owner, now, e.m.Expires.Add(keep)); err != nil {
+				q.cfg.Logger.Warn("message not marked as sent", zap.String("message", e.key), zap.Error(err))
+			}
 		}
+		q.leave(e)
 	default:
 		e.tries++
 		q.cfg.Logger.Warn("message not sent", zap.String("message", e.key), zap.Int("tries", e.tries), zap.Error(err))

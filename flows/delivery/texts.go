@@ -18,14 +18,19 @@ var builtin embed.FS
 
 // templates are the templates, with what may stand in them.
 func templates() map[string][]string {
-	return map[string][]string{"email_code": {"code", "minutes"}, "sms_code": {"code", "minutes"}, "password_changed": {"time"}}
+	all := map[string][]string{"email_code": {"code", "minutes"}, "sms_code": {"code", "minutes"}}
+	for _, n := range flows.Notices() {
+		all[string(n)] = []string{"time", "authenticator"}
+	}
+	return all
 }
 
 const maxText = 64 << 10
 
 // Texts is what messages say, by template and language.
 type Texts struct {
-	all map[string]*spoken
+	all   map[string]*spoken
+	names names
 }
 
 // spoken is one template in its languages.
@@ -42,9 +47,10 @@ type text struct{ subject, body string }
 // named TEMPLATE.LANGUAGE.txt, such as email_code.fr.txt. The first line is the
 // subject; the body begins behind an empty one. {code} and {minutes} stand for
 // what is sent; nothing else is replaced, and nothing that is put in their place
-// is looked at again. English is for everybody whose language there is not.
+// is looked at again. English is for everybody whose language there is not. Notices
+// may hold {time} and {authenticator}; what these are called is in names.LANGUAGE.txt.
 func NewTexts(own fs.FS) (*Texts, error) {
-	t := &Texts{all: map[string]*spoken{}}
+	t := &Texts{all: map[string]*spoken{}, names: names{}}
 	shipped, err := fs.Sub(builtin, "texts")
 	if err != nil {
 		return nil, err
@@ -77,7 +83,7 @@ func (t *Texts) read(dir fs.FS) error {
 
 func (t *Texts) add(dir fs.FS, name string) error {
 	parts := strings.Split(name, ".")
-	if len(parts) != 3 || templates()[parts[0]] == nil {
+	if len(parts) != 3 || templates()[parts[0]] == nil && parts[0] != "names" {
 		return errors.New("expected TEMPLATE.LANGUAGE.txt, with a template that there is")
 	}
 	tag, err := language.Parse(parts[1])
@@ -90,6 +96,9 @@ func (t *Texts) add(dir fs.FS, name string) error {
 	}
 	if len(data) > maxText {
 		return fmt.Errorf("larger than %d bytes", maxText)
+	}
+	if parts[0] == "names" {
+		return t.names.add(tag, string(data))
 	}
 	said, err := parse(parts[0], string(data))
 	if err != nil {
@@ -146,7 +155,11 @@ func (t *Texts) render(id string, m flows.Message) (Mail, error) {
 	_, i, _ := s.matcher.Match(language.Make(m.Locale))
 	var pairs []string
 	for _, name := range templates()[m.Template] {
-		pairs = append(pairs, "{"+name+"}", oneLine(m.Args[name]))
+		value := m.Args[name]
+		if name == "authenticator" {
+			value = t.names.of(s.tags[i], value)
+		}
+		pairs = append(pairs, "{"+name+"}", oneLine(value))
 	}
 	fill := strings.NewReplacer(pairs...)
 	return Mail{

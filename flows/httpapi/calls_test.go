@@ -48,7 +48,7 @@ func TestCallsReachTheEngine(t *testing.T) {
 			t.Errorf("%s %s: %d %s", tt.method, tt.target, r.StatusCode, text(t, r))
 			continue
 		}
-		tt.want.Caller = flows.Caller{Key: "thumb", IdempotencyKey: key, RequestID: r.Header.Get("X-Request-Id")}
+		tt.want.Caller = flows.Caller{Key: "thumb", IdempotencyKey: key, RequestID: r.Header.Get("X-Request-Id"), Network: "192.0.2.0/24"}
 		if diff := cmp.Diff([]call{tt.want}, w.engine.calls, cmpopts.IgnoreFields(flows.Caller{}, "Body")); diff != "" {
 			t.Errorf("%s %s:\n%s", tt.method, tt.target, diff)
 		}
@@ -80,7 +80,7 @@ func TestSignOut(t *testing.T) {
 	if r.StatusCode != 204 || text(t, r) != "" || r.Header.Get("Content-Type") != "" {
 		t.Errorf("%d %v", r.StatusCode, r.Header)
 	}
-	want := call{Name: "sign out", Handle: goodHandle, Caller: flows.Caller{Key: "thumb", RequestID: r.Header.Get("X-Request-Id")}}
+	want := call{Name: "sign out", Handle: goodHandle, Caller: flows.Caller{Key: "thumb", RequestID: r.Header.Get("X-Request-Id"), Network: "192.0.2.0/24"}}
 	if diff := cmp.Diff([]call{want}, w.engine.calls, cmpopts.IgnoreFields(flows.Caller{}, "Body")); diff != "" {
 		t.Error(diff)
 	}

@@ -1,8 +1,8 @@
 package httpapi
 
 import (
-	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -37,9 +37,12 @@ func newLimiter(l Limit, now func() time.Time) *limiter {
 }
 
 func (l *limiter) of(r *http.Request) *rate.Limiter {
-	host, _, err := net.SplitHostPort(r.RemoteAddr) // never a header: anybody can write one
-	if err != nil {
-		host = r.RemoteAddr
+	host := r.RemoteAddr
+	if addr, ok := addressOf(r); ok {
+		host = addr.String()
+		if addr.Is6() { // who has one address has as many as they like
+			host = netip.PrefixFrom(addr, network6).Masked().String()
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -44,9 +44,6 @@ settles: [password_change].
 // ErrNobody reports a run in which nobody has proved to be there.
 var ErrNobody = errors.New("passwordchange: the run has no subject")
 
-// Template is the template of the message that tells of a change.
-const Template = "password_changed"
-
 // Accounts finds accounts. Safe for concurrent use.
 type Accounts interface {
 	// Account returns the account of that subject; [account.ErrNotFound].
@@ -95,7 +92,7 @@ func Type(deps Config) flows.StepType {
 		Typed:         true,
 		Enrols:        true,
 		NeedsSubject:  true,
-		Notifies:      true,
+		Notice:        flows.NoticePassword,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			c := config{MinLength: account.MinPasswordAlone, History: defaultHistory, Current: true}
 			if err := cfg.Decode(&c); err != nil {

@@ -9,15 +9,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/assurance"
 )
-
-// lifetime is how long it is of use to be told of a change.
-const lifetime = 24 * time.Hour
 
 // set sets a password by the rules and returns the authenticator's id. An
 // [account.UnfitError] says what is wrong with the new one, [account.ErrWrong]
@@ -36,7 +32,7 @@ func (s *step) set(ctx context.Context, v *flows.Visit, a answer) (id string, er
 		return "", err
 	}
 	if done := setBefore(all, v.Owner()); done != "" {
-		return done, s.tell(ctx, v, address) // this request, after a crash
+		return done, nil // this request, after a crash
 	}
 	old, found := active(all)
 	switch {
@@ -47,10 +43,7 @@ func (s *step) set(ctx context.Context, v *flows.Visit, a answer) (id string, er
 	default:
 		id, err = s.change(ctx, v, old, a)
 	}
-	if err != nil {
-		return "", err
-	}
-	return id, s.tell(ctx, v, address)
+	return id, err
 }
 
 // setBefore finds what this very request has set already.
@@ -160,17 +153,6 @@ func (s *step) add(ctx context.Context, v *flows.Visit, password string, d accou
 	return id, s.Authenticators.AddAuthenticator(ctx, account.Authenticator{
 		ID: id, Subject: v.Subject, Type: account.TypePassword, Status: account.Pending,
 		Binding: v.Level.String(), Data: data, Created: v.Now.UTC(),
-	})
-}
-
-// tell tells the account's owner: whoever changed the password may be somebody else.
-func (s *step) tell(ctx context.Context, v *flows.Visit, address string) error {
-	if address == "" {
-		return nil
-	}
-	return v.Notify(ctx, flows.Message{
-		Channel: "email", To: address, Template: Template, Locale: v.Locale, Expires: v.Now.Add(lifetime),
-		Args: map[string]string{"time": v.Now.UTC().Format("2006-01-02 15:04 UTC")},
 	})
 }
 

@@ -61,6 +61,7 @@ func Type(as Authenticators, key []byte) flows.StepType {
 		}},
 		Authenticator: account.TypeRecovery,
 		Guessable:     true,
+		Notice:        flows.NoticeRecovery,
 		HardLimit:     hardLimit,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			if err := cfg.Decode(&struct{}{}); err != nil {

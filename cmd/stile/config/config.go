@@ -55,6 +55,10 @@ type Tokens struct {
 type Limits struct {
 	PerSecond int `yaml:"per_second" default:"100" min:"1" max:"1000000" doc:"Starts, and refused requests, a second and address that are answered in the long run."`
 	Burst     int `yaml:"burst" default:"1000" min:"0" max:"1000000" doc:"How many of them at once. 0: no limit; so behind a proxy, where all come from one address."`
+
+	WrongPerNetwork int           `yaml:"wrong_per_network" default:"300" min:"0" max:"1000000" doc:"Wrong answers from one network (/24, for IPv6 /64) within window, about whatever accounts. Loopback and private addresses have no limit: they are proxies. 0: no limit; so behind a proxy with a public address."`
+	WrongPerClient  int           `yaml:"wrong_per_client" default:"0" min:"0" max:"1000000" doc:"Wrong answers in the runs of one app within window. 0: no limit; a stranger can spend what a public app may."`
+	Window          time.Duration `yaml:"window" default:"1h" doc:"The time that wrong_per_network and wrong_per_client are for."`
 }
 
 // Runs bounds the lifetime of runs and sessions.
@@ -108,6 +112,7 @@ type Delivery struct {
 	PerClient      int           `yaml:"per_client" default:"0" min:"0" max:"1000000" doc:"Messages that the runs of one app send within window. 0: no limit."`
 	PerCountry     int           `yaml:"per_country" default:"0" min:"0" max:"1000000" doc:"Text messages to the numbers of one country within window. 0: no limit."`
 	Window         time.Duration `yaml:"window" default:"1h" doc:"The time that per_account and the others are for."`
+	Quiet          []string      `yaml:"quiet" enum:"attempts_failed,authenticator_added,authenticator_locked,authenticator_removed,code_reused,password_changed,recovery_code_used" doc:"Notices that the owners of accounts are not sent."`
 	Countries      []string      `yaml:"countries" doc:"Calling codes, such as +41, of the only countries that text messages go to. Default: all."`
 	Refused        []string      `yaml:"refused" doc:"First digits of numbers, such as +4179999, that no text message goes to, besides those that cost more than a call."`
 }

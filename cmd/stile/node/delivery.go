@@ -100,3 +100,12 @@ func budgetOf(cfg config.Delivery) (flows.Budget, error) {
 		},
 	}, nil
 }
+
+// quietOf are the notices that nobody is sent.
+func quietOf(names []string) []flows.Notice {
+	var out []flows.Notice
+	for _, name := range names {
+		out = append(out, flows.Notice(name))
+	}
+	return out
+}

@@ -34,6 +34,13 @@ func (b *mailbag) Put(_ context.Context, key string, m flows.Message) error {
 	return nil
 }
 
+// Delivered says whether it was put.
+func (b *mailbag) Delivered(_ context.Context, key string) (bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seen[key], nil
+}
+
 // all is everything that was delivered, the oldest first.
 func (b *mailbag) all() []flows.Message {
 	b.mu.Lock()

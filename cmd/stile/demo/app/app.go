@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -43,6 +44,9 @@ type Config struct {
 	// Capabilities are the step codes that the app says it can draw. Default
 	// none, which means all.
 	Capabilities []string
+	// Answers are what the user and the phone say to prompts of these types, in
+	// the place of what the app draws by itself. Default none.
+	Answers map[string]func(data json.RawMessage) (map[string]any, error)
 }
 
 // User is what the human types when asked.

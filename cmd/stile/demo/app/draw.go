@@ -22,6 +22,9 @@ const (
 // draw shows a step to the user and returns the members of the body. Types
 // without a screen of their own are drawn from the schema of the action.
 func (a *App) draw(ctx context.Context, s *step, act action) (map[string]any, error) {
+	if say := a.cfg.Answers[s.Type]; say != nil {
+		return say([]byte(s.Data))
+	}
 	switch s.Type {
 	case typeSSO:
 		return a.browse(ctx, s)
