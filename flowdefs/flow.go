@@ -94,8 +94,12 @@ func (l *loader) flow(key, n *node) {
 
 // note keeps what the configuration of a step refers to.
 func (r *flowReader) note(to reference, arguments []string) {
-	if to.section == "messages" {
-		r.shown = append(r.shown, usedMessage{to.name, arguments, to.pos})
+	switch to.section {
+	case "messages":
+		r.shown = append(r.shown, usedMessage{id: to.name, arguments: arguments, pos: to.pos})
+		return
+	case "texts":
+		r.shown = append(r.shown, usedMessage{to.name, arguments, to.pos, true})
 		return
 	}
 	r.refer(to.section, to.name, to.pos)
@@ -451,6 +455,10 @@ func (r *flowReader) configure(node *Node, typ, with *node) {
 	info, known := r.cat.Describe(typ.text)
 	if !known {
 		r.fail(typ.pos, "unknown step type %s%s", quote(typ.text), didYouMean(typ.text, r.cat.Names()))
+		return
+	}
+	if info.Signs && r.flow.Kind != Transaction {
+		r.fail(typ.pos, "step type %s stands only in flows of the kind %s: in others a session may stand for a step, and nobody would have been asked", quote(typ.text), Transaction)
 		return
 	}
 	pos := typ.pos

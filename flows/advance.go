@@ -348,6 +348,11 @@ func (m *machine) prove(n *node, proof *Proof) (move, bool) {
 		e.At = up.AuthTime.UTC() // the person was there then, not now
 	}
 	m.s.Evidence = append(m.s.Evidence, m.capped(e))
+	if a := proof.Approved; a != nil {
+		signed := *a
+		signed.Step = n.def.ID
+		m.s.Approved = append(m.s.Approved, signed)
+	}
 	return move{}, true
 }
 

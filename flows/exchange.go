@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -179,6 +180,7 @@ func (x *exchange) visit(n *node, turn int) *Visit {
 		RunID: x.r.ID, Flow: x.r.Flow, StepID: n.def.ID, Turn: turn, Attempt: s.Steps[n.def.ID].Visits,
 		Now: x.w.now, Client: *x.client, Locale: x.r.Locale, Key: x.r.Key,
 		MaxAge: x.r.MaxAge, Subject: s.Subject, Claimed: x.w.account.Subject, Identifier: s.Named, Level: x.w.assess(s.Evidence).Level,
+		Transaction: maps.Clone(x.r.Transaction), Messages: x.a.set.Messages,
 		owner: x.owner(n, turn), marks: x.e.cfg.Marks, memory: &s.Memory, decoy: x.e.decoyOf(x.r),
 	}
 }
@@ -236,6 +238,9 @@ func (x *exchange) signal(ctx context.Context, n *node, out Outcome) (signal, er
 // up whom it is about.
 func (x *exchange) vouch(ctx context.Context, n *node, proof *Proof) error {
 	if err := assurance.CheckCeilings(n.ceilings, proof.Evidence); err != nil {
+		return err
+	}
+	if err := x.approves(n, proof.Approved); err != nil {
 		return err
 	}
 	return x.lookUp(ctx, cmp.Or(proof.Subject, x.r.State.Subject, x.r.State.Claimed))

@@ -191,6 +191,7 @@ type Identity struct {
 	Audience string
 	TTL      time.Duration  // 0: the propagator's default
 	Claims   map[string]any // mapped by the target; never reserved ones
+	Approved []Approval     // transactions that the person has signed in this run
 	Now      time.Time
 }
 

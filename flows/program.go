@@ -23,6 +23,7 @@ func backTo(i int) int { return backBase - i }
 // program is a flow made ready to run: each node knows where the sequence goes
 // on. It is immutable and shared by all runs.
 type program struct {
+	transaction []string // members of the start's transaction that steps show
 	flow     *flowdefs.Flow
 	nodes    []node
 	first    int
@@ -140,6 +141,9 @@ func (c *compiler) bind(at int) error {
 		return fmt.Errorf("step %q: %w", n.def.ID, err)
 	}
 	n.typ, n.step, n.ceilings = typ, step, typ.Evidence
+	if typ.Transaction != nil {
+		c.p.transaction = append(c.p.transaction, typ.Transaction(n.def.With)...)
+	}
 	if typ.Ceilings != nil {
 		n.ceilings = typ.Ceilings(n.def.With, c.with)
 	}

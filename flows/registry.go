@@ -59,6 +59,7 @@ func checkType(t StepType) error {
 	add(t.Sends && t.Code == "", "sends but never asks for what it sent")
 	add(t.Names && len(t.Evidence) > 0, "names and proves: a name is never a proof")
 	add(t.Discovers && t.Authenticator == "", "discovers whose authenticator it is, and checks none")
+	add(t.Transaction != nil && len(t.Evidence) == 0, "has a transaction signed and proves nothing")
 	add(t.Enrols && len(t.Evidence) > 0, "enrols and proves: an enrolment is never a proof")
 	return errors.Join(errs...)
 }
@@ -88,7 +89,7 @@ func (r *Registry) Describe(name string) (flowdefs.StepInfo, bool) {
 		return flowdefs.StepInfo{}, false
 	}
 	return flowdefs.StepInfo{
-		Name: t.Name, Doc: t.Doc, Config: t.Config, Exits: slices.Clone(t.Exits), Never: never(t), Sends: t.Sends,
+		Name: t.Name, Doc: t.Doc, Config: t.Config, Exits: slices.Clone(t.Exits), Never: never(t), Sends: t.Sends, Signs: t.Transaction != nil,
 		Check: func(cfg flowdefs.Config) error {
 			_, err := t.New(cfg)
 			return err

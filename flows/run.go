@@ -25,6 +25,8 @@ type run struct {
 	Scale      string         `json:"scale,omitempty"`     // likewise
 	MaxAge     *time.Duration `json:"maxAge,omitempty"`    // goal: what was proved longer than this before the start does not count; nil: no limit
 	Started    time.Time      `json:"started"`
+
+	Transaction map[string]string `json:"transaction,omitempty"` // in the client's words
 	Expires    time.Time      `json:"expires"`
 	Proved     bool           `json:"proved,omitempty"` // the handle was replaced at the first proof
 	State      State          `json:"state"`

@@ -79,6 +79,11 @@ type StepType struct {
 	// something ([Visit.Notify]).
 	Notifies bool
 
+	// Transaction names the members of the run's transaction that a step with this
+	// configuration shows and has signed; nil: the type has nothing to do with
+	// transactions. A proof of such a step comes with an [Approval], and no other does.
+	Transaction func(cfg flowdefs.Config) []string
+
 	// Discovers is true if the proof itself says whose authenticator it is: the
 	// step then needs nobody to be named before, and fills in [Proof.Subject].
 	Discovers bool
@@ -115,6 +120,8 @@ type Proof struct {
 	// Evidence: the step fills Method, Authenticator, Device, Categories, the
 	// axes, Binding and Cap; the engine fills the rest and checks the ceilings.
 	Evidence assurance.Evidence
+	// Approved is the transaction that the person has signed; nil but for step types with Transaction.
+	Approved *Approval
 }
 
 // Outcome is what a step decided. Make one with [Ask], [Pass], [Done], [Exit] or [Reject].

@@ -36,6 +36,7 @@ import (
 	"github.com/stile-auth/stile/steps/terms"
 	"github.com/stile-auth/stile/steps/totp"
 	"github.com/stile-auth/stile/steps/totpenrolment"
+	"github.com/stile-auth/stile/steps/transactionapproval"
 	"github.com/stile-auth/stile/steps/webauthn"
 )
 
@@ -100,6 +101,7 @@ func Builtin(d Deps) []flows.StepType {
 		devicebiometric.Type(d.Authenticators, d.Issuer),
 		devicepinenrolment.Type(d.Authenticators, d.Issuer),
 		devicepin.Type(d.Authenticators, d.Issuer),
+		transactionapproval.Type(d.Authenticators, d.Issuer),
 		passkeyenrolment.Type(d.Authenticators, d.Accounts, d.Passkeys),
 		passkey.Type(d.Authenticators, d.Passkeys),
 		consent.Type(d.Agreements),

@@ -40,6 +40,9 @@ func (e *explorer) scenario(title, shows string, acts []act, settled situation, 
 	if len(w.wishes) > 0 {
 		fmt.Fprintf(&b, "activate: [%s]\n", list(w.wishes))
 	}
+	if members := e.m.Transaction(); len(members) > 0 {
+		fmt.Fprintf(&b, "transaction: { %s }\n", strings.Join(members, ": something, ")+": something")
+	}
 	if codes := w.drawable(); codes != nil {
 		fmt.Fprintf(&b, "capabilities: [%s]\n", list(codes))
 	}

@@ -37,6 +37,14 @@ type Authenticators interface {
 // errRevoked reports an authenticator that was disabled while it was being verified.
 var errRevoked = errors.New("devicekey: revoked")
 
+// asks is what a use asks with: what is shown besides the challenge, and what of it is signed.
+type asks struct {
+	// show is called where the step asks; nil: nothing is shown.
+	show func(*flows.Visit) (flows.Approval, error)
+	// data makes the data of a prompt.
+	data func(challenge, *flows.Approval) any
+}
+
 // Type returns the step type. The audience is Stile's issuer URL.
 func (u Use) Type(as Authenticators, audience string) flows.StepType {
 	return flows.StepType{
@@ -58,16 +66,20 @@ func (u Use) Type(as Authenticators, audience string) flows.StepType {
 			if err := cfg.Decode(&struct{}{}); err != nil {
 				return nil, err
 			}
-			if audience == "" {
-				return nil, errNoAudience
-			}
-			decoy, err := newDecoy()
-			if err != nil {
-				return nil, err
-			}
-			return &use{u, as, audience, decoy}, nil
+			return u.step(as, audience, asks{data: func(c challenge, _ *flows.Approval) any { return c }})
 		},
 	}
+}
+
+func (u Use) step(as Authenticators, audience string, a asks) (*use, error) {
+	if audience == "" {
+		return nil, errNoAudience
+	}
+	decoy, err := newDecoy()
+	if err != nil {
+		return nil, err
+	}
+	return &use{u, as, audience, decoy, a}, nil
 }
 
 type signature struct {
@@ -87,6 +99,21 @@ type use struct {
 	accounts Authenticators
 	audience string
 	decoy    devicejws.Key // what unknown keys are measured against
+	asks     asks
+}
+
+// memory is what the step keeps of its prompt.
+type memory struct {
+	devicejws.Challenge
+	Shown *flows.Approval `json:"shown,omitempty"` // as it was shown: texts may change meanwhile
+}
+
+// transaction is what a signature has to say that was shown.
+func (m memory) transaction() string {
+	if m.Shown == nil {
+		return ""
+	}
+	return m.Shown.Hash
 }
 
 // newDecoy makes a key of which nobody has the private part.
@@ -109,12 +136,19 @@ func (s *use) Enter(_ context.Context, v *flows.Visit) (flows.Outcome, error) {
 
 // challenge makes and keeps a challenge; the one before is void.
 func (s *use) challenge(v *flows.Visit) (flows.Prompt, error) {
-	c := devicejws.NewChallenge(v.Now)
-	if err := v.Keep(c); err != nil {
+	m := memory{Challenge: devicejws.NewChallenge(v.Now)}
+	if s.asks.show != nil {
+		shown, err := s.asks.show(v)
+		if err != nil {
+			return flows.Prompt{}, err
+		}
+		m.Shown = &shown
+	}
+	if err := v.Keep(m); err != nil {
 		return flows.Prompt{}, err
 	}
 	return flows.Prompt{
-		Data: challenge{c.Nonce, s.audience, v.RunID, v.StepID, c.Expires},
+		Data: s.asks.data(challenge{m.Nonce, s.audience, v.RunID, v.StepID, m.Expires}, m.Shown),
 	}, nil
 }
 
@@ -136,14 +170,14 @@ func (s *use) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 	if a.JWS == "" {
 		return flows.Outcome{}, fmt.Errorf("%w: jws", flows.ErrMalformed)
 	}
-	var c devicejws.Challenge
-	if err := v.Kept(&c); err != nil {
+	var m memory
+	if err := v.Kept(&m); err != nil {
 		return flows.Outcome{}, fmt.Errorf("devicekey: challenge: %w", err)
 	}
-	if !v.Now.Before(c.Expires) {
+	if !v.Now.Before(m.Expires) {
 		return s.Enter(ctx, v)
 	}
-	found, err := s.verify(ctx, v, a.JWS, c.Nonce)
+	found, err := s.verify(ctx, v, a.JWS, m)
 	var refused devicejws.Refusal
 	if errors.As(err, &refused) {
 		return s.refuse(v, string(refused))
@@ -151,12 +185,12 @@ func (s *use) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 	if err != nil {
 		return flows.Outcome{}, fmt.Errorf("device key: %w", err)
 	}
-	return flows.Pass(flows.Proof{Evidence: s.evidence(found)}), nil
+	return flows.Pass(flows.Proof{Evidence: s.evidence(found), Approved: m.Shown}), nil
 }
 
 // verify returns the authenticator that made the signature. It verifies one
 // also where there is no key to verify it with.
-func (s *use) verify(ctx context.Context, v *flows.Visit, compact, nonce string) (account.Authenticator, error) {
+func (s *use) verify(ctx context.Context, v *flows.Visit, compact string, m memory) (account.Authenticator, error) {
 	proof, err := devicejws.ParseAuthentication(compact)
 	if err != nil {
 		return account.Authenticator{}, err
@@ -172,7 +206,9 @@ func (s *use) verify(ctx context.Context, v *flows.Visit, compact, nonce string)
 			return account.Authenticator{}, err
 		}
 	}
-	want := devicejws.Want{Audience: s.audience, Nonce: nonce, Flow: v.RunID, Step: v.StepID, Now: v.Now}
+	want := devicejws.Want{
+		Audience: s.audience, Nonce: m.Nonce, Flow: v.RunID, Step: v.StepID, Now: v.Now, Transaction: m.transaction(),
+	}
 	err = proof.Verify(key, v.Client.ID, want)
 	if !known {
 		return account.Authenticator{}, devicejws.BadSignature

@@ -75,6 +75,7 @@ func Arrows() []Arrow {
 		{"steps/devicebiometric", with(account, deviceKey)},
 		{"steps/pinenrolment", with(account)},
 		{"steps/devicepin", with(account, deviceKey)},
+		{"steps/transactionapproval", with(account, deviceKey)},
 		{"steps/devicepinenrolment", with(account, deviceKey)},
 		{"steps/webauthntest", nil},
 		{webAuthn, nil}, // what the two passkey steps share; not a step

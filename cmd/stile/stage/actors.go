@@ -36,6 +36,7 @@ func (p *play) actors() map[string]scenario.Actor {
 		"recovery_code":        p.useKept,
 		"recovery_code_setup":  p.keep,
 		"device_enrolment":     p.enrol,
+		"transaction_approval": p.approve(),
 		"device_biometric":     p.sign("device_biometric", p.byBiometrics),
 		"passkey":              p.usePasskey,
 		"passkey_enrolment":    p.makePasskey,
