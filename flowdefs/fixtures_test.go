@@ -52,7 +52,7 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	}
 	// What the built-in examples need besides is not listed: messages list what is.
 	info.Sends = info.Sends || name == "email_code" || name == "sms_code"
-	unlisted := []string{"activation_code", "consent", "device_pin", "email_code", "hotp", "hotp_enrolment", "identify", "ldap_password", "passkey", "passkey_enrolment", "password_change", "recovery_code", "recovery_code_setup", "sms_code", "terms", "totp_enrolment"}
+	unlisted := []string{"activation_code", "consent", "device_pin", "device_pin_enrolment", "email_code", "hotp", "hotp_enrolment", "identify", "ldap_password", "passkey", "passkey_enrolment", "password_change", "pin_enrolment", "recovery_code", "recovery_code_setup", "sms_code", "terms", "totp_enrolment"}
 	return info, slices.Contains(c.Names(), name) || slices.Contains(unlisted, name)
 }
 

@@ -144,7 +144,8 @@ func enrolEverything(t *testing.T, people *memory.Accounts, sealer account.Seale
 		{"h", account.TypeHOTP, account.HOTPData{Seed: counted, Digits: 6, Next: 1000}},
 		{"e", account.TypeEmail, account.EmailData{Address: "jane@bank.example"}},
 		{"p", account.TypePhone, account.PhoneData{Number: "+41791234567"}},
-		{"r", account.TypeRecovery, kept}, {"a", account.TypeActivation, letter},
+		{"r", account.TypeRecovery, kept},
+		{"a", account.TypeActivation, letter},
 	} {
 		data, err := json.Marshal(x.data)
 		if err != nil {
@@ -188,7 +189,7 @@ func (w *timed) shift(t *testing.T, flow, body string, pairs int) (shift float64
 	t.Helper()
 	var took [2][]time.Duration
 	for range pairs {
-		order := rand.IntN(2) //nolint:gosec // no secret
+		order := rand.IntN(2)
 		for _, i := range []int{order, 1 - order} {
 			took[i] = append(took[i], w.sample(t, flow, []string{"jane", "nobody"}[i], body))
 		}

@@ -39,6 +39,8 @@ type ActivationData struct {
 
 // activation is base32 without the letters I, L, O and U, which are mistaken for
 // digits or make words.
+//
+//nolint:gochecknoglobals // a table
 var activation = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
 
 // activationBytes is 80 bits, as many as a recovery code has.

@@ -2,6 +2,7 @@ package account
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
 
 	"golang.org/x/crypto/blake2b"
@@ -191,9 +192,9 @@ func permute(b *block, at, step int) {
 
 // mix is a half of GB: as a whole the compiler would not put it in line.
 func mix(a, b, c, d uint64, turnD, turnB int) (uint64, uint64, uint64, uint64) {
-	a += b + 2*uint64(uint32(a))*uint64(uint32(b))
+	a += b + 2*low(a)*low(b)
 	d = bits.RotateLeft64(d^a, turnD)
-	c += d + 2*uint64(uint32(c))*uint64(uint32(d))
+	c += d + 2*low(c)*low(d)
 	return a, bits.RotateLeft64(b^c, turnB), c, d
 }
 
@@ -218,3 +219,6 @@ func digest(size int, parts ...[]byte) []byte {
 }
 
 func le32(n uint32) []byte { return binary.LittleEndian.AppendUint32(nil, n) }
+
+// low is the lower half of a word.
+func low(w uint64) uint64 { return w & math.MaxUint32 }

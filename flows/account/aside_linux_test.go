@@ -24,6 +24,7 @@ func TestAside(t *testing.T) {
 }
 
 func priority(t *testing.T) int {
+	t.Helper()
 	p, err := syscall.Getpriority(syscall.PRIO_PROCESS, syscall.Gettid())
 	if err != nil {
 		t.Error(err)

@@ -82,7 +82,7 @@ func (d HOTPData) fits(seed []byte, n uint64, c HOTPCodes) (bool, error) {
 		if i == 1 && code == "" {
 			break
 		}
-		want, err := hotp.GenerateCodeCustom(base32.StdEncoding.EncodeToString(seed), n+uint64(i), //nolint:gosec // 0 or 1
+		want, err := hotp.GenerateCodeCustom(base32.StdEncoding.EncodeToString(seed), n+uint64(i),
 			hotp.ValidateOpts{Digits: otp.Digits(d.Digits), Algorithm: otp.AlgorithmSHA1})
 		if err != nil {
 			return false, fmt.Errorf("account: one-time code: %w", err)

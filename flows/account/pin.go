@@ -46,39 +46,39 @@ const (
 	PINPersonal = "personal" // digits of the person's own telephone or login
 )
 
-// UnfitPIN is why a PIN may not be set; errors.Is finds [ErrUnfit].
-type UnfitPIN string
+// UnfitPINError is why a PIN may not be set; errors.Is finds [ErrUnfit].
+type UnfitPINError string
 
 // Error implements error.
-func (u UnfitPIN) Error() string { return "account: unfit PIN: " + string(u) }
+func (u UnfitPINError) Error() string { return "account: unfit PIN: " + string(u) }
 
 // Unwrap makes it an [ErrUnfit].
-func (UnfitPIN) Unwrap() error { return ErrUnfit }
+func (UnfitPINError) Unwrap() error { return ErrUnfit }
 
 // CheckPIN says whether a PIN may be set: [MinPIN] to [MaxPIN] ASCII digits, no
 // run of neighbours (123456, 987654, also over nine and zero), no repeated group
 // (111111, 121212, 12341234), no date of the twentieth or twenty-first century,
-// and nothing that ends one of the person's own numbers. [UnfitPIN] otherwise.
+// and nothing that ends one of the person's own numbers. [UnfitPINError] otherwise.
 func CheckPIN(pin string, personal ...string) error {
 	if len(pin) < MinPIN || len(pin) > MaxPIN || strings.Trim(pin, "0123456789") != "" {
-		return UnfitPIN(PINForm)
+		return UnfitPINError(PINForm)
 	}
 	if isRun(pin, 1) || isRun(pin, 9) {
-		return UnfitPIN(PINSequence)
+		return UnfitPINError(PINSequence)
 	}
 	for n := 1; n <= len(pin)/2; n++ {
 		if len(pin)%n == 0 && strings.Repeat(pin[:n], len(pin)/n) == pin {
-			return UnfitPIN(PINSequence)
+			return UnfitPINError(PINSequence)
 		}
 	}
 	for _, layout := range []string{"020106", "010206", "060102", "02012006", "01022006", "20060102"} {
 		if at, err := time.Parse(layout, pin); err == nil && at.Year() >= 1900 && at.Year() < 2100 {
-			return UnfitPIN(PINDate)
+			return UnfitPINError(PINDate)
 		}
 	}
 	for _, number := range personal {
 		if strings.HasSuffix(digits(number), pin) {
-			return UnfitPIN(PINPersonal)
+			return UnfitPINError(PINPersonal)
 		}
 	}
 	return nil

@@ -45,7 +45,7 @@ func (e *UnfitError) Error() string {
 }
 
 // Is makes it an [ErrUnfit].
-func (e *UnfitError) Is(target error) bool { return target == ErrUnfit } //nolint:errorlint // the sentinel itself
+func (e *UnfitError) Is(target error) bool { return target == ErrUnfit }
 
 // Blocked is a list of passwords that nobody may set. Safe for concurrent use.
 type Blocked interface {

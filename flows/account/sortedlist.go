@@ -34,7 +34,7 @@ type SortedList struct {
 // OpenSortedList opens a list and looks at samples of it. [ErrList] if they are
 // out of order.
 func OpenSortedList(path string) (*SortedList, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names it
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrList, err)
 	}

@@ -84,12 +84,24 @@ func (e *explorer) common(choose *flowdefs.Node) []assurance.Evidence {
 func atLeast(v, than assurance.Evidence) bool {
 	type trait struct{ has, asked bool }
 	for _, t := range []trait{
-		{v.PhishingResistant, than.PhishingResistant}, {v.ReplayResistant, than.ReplayResistant},
-		{v.HardwareBound, than.HardwareBound}, {!v.Restricted, !than.Restricted}, {!v.LowEntropy, !than.LowEntropy},
+		{v.PhishingResistant, than.PhishingResistant},
+		{v.ReplayResistant, than.ReplayResistant},
+		{v.HardwareBound, than.HardwareBound},
+		{!v.Restricted, !than.Restricted},
+		{!v.LowEntropy, !than.LowEntropy},
 	} {
 		if t.asked && !t.has {
 			return false
 		}
 	}
-	return v.Cap >= than.Cap && !slices.ContainsFunc(than.Categories, func(c assurance.Category) bool { return !slices.Contains(v.Categories, c) })
+	return carries(v) >= carries(than) && !slices.ContainsFunc(than.Categories, func(c assurance.Category) bool { return !slices.Contains(v.Categories, c) })
+}
+
+// carries is the highest level that a proof can be a part of (SP 800-63B-4 §2):
+// above aal2 nothing goes that can be phished or copied.
+func carries(v assurance.Evidence) assurance.Level {
+	if !v.PhishingResistant || !v.HardwareBound {
+		return min(v.Cap, assurance.AAL2)
+	}
+	return v.Cap
 }

@@ -267,7 +267,8 @@ func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, 
 			_, info := m.Node(n.ID)
 			e.enrols = e.enrols || info.Type.Enrols
 			for _, c := range info.Ceilings {
-				if c.Method == assurance.DeviceKey && info.Type.Authenticator != "" {
+				// A key behind a PIN is one more key of a phone that another has bound.
+				if c.Method == assurance.DeviceKey && c.Unlock != assurance.UnlockPIN && info.Type.Authenticator != "" {
 					e.deviceType = info.Type.Authenticator
 				}
 			}

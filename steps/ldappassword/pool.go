@@ -63,16 +63,19 @@ func (p *pool) do(ctx context.Context, fn func(*ldap.Conn) error) error {
 func (p *pool) use(c *ldap.Conn, fn func(*ldap.Conn) error) error {
 	err := fn(c)
 	if errors.Is(err, errDown) || p.over.Load() {
-		c.Close()
+		drop(c)
 		return err
 	}
 	select {
 	case p.idle <- c:
 	default:
-		c.Close()
+		drop(c)
 	}
 	return err
 }
+
+// drop closes a connection; that it was closed already is as well.
+func drop(c *ldap.Conn) { _ = c.Close() }
 
 // open connects with TLS, which is verified. Nothing is sent before.
 func (p *pool) open(ctx context.Context) (*ldap.Conn, error) {
@@ -85,21 +88,21 @@ func (p *pool) open(ctx context.Context) (*ldap.Conn, error) {
 		return nil, err
 	}
 	c.SetTimeout(requestWait)
-	stop := context.AfterFunc(ctx, func() { c.Close() })
+	stop := context.AfterFunc(ctx, func() { drop(c) })
 	defer stop()
 	if u.Scheme == "ldap" {
 		if err := c.StartTLS(p.tls); err != nil {
-			c.Close()
+			drop(c)
 			return nil, err
 		}
 	}
 	if _, secure := c.TLSConnectionState(); !secure {
-		c.Close()
+		drop(c)
 		return nil, errors.New("the connection is not encrypted")
 	}
 	if p.bind != nil {
 		if err := p.bind(c); err != nil {
-			c.Close()
+			drop(c)
 			return nil, err
 		}
 	}
@@ -112,7 +115,7 @@ func (p *pool) close() {
 	for {
 		select {
 		case c := <-p.idle:
-			c.Close()
+			drop(c)
 		default:
 			return
 		}

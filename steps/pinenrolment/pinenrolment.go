@@ -114,7 +114,7 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	if err != nil {
 		return flows.Outcome{}, fmt.Errorf("pinenrolment: %w", err)
 	}
-	var unfit account.UnfitPIN
+	var unfit account.UnfitPINError
 	switch err := account.CheckPIN(a.PIN, personal...); {
 	case errors.As(err, &unfit) && unfit == account.PINForm:
 		return flows.Outcome{}, fmt.Errorf("%w: a PIN has %d to %d digits", flows.ErrMalformed, account.MinPIN, account.MaxPIN)

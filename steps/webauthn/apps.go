@@ -30,10 +30,10 @@ var (
 // ParseAndroidApp reads PACKAGE/SHA256, the fingerprint as Google's tools show
 // it: 32 bytes in hexadecimal with colons between them.
 func ParseAndroidApp(text string) (AndroidApp, error) {
-	name, print, _ := strings.Cut(text, "/")
-	sum, err := hex.DecodeString(strings.ReplaceAll(print, ":", ""))
+	name, shown, _ := strings.Cut(text, "/")
+	sum, err := hex.DecodeString(strings.ReplaceAll(shown, ":", ""))
 	app := AndroidApp{name, sum}
-	if err != nil || len(sum) != 32 || app.fingerprint() != strings.ToUpper(print) || !androidPackage.MatchString(name) {
+	if err != nil || len(sum) != 32 || app.fingerprint() != strings.ToUpper(shown) || !androidPackage.MatchString(name) {
 		return AndroidApp{}, fmt.Errorf("%w: Android app %q is not PACKAGE/SHA256, such as com.bank.app/14:6D:...:C5", ErrParty, text)
 	}
 	return app, nil

@@ -22,7 +22,7 @@ type Arrow struct {
 //	assurance <- flowdefs <- flows <- { steps/<type>, propagation, prove, scenario, audit, stores, adapters } <- steps, cmd
 //	account <- steps/<type>, stores, scenario, adapters    oidcclient <- the steps that need it
 //	propagation <- provider, gateway                       rp <- gateway, adminapi, cmd
-func Arrows() []Arrow {
+func Arrows() []Arrow { //nolint:funlen // one table
 	const (
 		assurance = "flows/assurance"
 		account   = "flows/account"

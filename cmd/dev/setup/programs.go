@@ -146,7 +146,8 @@ func aptGet(ctx context.Context) ([]string, error) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return nil, errors.New("there is no apt-get on this machine")
 	}
-	command := []string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"}
+	// At run level 1 packages of servers do not start them.
+	command := []string{"env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-q"}
 	if os.Geteuid() == 0 {
 		return slices.Clip(command), nil
 	}

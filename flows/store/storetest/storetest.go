@@ -50,6 +50,11 @@ type Accounts interface {
 	AccountByLogin(ctx context.Context, login string) (account.Account, error)
 	AccountByLink(ctx context.Context, issuer, external string) (account.Account, error)
 	Accounts(ctx context.Context, after string, limit int) ([]account.Account, error)
+	Changes
+}
+
+// Changes is what can be changed of an account.
+type Changes interface {
 	SetStatus(ctx context.Context, subject string, status account.Status) error
 	SetAttributes(ctx context.Context, subject string, attributes map[string]string) error
 }
