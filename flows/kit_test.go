@@ -321,6 +321,10 @@ func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 	case "disable me":
 		f.k.people.change(v.Subject, func(acc *flows.Account) { acc.Status = flows.AccountDisabled })
 	}
+	if f.typ == "code" && a.Answer == "approve" { // a step that shows nothing says that something was signed
+		out, err := f.approve(v, "ok")
+		return out, err
+	}
 	switch f.typ {
 	case "bind":
 		f.k.people.change(v.Subject, func(acc *flows.Account) {
@@ -329,6 +333,8 @@ func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 		return flows.Enrolled("new-key"), nil
 	case "note", "who":
 		return flows.Done(), nil
+	case "approve":
+		return f.approve(v, a.Answer)
 	case "sso":
 		if a.User == "" || a.Answer != "ok" {
 			return flows.Reject("wrong", nil), nil
@@ -355,6 +361,20 @@ func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 	return flows.Reject("wrong", &flows.Prompt{Data: map[string]int{"visit": v.Attempt}}), nil
 }
 
+// approve knows ok; other: approves another transaction; nothing: passes without having approved.
+func (f fake) approve(v *flows.Visit, how string) (flows.Outcome, error) {
+	shown := v.Transaction
+	if how == "other" {
+		shown["amount"] = "1000000"
+	}
+	a, err := flows.NewApproval("pay", "en", "Pay "+shown["amount"], shown)
+	p := flows.Proof{Evidence: f.evidence("sub-jane/code"), Approved: &a}
+	if how == "nothing" {
+		p.Approved = nil
+	}
+	return flows.Pass(p), err
+}
+
 // send sends to the claimed account's address; two people share one.
 func (f fake) send(ctx context.Context, v *flows.Visit) (flows.Outcome, error) {
 	to := strings.TrimPrefix(v.Claimed, "sub-")
@@ -374,7 +394,7 @@ func (f fake) evidence(id string) assurance.Evidence {
 	switch f.typ {
 	case "secret", "mail":
 		e.Method, e.Categories = assurance.Password, []assurance.Category{assurance.Knowledge}
-	case "code":
+	case "code", "approve":
 		e.Method, e.Categories, e.ReplayResistant = assurance.TOTP, []assurance.Category{assurance.Possession}, true
 	case "sso":
 		e.Method, e.Categories, e.Cap = assurance.Federated, []assurance.Category{assurance.Knowledge}, assurance.AAL2
@@ -398,13 +418,17 @@ func (k *kit) types() []flows.StepType {
 		"note":   {},
 		"who":    {Names: true},
 		"device": {NeedsDevice: true},
-		"mail":   {Sends: true, Authenticator: "secret", Guessable: true, Evidence: ceil(assurance.Password, false, assurance.Knowledge)},
+		"approve": {
+			Authenticator: "code", Evidence: ceil(assurance.TOTP, true, assurance.Possession),
+			Transaction: func(flowdefs.Config) []string { return []string{"amount", "payee"} },
+		},
+		"mail": {Sends: true, Authenticator: "secret", Guessable: true, Evidence: ceil(assurance.Password, false, assurance.Knowledge)},
 	}
 	var out []flows.StepType
 	for _, name := range slices.Sorted(maps.Keys(base)) {
 		t := base[name]
 		t.Name, t.Doc, t.Code = name, "Test step.\n\nA step of the tests.", "X_"+map[string]string{
-			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE", "mail": "MAIL", "who": "WHO",
+			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE", "mail": "MAIL", "who": "WHO", "approve": "APPROVE",
 		}[name]+"_REQUIRED"
 		t.Exits = []string{"denied"}
 		t.Typed = slices.Contains(typed, name)

@@ -24,13 +24,13 @@ func backTo(i int) int { return backBase - i }
 // on. It is immutable and shared by all runs.
 type program struct {
 	transaction []string // members of the start's transaction that steps show
-	flow     *flowdefs.Flow
-	nodes    []node
-	first    int
-	start    []way // from the beginning to the gate
-	byID     map[string]int
-	handlers map[string]int
-	reach    map[string][]assurance.Ceiling // by type of authenticator: what it could prove at most
+	flow        *flowdefs.Flow
+	nodes       []node
+	first       int
+	start       []way // from the beginning to the gate
+	byID        map[string]int
+	handlers    map[string]int
+	reach       map[string][]assurance.Ceiling // by type of authenticator: what it could prove at most
 }
 
 type node struct {

@@ -27,9 +27,9 @@ type run struct {
 	Started    time.Time      `json:"started"`
 
 	Transaction map[string]string `json:"transaction,omitempty"` // in the client's words
-	Expires    time.Time      `json:"expires"`
-	Proved     bool           `json:"proved,omitempty"` // the handle was replaced at the first proof
-	State      State          `json:"state"`
+	Expires     time.Time         `json:"expires"`
+	Proved      bool              `json:"proved,omitempty"` // the handle was replaced at the first proof
+	State       State             `json:"state"`
 
 	Handle    Alias     `json:"handle"`            // of the current handle
 	Retired   *Alias    `json:"retired,omitempty"` // of the handle that the current one replaced

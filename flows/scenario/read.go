@@ -141,7 +141,7 @@ func (r *reader) startFields(s *Start) map[string]func(*yaml.Node) {
 		"locale": r.text("locale", &s.Locale), "capabilities": r.texts("capabilities", &s.Capabilities),
 		"activate":    r.texts("activate", &s.Activate),
 		"transaction": func(n *yaml.Node) { s.Transaction = r.pairs(n, "transaction") },
-		"maxAge":   func(n *yaml.Node) { s.MaxAge = new(time.Duration); r.duration("maxAge", s.MaxAge)(n) },
+		"maxAge":      func(n *yaml.Node) { s.MaxAge = new(time.Duration); r.duration("maxAge", s.MaxAge)(n) },
 	}
 }
 
