@@ -36,7 +36,7 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	case "message":
 		info.Config = object
 		info.Check = check[messageConfig]
-	case "activation_code", "email_code", "magic_link", "authenticator_removal", "hotp", "sms_code", "passkey", "passkey_enrolment", "password", "password_change", "ldap_password":
+	case "activation_code", "email_code", "magic_link", "hotp", "sms_code", "passkey", "passkey_enrolment", "password", "password_change", "ldap_password":
 		info.Config = object
 	case "totp_enrolment", "hotp_enrolment":
 		info.Config, info.Exits = object, []string{"full"}
@@ -44,6 +44,8 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 		info.Config, info.Exits = object, []string{"declined"}
 	case "required_role":
 		info.Config, info.Exits = object, []string{"missing_role"}
+	case "authenticator_removal":
+		info.Config, info.Last = object, true
 	case "transaction_approval":
 		info.Config, info.Signs = object, true
 		info.Check = check[signedConfig]

@@ -155,9 +155,30 @@ func (r *flowReader) checkUses() {
 			r.fail(h.Pos, "handler %s is never reached: no exit leads to it", quote(h.Name))
 		}
 	}
+	r.checkLast(r.flow.Steps, true)
+	for _, h := range r.flow.Handlers {
+		r.checkLast(h.Steps, false)
+	}
 	for _, j := range r.jumps {
 		if !r.own[j.name] {
 			r.fail(j.pos, "goto: no step %s in the flow's own sequence%s", quote(j.name), didYouMean(j.name, r.targets()))
+		}
+	}
+}
+
+// checkLast reports steps that have to be the last of their flow and are not.
+func (r *flowReader) checkLast(list []Node, last bool) {
+	for i := range list {
+		n, ends := &list[i], last && i == len(list)-1
+		if info, known := r.cat.Describe(n.Type); known && n.Kind == Step && info.Last && !ends {
+			r.fail(n.Pos, "step %s: nothing may follow a step of type %s: the account is another one behind it than conditions and proofs suppose", quote(n.ID), quote(n.Type))
+		}
+		for j := range n.Options {
+			r.checkLast(n.Options[j:j+1], ends && n.Any <= 1)
+		}
+		r.checkLast(n.Steps, ends)
+		if n.Otherwise != nil {
+			r.checkLast([]Node{*n.Otherwise}, ends)
 		}
 	}
 }

@@ -247,7 +247,7 @@ func (m *machine) enter(n *node) (move, bool) {
 		return m.fail(CodeDeviceRequired), true
 	case m.hopeless(n):
 		return m.fail(CodeUnmet), true
-	case n.typ.Enrols && (m.s.Subject == "" || m.freshLevel() < m.w.reach(m.p, m.s.Evidence)):
+	case n.typ.Enrols && !m.mayEnrol(), n.typ.Removes && !m.mayRemove():
 		return m.exit(n, exitInsufficient), true
 	}
 	m.s.leave()

@@ -63,6 +63,7 @@ type people struct {
 	mu        sync.Mutex
 	accounts  map[string]flows.Account
 	activated []string
+	disabled  []string
 	fail      error
 }
 
@@ -93,6 +94,13 @@ func (p *people) Activate(_ context.Context, id string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.activated = append(p.activated, id)
+	return p.fail
+}
+
+func (p *people) Disable(_ context.Context, id string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.disabled = append(p.disabled, id)
 	return p.fail
 }
 
@@ -184,6 +192,8 @@ func (l *ledger) Record(_ context.Context, events ...flows.Event) error {
 	}
 	return nil
 }
+
+func (l *ledger) fail(err error) { l.mu.Lock(); l.err = err; l.mu.Unlock() }
 
 func (l *ledger) all() []flows.Event { l.mu.Lock(); defer l.mu.Unlock(); return slices.Clone(l.events) }
 
@@ -316,6 +326,8 @@ func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 		return flows.Exit("denied"), nil
 	case "exit":
 		return flows.Exit("undeclared"), nil
+	case "remove":
+		return flows.Removed(flows.Authenticator{ID: "jane-code", Type: "code"}), nil
 	case "enrol":
 		return flows.Enrolled("anything"), nil
 	case "disable me":
@@ -333,6 +345,8 @@ func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 		return flows.Enrolled("new-key"), nil
 	case "note", "who":
 		return flows.Done(), nil
+	case "remove":
+		return flows.Removed(flows.Authenticator{ID: "jane-code", Type: "code"}), nil
 	case "approve":
 		return f.approve(v, a.Answer)
 	case "sso":
@@ -368,7 +382,7 @@ func (f fake) approve(v *flows.Visit, how string) (flows.Outcome, error) {
 		shown["amount"] = "1000000"
 	}
 	a, err := flows.NewApproval("pay", "en", "Pay "+shown["amount"], shown)
-	p := flows.Proof{Evidence: f.evidence("sub-jane/code"), Approved: &a}
+	p := flows.Proof{Evidence: f.evidence("jane-code"), Approved: &a}
 	if how == "nothing" {
 		p.Approved = nil
 	}
@@ -415,6 +429,7 @@ func (k *kit) types() []flows.StepType {
 		"code":   {Authenticator: "code", Guessable: true, Evidence: ceil(assurance.TOTP, true, assurance.Possession)},
 		"sso":    {Evidence: ceil(assurance.Federated, true, assurance.Knowledge)},
 		"bind":   {Enrols: true},
+		"remove": {Removes: true, NeedsSubject: true},
 		"note":   {},
 		"who":    {Names: true},
 		"device": {NeedsDevice: true},
@@ -428,7 +443,7 @@ func (k *kit) types() []flows.StepType {
 	for _, name := range slices.Sorted(maps.Keys(base)) {
 		t := base[name]
 		t.Name, t.Doc, t.Code = name, "Test step.\n\nA step of the tests.", "X_"+map[string]string{
-			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE", "mail": "MAIL", "who": "WHO", "approve": "APPROVE",
+			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE", "mail": "MAIL", "who": "WHO", "approve": "APPROVE", "remove": "REMOVE",
 		}[name]+"_REQUIRED"
 		t.Exits = []string{"denied"}
 		t.Typed = slices.Contains(typed, name)

@@ -39,6 +39,7 @@ type run struct {
 	Handover  *handover `json:"handover,omitempty"` // to a page, of the prompt that waits
 	Effects   []Event   `json:"effects,omitempty"`  // of the last change: recorded again on load if this node did not see it done
 	Activate  []string  `json:"activate,omitempty"` // authenticators that the last change makes active, likewise
+	Remove    []string  `json:"remove,omitempty"`   // authenticators that the last change takes out of use, likewise
 	Messages  []Message `json:"messages,omitempty"` // that the last change sends, likewise
 
 	version int64

@@ -9,6 +9,7 @@ import (
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/steps/activationcode"
+	"github.com/stile-auth/stile/steps/authenticatorremoval"
 	"github.com/stile-auth/stile/steps/consent"
 	"github.com/stile-auth/stile/steps/devicebiometric"
 	"github.com/stile-auth/stile/steps/deviceenrolment"
@@ -104,6 +105,7 @@ func Builtin(d Deps) []flows.StepType {
 		transactionapproval.Type(d.Authenticators, d.Issuer),
 		passkeyenrolment.Type(d.Authenticators, d.Accounts, d.Passkeys),
 		passkey.Type(d.Authenticators, d.Passkeys),
+		authenticatorremoval.Type(d.Authenticators),
 		consent.Type(d.Agreements),
 		terms.Type(d.Agreements),
 		message.Type(),

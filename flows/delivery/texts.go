@@ -18,7 +18,7 @@ var builtin embed.FS
 
 // templates are the templates, with what may stand in them.
 func templates() map[string][]string {
-	return map[string][]string{"email_code": {"code", "minutes"}, "sms_code": {"code", "minutes"}, "password_changed": {"time"}}
+	return map[string][]string{"email_code": {"code", "minutes"}, "sms_code": {"code", "minutes"}, "password_changed": {"time"}, "authenticator_removed": {"time"}}
 }
 
 const maxText = 64 << 10

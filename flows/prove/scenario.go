@@ -93,7 +93,7 @@ func (w *scenarioWriter) act(a act) bool {
 			add("%s", answerLine(a.step, "ok"))
 		}
 	case fails:
-		if len(info.Ceilings) == 0 && !info.Type.Enrols {
+		if len(info.Ceilings) == 0 && !info.Type.Enrols && !info.Type.Removes {
 			return false // there is no wrong answer to it
 		}
 		if w.wrong[info.Type.Authenticator] += a.times; w.wrong[info.Type.Authenticator] > flowdefs.DefaultAttempts {

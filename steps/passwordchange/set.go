@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/stile-auth/stile/flows"
@@ -31,7 +30,7 @@ func (s *step) set(ctx context.Context, v *flows.Visit, a answer) (id string, er
 	if err != nil {
 		return "", err
 	}
-	address := addressOf(all)
+	address := account.FirstAddress(all)
 	if err := s.Rules.Check(ctx, a.New, append(slices.Clone(who.Logins), address)...); err != nil {
 		return "", err
 	}
@@ -172,22 +171,4 @@ func (s *step) tell(ctx context.Context, v *flows.Visit, address string) error {
 		Channel: "email", To: address, Template: Template, Locale: v.Locale, Expires: v.Now.Add(lifetime),
 		Args: map[string]string{"time": v.Now.UTC().Format("2006-01-02 15:04 UTC")},
 	})
-}
-
-// addressOf is the active address that was bound first, "" if there is none.
-func addressOf(all []account.Authenticator) string {
-	var found *account.Authenticator
-	for i, a := range all {
-		if a.Type != account.TypeEmail || a.Status != account.Active {
-			continue
-		}
-		if found == nil || a.Created.Before(found.Created) || a.Created.Equal(found.Created) && strings.Compare(a.ID, found.ID) < 0 {
-			found = &all[i]
-		}
-	}
-	var d account.EmailData
-	if found == nil || json.Unmarshal(found.Data, &d) != nil {
-		return ""
-	}
-	return d.Address
 }

@@ -73,6 +73,7 @@ func Arrows() []Arrow { //nolint:funlen // one table
 		{deviceKey, with(account, deviceJWS)}, // what the steps about keys of a phone share; not a step
 		{"steps/deviceenrolment", with(account, deviceKey)},
 		{"steps/devicebiometric", with(account, deviceKey)},
+		{"steps/authenticatorremoval", with(account)},
 		{"steps/pinenrolment", with(account)},
 		{"steps/devicepin", with(account, deviceKey)},
 		{"steps/transactionapproval", with(account, deviceKey)},
