@@ -76,6 +76,11 @@ func (l *loader) composed(t *Target, base *Flow) *Flow {
 		out.Handlers = append(out.Handlers, f.Handlers...)
 		out.Guarantees = append(out.Guarantees, f.Guarantees...)
 	}
+	eachNode(base, func(n *Node) {
+		if info, known := l.cat.Describe(n.Type); known && n.Kind == Step && info.Last && len(t.Authorize) > 0 {
+			l.fail(t.Pos, "target %s: nothing may follow step %s of flow %s", quote(t.Name), quote(n.ID), quote(base.Name))
+		}
+	})
 	slices.SortFunc(out.Handlers, func(a, b Handler) int { return cmp.Compare(a.Name, b.Name) })
 	out.Source = canonicalFlow(&out)
 	out.Hash = hash(out.Source)

@@ -22,6 +22,7 @@ type config struct {
 //	Provider string        `yaml:"provider" ref:"provider"` // required; must name a provider
 //	Grace    time.Duration `yaml:"grace,optional"`          // keeps its value if absent
 //	Text     string        `yaml:"text" ref:"message" arguments:"with"` // the id of a message, its arguments in the field "with"
+//	Shown    string        `yaml:"shown" ref:"text" arguments:"with"`   // the same; the server shows it, with all of its arguments
 //
 // Errors are [Problems], all at once. A dst that has another form is a mistake
 // of the program; its error is not Problems.
@@ -190,8 +191,15 @@ func (d *structDecoder) words(n *node, v reflect.Value, what string) {
 	v.Set(reflect.ValueOf(out))
 }
 
-// given are the names of a mapping.
+// given are the names of a mapping, or the entries of a list.
 func given(n *node) []string {
+	if n != nil && n.kind == sequenceKind {
+		names := make([]string, len(n.items))
+		for i, item := range n.items {
+			names[i] = item.text
+		}
+		return names
+	}
 	if n == nil || n.kind != mappingKind {
 		return nil
 	}

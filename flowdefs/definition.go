@@ -253,5 +253,7 @@ type StepInfo struct {
 	Exits  []string               // named exits besides the default
 	Never  []string               // of the engine's exits those that its steps cannot be left by
 	Sends  bool                   // its steps send something: resend limits how often
+	Last   bool                   // nothing may follow its steps
+	Signs  bool                   // its steps show the transaction of the run: they stand in flows of that kind alone
 	Check  func(cfg Config) error // strict decode and validation without I/O
 }

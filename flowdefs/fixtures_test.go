@@ -36,7 +36,7 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	case "message":
 		info.Config = object
 		info.Check = check[messageConfig]
-	case "activation_code", "device_biometric", "device_enrolment", "email_code", "hotp", "sms_code", "passkey", "passkey_enrolment", "password", "password_change", "ldap_password":
+	case "activation_code", "device_biometric", "device_enrolment", "email_code", "magic_link", "hotp", "sms_code", "passkey", "passkey_enrolment", "password", "password_change", "ldap_password":
 		info.Config = object
 	case "totp_enrolment", "hotp_enrolment":
 		info.Config, info.Exits = object, []string{"full"}
@@ -44,6 +44,11 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 		info.Config, info.Exits = object, []string{"denied"}
 	case "required_role":
 		info.Config, info.Exits = object, []string{"missing_role"}
+	case "authenticator_removal":
+		info.Config, info.Last = object, true
+	case "transaction_approval":
+		info.Config, info.Signs = object, true
+		info.Check = check[signedConfig]
 	case "quiet":
 		info.Never = []string{"locked", "insufficient"}
 	case "picky":
@@ -51,13 +56,18 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 		info.Check = func(flowdefs.Config) error { return errors.New("never satisfied") }
 	}
 	// What the built-in examples need besides is not listed: messages list what is.
-	info.Sends = info.Sends || name == "email_code" || name == "sms_code"
-	unlisted := []string{"activation_code", "consent", "device_pin", "device_pin_enrolment", "email_code", "hotp", "hotp_enrolment", "identify", "ldap_password", "passkey", "passkey_enrolment", "password_change", "pin_enrolment", "recovery_code", "recovery_code_setup", "sms_code", "terms", "totp_enrolment"}
+	info.Sends = info.Sends || name == "email_code" || name == "sms_code" || name == "magic_link"
+	unlisted := []string{"activation_code", "consent", "device_pin", "device_pin_enrolment", "email_code", "hotp", "hotp_enrolment", "identify", "ldap_password", "passkey", "passkey_enrolment", "password_change", "pin_enrolment", "recovery_code", "recovery_code_setup", "sms_code", "terms", "totp_enrolment", "transaction_approval", "authenticator_removal", "magic_link"}
 	return info, slices.Contains(c.Names(), name) || slices.Contains(unlisted, name)
 }
 
 type ssoConfig struct {
 	Provider string `yaml:"provider" ref:"provider"`
+}
+
+type signedConfig struct {
+	Text   string   `yaml:"text" ref:"text" arguments:"fields"`
+	Fields []string `yaml:"fields"`
 }
 
 type messageConfig struct {

@@ -94,8 +94,12 @@ func (l *loader) flow(key, n *node) {
 
 // note keeps what the configuration of a step refers to.
 func (r *flowReader) note(to reference, arguments []string) {
-	if to.section == "messages" {
-		r.shown = append(r.shown, usedMessage{to.name, arguments, to.pos})
+	switch to.section {
+	case "messages":
+		r.shown = append(r.shown, usedMessage{id: to.name, arguments: arguments, pos: to.pos})
+		return
+	case "texts":
+		r.shown = append(r.shown, usedMessage{to.name, arguments, to.pos, true})
 		return
 	}
 	r.refer(to.section, to.name, to.pos)
@@ -151,9 +155,30 @@ func (r *flowReader) checkUses() {
 			r.fail(h.Pos, "handler %s is never reached: no exit leads to it", quote(h.Name))
 		}
 	}
+	r.checkLast(r.flow.Steps, true)
+	for _, h := range r.flow.Handlers {
+		r.checkLast(h.Steps, false)
+	}
 	for _, j := range r.jumps {
 		if !r.own[j.name] {
 			r.fail(j.pos, "goto: no step %s in the flow's own sequence%s", quote(j.name), didYouMean(j.name, r.targets()))
+		}
+	}
+}
+
+// checkLast reports steps that have to be the last of their flow and are not.
+func (r *flowReader) checkLast(list []Node, last bool) {
+	for i := range list {
+		n, ends := &list[i], last && i == len(list)-1
+		if info, known := r.cat.Describe(n.Type); known && n.Kind == Step && info.Last && !ends {
+			r.fail(n.Pos, "step %s: nothing may follow a step of type %s: the account is another one behind it than conditions and proofs suppose", quote(n.ID), quote(n.Type))
+		}
+		for j := range n.Options {
+			r.checkLast(n.Options[j:j+1], ends && n.Any <= 1)
+		}
+		r.checkLast(n.Steps, ends)
+		if n.Otherwise != nil {
+			r.checkLast([]Node{*n.Otherwise}, ends)
 		}
 	}
 }
@@ -451,6 +476,10 @@ func (r *flowReader) configure(node *Node, typ, with *node) {
 	info, known := r.cat.Describe(typ.text)
 	if !known {
 		r.fail(typ.pos, "unknown step type %s%s", quote(typ.text), didYouMean(typ.text, r.cat.Names()))
+		return
+	}
+	if info.Signs && r.flow.Kind != Transaction {
+		r.fail(typ.pos, "step type %s stands only in flows of the kind %s: in others a session may stand for a step, and nobody would have been asked", quote(typ.text), Transaction)
 		return
 	}
 	pos := typ.pos

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"golang.org/x/text/language"
 )
@@ -28,6 +29,9 @@ var (
 	messageForm  = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,95}$`)
 	argumentForm = regexp.MustCompile(`^[a-z][a-zA-Z0-9_]{0,63}$`)
 )
+
+// IsArgument says whether a text can have an argument of that name.
+func IsArgument(name string) bool { return argumentForm.MatchString(name) }
 
 // FailureMessage is the id of the text for a code that runs fail with, and for the
 // code of any other problem.
@@ -133,6 +137,7 @@ type usedMessage struct {
 	id        string
 	arguments []string
 	pos       Pos
+	whole     bool // the server shows it: there must be a text, and no argument may be missing in it
 }
 
 // messages reads the texts of one locale.
@@ -187,7 +192,7 @@ func cut(words string) (parts []part, wrong string) {
 		return nil, "must not be empty"
 	case len([]rune(words)) > maxMessage:
 		return nil, fmt.Sprintf("longer than the %d characters that are allowed", maxMessage)
-	case strings.ContainsFunc(words, func(r rune) bool { return r < ' ' && r != '\n' || r == 0x7f }):
+	case strings.ContainsFunc(words, func(r rune) bool { return r < ' ' && r != '\n' || r == 0x7f || unicode.In(r, unicode.Zl, unicode.Zp) }):
 		return nil, "has a control character"
 	}
 	const want = "in a text { and } stand only around the name of an argument, such as {name}"
@@ -253,10 +258,13 @@ func (l *loader) checkMessages() error {
 	}
 	m.matcher = language.NewMatcher(tags)
 	l.set.Messages = m
-	if len(l.texts) == 0 || l.broken {
+	if l.broken {
 		return nil
 	}
 	l.checkShown(m)
+	if len(l.texts) == 0 {
+		return nil
+	}
 	l.checkTexts(m)
 	return nil
 }
@@ -297,6 +305,9 @@ func (l *loader) firstText(locale string) Pos {
 func (l *loader) checkShown(m *Messages) {
 	standard := m.locales[0]
 	for _, u := range l.shown {
+		if len(l.texts) == 0 && !u.whole {
+			continue
+		}
 		if _, ok := m.own[standard][u.id]; ok {
 			continue
 		}
@@ -322,6 +333,7 @@ func (l *loader) checkTexts(m *Messages) {
 			}
 			for _, u := range shown[id] {
 				l.checkArguments(id, t, u.arguments, "the step at "+u.pos.String())
+				l.checkWhole(id, t, u)
 			}
 			if clean && !known && len(shown[id]) == 0 {
 				ids := slices.Concat(slices.Collect(maps.Keys(m.builtin[fallback])), slices.Collect(maps.Keys(shown)))
@@ -335,6 +347,15 @@ func (l *loader) checkArguments(id string, t text, given []string, by string) {
 	for _, a := range t.arguments() {
 		if !slices.Contains(given, a) {
 			l.fail(t.pos, "message %s: no argument %s is given by %s%s", quote(id), quote(a), by, didYouMeanOnly(a, given))
+		}
+	}
+}
+
+// checkWhole reports arguments that a text leaves out though what it shows is signed.
+func (l *loader) checkWhole(id string, t text, u usedMessage) {
+	for _, a := range u.arguments {
+		if u.whole && !slices.Contains(t.arguments(), a) {
+			l.fail(t.pos, "message %s: %s does not stand in it, and the step at %s has people sign what it shows", quote(id), quote(a), u.pos)
 		}
 	}
 }

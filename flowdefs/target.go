@@ -14,7 +14,7 @@ const maxTTL = 24 * time.Hour
 func reservedClaims() []string {
 	return []string{
 		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "acr", "amr",
-		"auth_time", "cnf", "typ", "azp", "scope", "act", "may_act",
+		"auth_time", "cnf", "typ", "azp", "scope", "act", "may_act", "authorization_details",
 	}
 }
 

@@ -247,7 +247,7 @@ func (m *machine) enter(n *node) (move, bool) {
 		return m.fail(CodeDeviceRequired), true
 	case m.hopeless(n):
 		return m.fail(CodeUnmet), true
-	case n.typ.Enrols && (m.s.Subject == "" || m.freshLevel() < m.w.reach(m.p, m.s.Evidence)):
+	case n.typ.Enrols && !m.mayEnrol(), n.typ.Removes && !m.mayRemove():
 		return m.exit(n, exitInsufficient), true
 	}
 	m.s.leave()
@@ -348,6 +348,11 @@ func (m *machine) prove(n *node, proof *Proof) (move, bool) {
 		e.At = up.AuthTime.UTC() // the person was there then, not now
 	}
 	m.s.Evidence = append(m.s.Evidence, m.capped(e))
+	if a := proof.Approved; a != nil {
+		signed := *a
+		signed.Step = n.def.ID
+		m.s.Approved = append(m.s.Approved, signed)
+	}
 	return move{}, true
 }
 

@@ -92,14 +92,14 @@ func (x *exchange) stamp() {
 		ev.Time, ev.Run, ev.Flow, ev.Client, ev.Target = x.w.now, r.ID, r.Flow, r.Client, r.Target
 		ev.Turn, ev.Subject, ev.Request = r.State.Turn, r.State.Subject, x.c.RequestID
 	}
-	r.Effects, r.Activate, r.Messages, r.Notices = x.events, x.enrolled, x.messages, x.notices
+	r.Effects, r.Activate, r.Remove, r.Messages, r.Notices = x.events, x.enrolled, x.removed, x.messages, x.notices
 }
 
 // recordEffects does what the run's last change lists: audit events, the
-// authenticators that it makes active, the messages that it sends, and its notices. It does
+// authenticators that it makes active or takes out of use, the messages that it sends, and its notices. It does
 // nothing if this node knows that it is done.
 func (e *Engine) recordEffects(ctx context.Context, r *run) error {
-	if len(r.Effects)+len(r.Activate)+len(r.Messages)+len(r.Notices) == 0 {
+	if len(r.Effects)+len(r.Activate)+len(r.Remove)+len(r.Messages)+len(r.Notices) == 0 {
 		return nil
 	}
 	key := fmt.Sprintf("%s.%d", r.ID, r.version)
@@ -112,6 +112,11 @@ func (e *Engine) recordEffects(ctx context.Context, r *run) error {
 	for _, id := range r.Activate {
 		if err := e.cfg.Accounts.Activate(ctx, id); err != nil {
 			return fmt.Errorf("%w: activation: %w", ErrUnavailable, err)
+		}
+	}
+	for _, id := range r.Remove {
+		if err := e.cfg.Accounts.Disable(ctx, id); err != nil {
+			return fmt.Errorf("%w: removal: %w", ErrUnavailable, err)
 		}
 	}
 	if err := e.handOver(ctx, key, r.Messages); err != nil {

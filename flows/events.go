@@ -21,9 +21,10 @@ const (
 	EventLocked          = "authenticator_locked" // the last attempt was a wrong one
 	EventSignedOut       = "signed_out"
 	EventMessageSent     = "message_sent"
-	EventNotified        = "notified"        // the account's owner is told; Reason is the notice
-	EventMessageDropped  = "message_dropped" // a message goes where none may go, or where too many have gone
-	EventMessageHeld     = "message_held"    // a step was to send something, and the budget is spent
+	EventNotified        = "notified"              // the account's owner is told; Reason is the notice
+	EventMessageDropped  = "message_dropped"       // a message goes where none may go, or where too many have gone
+	EventMessageHeld     = "message_held"          // a step was to send something, and the budget is spent
+	EventRemoved         = "authenticator_removed" // its owner took it out of use; Reason is its type
 	EventSessionIgnored  = "session_ignored"
 	EventHandedOver      = "handed_over"       // a link to a page was made
 	EventPageOpened      = "handover_opened"   // a browser has taken the link

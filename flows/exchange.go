@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -36,6 +37,7 @@ type exchange struct {
 	instead  *View         // of the run that a restart began
 	refused  *Problem
 	events   []Event
+	removed  []string  // authenticators that go out of use with the change
 	enrolled []string  // pending authenticators that become active with the change
 	messages []Message // to be sent with the change
 	notices  []Message // to the account's owner, likewise
@@ -180,7 +182,9 @@ func (x *exchange) visit(n *node, turn int) *Visit {
 	return &Visit{
 		RunID: x.r.ID, Flow: x.r.Flow, StepID: n.def.ID, Turn: turn, Attempt: s.Steps[n.def.ID].Visits,
 		Now: x.w.now, Client: *x.client, Locale: x.r.Locale, Key: x.r.Key,
-		MaxAge: x.r.MaxAge, Subject: s.Subject, Claimed: x.w.account.Subject, Identifier: s.Named, Level: x.w.assess(s.Evidence).Level,
+		Federated: slices.ContainsFunc(s.Evidence, func(e assurance.Evidence) bool { return e.Method == assurance.Federated }),
+		MaxAge:    x.r.MaxAge, Subject: s.Subject, Claimed: x.w.account.Subject, Identifier: s.Named, Level: x.w.assess(s.Evidence).Level,
+		Transaction: maps.Clone(x.r.Transaction), Messages: x.a.set.Messages,
 		owner: x.owner(n, turn), marks: x.e.cfg.Marks, memory: &s.Memory, decoy: x.e.decoyOf(x.r),
 	}
 }
@@ -223,6 +227,13 @@ func (x *exchange) signal(ctx context.Context, n *node, out Outcome) (signal, er
 		if out.enrolled != "" && !n.typ.Enrols {
 			return sig, fmt.Errorf("flows: step type %s enrols without declaring it", n.typ.Name)
 		}
+		if len(out.removed) > 0 && !n.typ.Removes {
+			return sig, fmt.Errorf("flows: step type %s removes without declaring it", n.typ.Name)
+		}
+		for _, a := range out.removed {
+			x.removed = append(x.removed, a.ID)
+			x.events = append(x.events, Event{Type: EventRemoved, Step: n.def.ID, Reason: a.Type})
+		}
 		return sig, x.lookUp(ctx, cmp.Or(x.r.State.Subject, x.r.State.Claimed))
 	case outcomeExit:
 		if !slices.Contains(n.typ.Exits, out.exit) && out.exit != exitDenied && out.exit != exitUnavailable {
@@ -243,6 +254,9 @@ func (x *exchange) signal(ctx context.Context, n *node, out Outcome) (signal, er
 // up whom it is about.
 func (x *exchange) vouch(ctx context.Context, n *node, proof *Proof) error {
 	if err := assurance.CheckCeilings(n.ceilings, proof.Evidence); err != nil {
+		return err
+	}
+	if err := x.approves(n, proof.Approved); err != nil {
 		return err
 	}
 	return x.lookUp(ctx, cmp.Or(proof.Subject, x.r.State.Subject, x.r.State.Claimed))

@@ -20,7 +20,7 @@ func (x *exchange) issue(ctx context.Context, out *issuance) error {
 	grant, err := x.e.cfg.Propagators[p.Type].Propagate(ctx, Identity{
 		Subject: s.Subject, Client: x.r.Client, Session: x.session.ID, Key: x.r.Key,
 		ACR: out.acr, AMR: out.result.AMR, AuthTime: out.result.AuthTime, Target: out.target.Name,
-		Audience: p.Audience, TTL: p.TTL, Claims: out.claims, Now: x.w.now,
+		Audience: p.Audience, TTL: p.TTL, Claims: out.claims, Approved: s.Approved, Now: x.w.now,
 	})
 	if err != nil {
 		return err

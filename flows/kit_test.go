@@ -63,6 +63,7 @@ type people struct {
 	mu        sync.Mutex
 	accounts  map[string]flows.Account
 	activated []string
+	disabled  []string
 	fail      error
 }
 
@@ -93,6 +94,13 @@ func (p *people) Activate(_ context.Context, id string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.activated = append(p.activated, id)
+	return p.fail
+}
+
+func (p *people) Disable(_ context.Context, id string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.disabled = append(p.disabled, id)
 	return p.fail
 }
 
@@ -193,6 +201,8 @@ func (l *ledger) Record(_ context.Context, events ...flows.Event) error {
 	}
 	return nil
 }
+
+func (l *ledger) fail(err error) { l.mu.Lock(); l.err = err; l.mu.Unlock() }
 
 func (l *ledger) all() []flows.Event { l.mu.Lock(); defer l.mu.Unlock(); return slices.Clone(l.events) }
 
@@ -325,10 +335,16 @@ func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 		return flows.Exit("denied"), nil
 	case "exit":
 		return flows.Exit("undeclared"), nil
+	case "remove":
+		return flows.Removed(flows.Authenticator{ID: "jane-code", Type: "code"}), nil
 	case "enrol":
 		return flows.Enrolled("anything"), nil
 	case "disable me":
 		f.k.people.change(v.Subject, func(acc *flows.Account) { acc.Status = flows.AccountDisabled })
+	}
+	if f.typ == "code" && a.Answer == "approve" { // a step that shows nothing says that something was signed
+		out, err := f.approve(v, "ok")
+		return out, err
 	}
 	switch f.typ {
 	case "bind":
@@ -338,6 +354,10 @@ func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 		return flows.Enrolled("new-key"), nil
 	case "note", "who":
 		return flows.Done(), nil
+	case "remove":
+		return flows.Removed(flows.Authenticator{ID: "jane-code", Type: "code"}), nil
+	case "approve":
+		return f.approve(v, a.Answer)
 	case "sso":
 		if a.User == "" || a.Answer != "ok" {
 			return flows.Reject("wrong", nil), nil
@@ -364,6 +384,20 @@ func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 	return flows.Reject("wrong", &flows.Prompt{Data: map[string]int{"visit": v.Attempt}}), nil
 }
 
+// approve knows ok; other: approves another transaction; nothing: passes without having approved.
+func (f fake) approve(v *flows.Visit, how string) (flows.Outcome, error) {
+	shown := v.Transaction
+	if how == "other" {
+		shown["amount"] = "1000000"
+	}
+	a, err := flows.NewApproval("pay", "en", "Pay "+shown["amount"], shown)
+	p := flows.Proof{Evidence: f.evidence("jane-code"), Approved: &a}
+	if how == "nothing" {
+		p.Approved = nil
+	}
+	return flows.Pass(p), err
+}
+
 // send sends to the claimed account's address; two people share one.
 func (f fake) send(ctx context.Context, v *flows.Visit) (flows.Outcome, error) {
 	to := strings.TrimPrefix(v.Claimed, "sub-")
@@ -383,7 +417,7 @@ func (f fake) evidence(id string) assurance.Evidence {
 	switch f.typ {
 	case "secret", "mail":
 		e.Method, e.Categories = assurance.Password, []assurance.Category{assurance.Knowledge}
-	case "code":
+	case "code", "approve":
 		e.Method, e.Categories, e.ReplayResistant = assurance.TOTP, []assurance.Category{assurance.Possession}, true
 	case "sso":
 		e.Method, e.Categories, e.Cap = assurance.Federated, []assurance.Category{assurance.Knowledge}, assurance.AAL2
@@ -404,16 +438,21 @@ func (k *kit) types() []flows.StepType {
 		"code":   {Authenticator: "code", Guessable: true, Evidence: ceil(assurance.TOTP, true, assurance.Possession)},
 		"sso":    {Evidence: ceil(assurance.Federated, true, assurance.Knowledge)},
 		"bind":   {Enrols: true},
+		"remove": {Removes: true, NeedsSubject: true},
 		"note":   {},
 		"who":    {Names: true},
 		"device": {NeedsDevice: true},
-		"mail":   {Sends: true, Authenticator: "secret", Guessable: true, Evidence: ceil(assurance.Password, false, assurance.Knowledge)},
+		"approve": {
+			Authenticator: "code", Evidence: ceil(assurance.TOTP, true, assurance.Possession),
+			Transaction: func(flowdefs.Config) []string { return []string{"amount", "payee"} },
+		},
+		"mail": {Sends: true, Authenticator: "secret", Guessable: true, Evidence: ceil(assurance.Password, false, assurance.Knowledge)},
 	}
 	var out []flows.StepType
 	for _, name := range slices.Sorted(maps.Keys(base)) {
 		t := base[name]
 		t.Name, t.Doc, t.Code = name, "Test step.\n\nA step of the tests.", "X_"+map[string]string{
-			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE", "mail": "MAIL", "who": "WHO",
+			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE", "mail": "MAIL", "who": "WHO", "approve": "APPROVE", "remove": "REMOVE",
 		}[name]+"_REQUIRED"
 		t.Exits = []string{"denied"}
 		t.Typed = slices.Contains(typed, name)

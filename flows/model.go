@@ -178,6 +178,11 @@ func (m *Model) world(f *Facts, s *State) *world {
 	return w
 }
 
+// Transaction names what a start has to have approved: see [StartRequest].
+func (m *Model) Transaction() []string {
+	return slices.Compact(slices.Sorted(slices.Values(m.p.transaction)))
+}
+
 // Env is what expressions see of a run.
 func (m *Model) Env(s State, f *Facts) *flowdefs.Env {
 	mc := machine{p: m.p, s: s, w: m.world(f, &s)}

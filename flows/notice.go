@@ -37,14 +37,17 @@ const (
 // Here and in failed is all that decides what people are told: steps only say
 // what they are about.
 func (x *exchange) completed(n *node, out Outcome) {
-	kind := n.typ.Notice
+	kind, about := n.typ.Notice, n.typ.Authenticator
+	if len(out.removed) > 0 {
+		kind, about = NoticeRemoved, out.removed[0].Type
+	}
 	if kind == "" && out.enrolled != "" {
 		kind = NoticeAdded
 	}
 	if kind == "" || n.typ.Enrols && out.enrolled == "" {
 		return
 	}
-	x.tell(n, kind)
+	x.tell(n, kind, about)
 }
 
 // failed tells what a wrong answer says of who gives it. Nobody has proved to be
@@ -72,8 +75,8 @@ func (x *exchange) failed(ctx context.Context, n *node, at reservation, reason s
 		return err
 	}
 	x.spent = append(x.spent, key)
-	if !x.tell(n, kind) {
-		x.notices = append(x.notices, x.notice(n, kind, Contact{})) // to nobody: it costs what another one does
+	if !x.tell(n, kind, n.typ.Authenticator) {
+		x.notices = append(x.notices, x.notice(kind, n.typ.Authenticator, Contact{})) // to nobody: it costs what another one does
 	}
 	return nil
 }
@@ -87,12 +90,12 @@ func (x *exchange) silent(kind Notice) bool {
 }
 
 // tell tells the owner of the account, at each of their addresses; false if they have none.
-func (x *exchange) tell(n *node, kind Notice) bool {
+func (x *exchange) tell(n *node, kind Notice, about string) bool {
 	if x.silent(kind) || len(x.w.account.Contacts) == 0 {
 		return false
 	}
 	for _, to := range x.w.account.Contacts {
-		m := x.notice(n, kind, to)
+		m := x.notice(kind, about, to)
 		if region := x.e.cfg.Budget.Region; region != nil {
 			if _, err := region(m); err != nil {
 				x.events = append(x.events, Event{Type: EventMessageDropped, Step: n.def.ID})
@@ -106,9 +109,9 @@ func (x *exchange) tell(n *node, kind Notice) bool {
 }
 
 // notice holds no secret and nothing that the client said, but for a language.
-func (x *exchange) notice(n *node, kind Notice, to Contact) Message {
+func (x *exchange) notice(kind Notice, about string, to Contact) Message {
 	return Message{
 		Channel: to.Channel, To: to.To, Template: string(kind), Locale: x.r.Locale, Expires: x.w.now.Add(noticeLife),
-		Args: map[string]string{"time": x.w.now.UTC().Format("2006-01-02 15:04 UTC"), "authenticator": n.typ.Authenticator},
+		Args: map[string]string{"time": x.w.now.UTC().Format("2006-01-02 15:04 UTC"), "authenticator": about},
 	}
 }

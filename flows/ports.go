@@ -157,6 +157,8 @@ type Accounts interface {
 	Resolve(ctx context.Context, identifier string) (subject, canonical string, err error)
 	// Activate makes a pending authenticator an active one; one that is not pending is no error.
 	Activate(ctx context.Context, authenticator string) error
+	// Disable takes an authenticator out of use for good; one that is out of use is no error.
+	Disable(ctx context.Context, authenticator string) error
 }
 
 // Event is one audit event. It holds no secret.
@@ -201,6 +203,7 @@ type Identity struct {
 	Audience string
 	TTL      time.Duration  // 0: the propagator's default
 	Claims   map[string]any // mapped by the target; never reserved ones
+	Approved []Approval     // transactions that the person has signed in this run
 	Now      time.Time
 }
 

@@ -23,13 +23,14 @@ func backTo(i int) int { return backBase - i }
 // program is a flow made ready to run: each node knows where the sequence goes
 // on. It is immutable and shared by all runs.
 type program struct {
-	flow     *flowdefs.Flow
-	nodes    []node
-	first    int
-	start    []way // from the beginning to the gate
-	byID     map[string]int
-	handlers map[string]int
-	reach    map[string][]assurance.Ceiling // by type of authenticator: what it could prove at most
+	transaction []string // members of the start's transaction that steps show
+	flow        *flowdefs.Flow
+	nodes       []node
+	first       int
+	start       []way // from the beginning to the gate
+	byID        map[string]int
+	handlers    map[string]int
+	reach       map[string][]assurance.Ceiling // by type of authenticator: what it could prove at most
 }
 
 type node struct {
@@ -140,6 +141,9 @@ func (c *compiler) bind(at int) error {
 		return fmt.Errorf("step %q: %w", n.def.ID, err)
 	}
 	n.typ, n.step, n.ceilings = typ, step, typ.Evidence
+	if typ.Transaction != nil {
+		c.p.transaction = append(c.p.transaction, typ.Transaction(n.def.With)...)
+	}
 	if typ.Ceilings != nil {
 		n.ceilings = typ.Ceilings(n.def.With, c.with)
 	}

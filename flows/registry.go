@@ -60,6 +60,8 @@ func checkType(t StepType) error {
 	add(t.Names && len(t.Evidence) > 0, "names and proves: a name is never a proof")
 	add(t.Discovers && t.Authenticator == "", "discovers whose authenticator it is, and checks none")
 	add(t.Notice != "" && !slices.Contains(Notices(), t.Notice), fmt.Sprintf("has a notice %q that there is not", t.Notice))
+	add(t.Transaction != nil && len(t.Evidence) == 0, "has a transaction signed and proves nothing")
+	add(t.Removes && (!t.NeedsSubject || t.Enrols || len(t.Evidence) > 0), "removes authenticators, and needs nobody, enrols or proves")
 	add(t.Enrols && len(t.Evidence) > 0, "enrols and proves: an enrolment is never a proof")
 	return errors.Join(errs...)
 }
@@ -89,7 +91,7 @@ func (r *Registry) Describe(name string) (flowdefs.StepInfo, bool) {
 		return flowdefs.StepInfo{}, false
 	}
 	return flowdefs.StepInfo{
-		Name: t.Name, Doc: t.Doc, Config: t.Config, Exits: slices.Clone(t.Exits), Never: never(t), Sends: t.Sends,
+		Name: t.Name, Doc: t.Doc, Config: t.Config, Exits: slices.Clone(t.Exits), Never: never(t), Sends: t.Sends, Signs: t.Transaction != nil, Last: t.Removes,
 		Check: func(cfg flowdefs.Config) error {
 			_, err := t.New(cfg)
 			return err
@@ -103,7 +105,7 @@ func never(t StepType) []string {
 	if !t.Guessable {
 		out = append(out, exitLocked)
 	}
-	if !t.Enrols {
+	if !t.Enrols && !t.Removes {
 		out = append(out, exitInsufficient)
 	}
 	if t.Code == "" {

@@ -25,9 +25,11 @@ type run struct {
 	Scale      string         `json:"scale,omitempty"`     // likewise
 	MaxAge     *time.Duration `json:"maxAge,omitempty"`    // goal: what was proved longer than this before the start does not count; nil: no limit
 	Started    time.Time      `json:"started"`
-	Expires    time.Time      `json:"expires"`
-	Proved     bool           `json:"proved,omitempty"` // the handle was replaced at the first proof
-	State      State          `json:"state"`
+
+	Transaction map[string]string `json:"transaction,omitempty"` // in the client's words
+	Expires     time.Time         `json:"expires"`
+	Proved      bool              `json:"proved,omitempty"` // the handle was replaced at the first proof
+	State       State             `json:"state"`
 
 	Handle    Alias     `json:"handle"`            // of the current handle
 	Retired   *Alias    `json:"retired,omitempty"` // of the handle that the current one replaced
@@ -37,6 +39,7 @@ type run struct {
 	Handover  *handover `json:"handover,omitempty"` // to a page, of the prompt that waits
 	Effects   []Event   `json:"effects,omitempty"`  // of the last change: recorded again on load if this node did not see it done
 	Activate  []string  `json:"activate,omitempty"` // authenticators that the last change makes active, likewise
+	Remove    []string  `json:"remove,omitempty"`   // authenticators that the last change takes out of use, likewise
 	Messages  []Message `json:"messages,omitempty"` // that the last change sends, likewise
 	Notices   []Message `json:"notices,omitempty"`  // that it tells the account's owner, likewise
 

@@ -25,6 +25,9 @@ type StartRequest struct {
 	Capabilities []string // step codes that the client can draw; empty: all
 	Session      Secret
 	Activate     []string // ids of steps that run only if the client asks for them
+	// Transaction is what is to be approved, by name: exactly what the steps of the
+	// flow show. It is the client's word until the person has signed it.
+	Transaction map[string]string
 }
 
 // Start starts a run. Every error is a *[Problem].
@@ -53,6 +56,9 @@ func (e *Engine) start(ctx context.Context, c Caller, q StartRequest) (View, err
 		return View{}, err
 	}
 	if r.State.Activated, err = p.activated(q.Activate); err != nil {
+		return View{}, err
+	}
+	if err := p.shows(q.Transaction); err != nil {
 		return View{}, err
 	}
 	if err := e.present(ctx, r, q); err != nil {
@@ -158,7 +164,7 @@ func (e *Engine) newRun(a *active, c Caller, q StartRequest, p *program) *run {
 	now := e.cfg.Now().UTC()
 	r := &run{
 		ID: newID(), Flow: p.flow.Name, Definition: p.flow.Hash, Client: q.ClientID, Target: q.Target,
-		Key: c.Key, Locale: q.Locale, Draws: q.Capabilities, ACRValues: q.ACRValues, Voluntary: q.Voluntary,
+		Key: c.Key, Locale: q.Locale, Transaction: q.Transaction, Draws: q.Capabilities, ACRValues: q.ACRValues, Voluntary: q.Voluntary,
 		Started: now, Expires: now.Add(ttl),
 		State: State{Status: InProgress},
 	}

@@ -35,6 +35,7 @@ type State struct {
 	Assigned  map[string]string    `json:"assigned,omitempty"`
 
 	Evidence []assurance.Evidence `json:"evidence,omitempty"`
+	Approved []Approval           `json:"approved,omitempty"` // transactions that were signed, in the order of the steps
 	Enrolled []string             `json:"enrolled,omitempty"` // authenticators bound in this run: they prove nothing in it
 	Subject  string               `json:"subject,omitempty"`
 	Claimed  string               `json:"claimed,omitempty"`
@@ -89,6 +90,7 @@ func (s State) clone() State {
 	s.Picks, s.Jumps, s.Assigned = maps.Clone(s.Picks), maps.Clone(s.Jumps), maps.Clone(s.Assigned)
 	s.Offers, s.Trail = slices.Clone(s.Offers), slices.Clone(s.Trail)
 	s.Evidence, s.Enrolled = slices.Clip(s.Evidence), slices.Clip(s.Enrolled) // they only grow
+	s.Approved = slices.Clip(s.Approved)
 	s.Activated, s.Tags, s.Obliged = slices.Clone(s.Activated), slices.Clone(s.Tags), slices.Clone(s.Obliged)
 	return s
 }

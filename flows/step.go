@@ -71,6 +71,9 @@ type StepType struct {
 	// Enrols is true if the step binds an authenticator: it then needs the
 	// highest level that the account's active authenticators can reach.
 	Enrols bool
+	// Removes is true if the step takes authenticators out of use: it then needs
+	// what binding one needs, or in a recovery two authenticators, and is the last of its flow.
+	Removes bool
 	// Sends is true if the step sends a message when it is entered ([Visit.Send]):
 	// it is then entered again when the client asks for another one.
 	Sends bool
@@ -79,6 +82,11 @@ type StepType struct {
 	// follows from the rest, which is [NoticeAdded] when it has bound an authenticator.
 	// The engine tells it: a step cannot forget to.
 	Notice Notice
+
+	// Transaction names the members of the run's transaction that a step with this
+	// configuration shows and has signed; nil: the type has nothing to do with
+	// transactions. A proof of such a step comes with an [Approval], and no other does.
+	Transaction func(cfg flowdefs.Config) []string
 
 	// Discovers is true if the proof itself says whose authenticator it is: the
 	// step then needs nobody to be named before, and fills in [Proof.Subject].
@@ -116,6 +124,8 @@ type Proof struct {
 	// Evidence: the step fills Method, Authenticator, Device, Categories, the
 	// axes, Binding and Cap; the engine fills the rest and checks the ceilings.
 	Evidence assurance.Evidence
+	// Approved is the transaction that the person has signed; nil but for step types with Transaction.
+	Approved *Approval
 }
 
 // Outcome is what a step decided. Make one with [Ask], [Pass], [Done], [Exit] or [Reject].
@@ -126,6 +136,7 @@ type Outcome struct {
 	exit     string
 	reason   string
 	enrolled string
+	removed  []Authenticator
 	raises   []string
 	sent     bool // a message is on its way once the change is stored
 }
@@ -153,6 +164,20 @@ func Done() Outcome { return Outcome{kind: outcomeDone} }
 // Enrolled completes a step that bound the authenticator of that id. It never is evidence in this run.
 func Enrolled(authenticator string) Outcome {
 	return Outcome{kind: outcomeDone, enrolled: authenticator}
+}
+
+// Removed completes a step that takes these authenticators of the subject out of use.
+func Removed(these ...Authenticator) Outcome {
+	return Outcome{kind: outcomeDone, removed: these}
+}
+
+// RemovedIDs returns the ids of what was given to Removed.
+func (o Outcome) RemovedIDs() []string {
+	var ids []string
+	for _, a := range o.removed {
+		ids = append(ids, a.ID)
+	}
+	return ids
 }
 
 // Raising adds obligations to an outcome: the run cannot complete until later steps have settled them.

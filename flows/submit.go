@@ -166,9 +166,12 @@ func (x *exchange) restart(ctx context.Context) error {
 	if p == nil || x.p.flow.NoRestart {
 		return x.conflict(CodeNotPossibleHere)
 	}
+	if err := p.shows(r.Transaction); err != nil { // the definition is another one by now
+		return x.conflict(CodeNotPossibleHere)
+	}
 	q := StartRequest{
 		ClientID: r.Client, Flow: r.Flow, Target: r.Target, ACRValues: r.ACRValues, Voluntary: r.Voluntary,
-		MaxAge: r.MaxAge, Locale: r.Locale, Capabilities: r.Draws,
+		MaxAge: r.MaxAge, Locale: r.Locale, Capabilities: r.Draws, Transaction: r.Transaction,
 	}
 	next := x.e.newRun(x.a, Caller{Key: r.Key}, q, p)
 	if ps := r.State.Session; ps != nil && !x.w.over {

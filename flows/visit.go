@@ -31,6 +31,10 @@ type Visit struct {
 	Identifier string          // what was claimed, as typed; for decoys only
 	Level      assurance.Level // what the run has reached so far
 
+	Federated   bool               // a remote provider vouched for the subject in this run
+	Transaction map[string]string  // that the client wants approved, in the client's words; nil if there is none
+	Messages    *flowdefs.Messages // texts of the definitions
+
 	owner  string
 	marks  Marks
 	memory *json.RawMessage

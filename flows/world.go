@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -115,6 +116,27 @@ func (m *machine) freshLevel() assurance.Level {
 		limit = m.w.goal.notBefore
 	}
 	return assurance.Assess(m.s.Evidence, m.w.now, m.w.since(limit)).Level
+}
+
+// mayEnrol: whoever binds an authenticator has proved as much as all that there are can.
+func (m *machine) mayEnrol() bool {
+	return m.s.Subject != "" && m.freshLevel() >= m.w.reach(m.p, m.s.Evidence)
+}
+
+// mayRemove asks for the same: else who has stolen a password takes the second
+// factor away. Where it is lost, only a recovery is left, which never reaches
+// as much: there, it takes two authenticators (SP 800-63B-4 §4.2.2.2).
+func (m *machine) mayRemove() bool {
+	return m.mayEnrol() || m.s.Subject != "" && m.w.kind == flowdefs.Recovery && m.freshAuthenticators() >= 2
+}
+
+// freshAuthenticators counts what was used recently enough; all that one device holds is one.
+func (m *machine) freshAuthenticators() int {
+	seen := map[string]bool{}
+	for _, e := range assurance.Fresh(m.s.Evidence, m.w.now, m.w.since(m.w.now.Add(-enrolFresh))) {
+		seen[cmp.Or(e.Device, e.Authenticator)] = true
+	}
+	return len(seen)
 }
 
 // reuse lets fresh session evidence of the same step type and configuration,

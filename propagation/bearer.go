@@ -191,7 +191,28 @@ func (b *BearerJWT) claims(id flows.Identity, expires time.Time) (jwt.MapClaims,
 	if id.Key != "" {
 		claims["cnf"] = map[string]string{"jkt": id.Key}
 	}
+	if len(id.Approved) > 0 {
+		claims["authorization_details"] = approved(id.Approved)
+	}
 	return claims, nil
+}
+
+// TypeApproval is the type of the authorization details (RFC 9396 §2) that say
+// what somebody has signed.
+const TypeApproval = "transaction_approval"
+
+type approvedDetails struct {
+	Type string `json:"type"`
+	flows.Approval
+}
+
+// approved says what was approved as RFC 9396 §9.1 has it in access tokens.
+func approved(all []flows.Approval) []approvedDetails {
+	out := make([]approvedDetails, len(all))
+	for i, a := range all {
+		out[i] = approvedDetails{TypeApproval, a}
+	}
+	return out
 }
 
 // Reserved reports whether a mapped claim must not have that name: because
@@ -205,6 +226,6 @@ func Reserved(name string) bool {
 func reservedClaims() []string {
 	return []string{
 		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "acr", "amr", "auth_time",
-		"cnf", "typ", "azp", "scope", "act", "may_act",
+		"cnf", "typ", "azp", "scope", "act", "may_act", "authorization_details",
 	}
 }

@@ -78,7 +78,11 @@ func TestClaimsGolden(t *testing.T) {
 	bound := identity()
 	bound.Key = strings.Repeat("A", 43)
 	bound.TTL = time.Minute
-	for name, id := range map[string]flows.Identity{"bearer": identity(), "dpop": bound} {
+	approved := identity()
+	approved.Approved = []flows.Approval{{
+		Step: "sign", Message: "pay", Locale: "en", Text: "Pay 12.50 CHF?", Arguments: map[string]string{"amount": "12.50 CHF"}, Hash: "hash",
+	}}
+	for name, id := range map[string]flows.Identity{"bearer": identity(), "dpop": bound, "approved": approved} {
 		grant := propagate(t, newBearer(t, set), id)
 		header, claims := part(t, grant.Token, 0), part(t, grant.Token, 1)
 		if header["kid"] != set.Active().ID() {
@@ -191,7 +195,7 @@ func TestMappedClaimsCannotTakeReservedNames(t *testing.T) {
 	b := newBearer(t, newSet(t))
 	names := []string{
 		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "acr", "amr", "auth_time",
-		"cnf", "typ", "azp", "scope", "act", "may_act",
+		"cnf", "typ", "azp", "scope", "act", "may_act", "authorization_details",
 		"Sub", "ACR", "\u017Fub", "\u017Fid", // a long s folds to s: encoding/json would read it so
 	}
 	for _, name := range names {

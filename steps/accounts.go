@@ -82,6 +82,18 @@ func (a accounts) Activate(ctx context.Context, authenticator string) error {
 	return nil
 }
 
+// Disable takes an authenticator out of use. It is kept: nobody can bind the same again.
+func (a accounts) Disable(ctx context.Context, authenticator string) error {
+	err := a.repository.UpdateAuthenticator(ctx, authenticator, func(au *account.Authenticator) error {
+		au.Status = account.Disabled
+		return nil
+	})
+	if err != nil {
+		return translate(err)
+	}
+	return nil
+}
+
 // status turns whatever is not plainly active into disabled.
 func status(s account.Status) flows.AccountStatus {
 	if s == account.Active {

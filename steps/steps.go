@@ -9,6 +9,7 @@ import (
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/steps/activationcode"
+	"github.com/stile-auth/stile/steps/authenticatorremoval"
 	"github.com/stile-auth/stile/steps/consent"
 	"github.com/stile-auth/stile/steps/devicebiometric"
 	"github.com/stile-auth/stile/steps/deviceenrolment"
@@ -37,6 +38,7 @@ import (
 	"github.com/stile-auth/stile/steps/terms"
 	"github.com/stile-auth/stile/steps/totp"
 	"github.com/stile-auth/stile/steps/totpenrolment"
+	"github.com/stile-auth/stile/steps/transactionapproval"
 	"github.com/stile-auth/stile/steps/webauthn"
 )
 
@@ -102,8 +104,10 @@ func Builtin(d Deps) []flows.StepType {
 		devicebiometric.Type(d.Authenticators, d.Issuer, d.Devices),
 		devicepinenrolment.Type(d.Authenticators, d.Issuer, d.Devices),
 		devicepin.Type(d.Authenticators, d.Issuer, d.Devices),
+		transactionapproval.Type(d.Authenticators, d.Issuer),
 		passkeyenrolment.Type(d.Authenticators, d.Accounts, d.Passkeys),
 		passkey.Type(d.Authenticators, d.Passkeys),
+		authenticatorremoval.Type(d.Authenticators),
 		consent.Type(d.Agreements),
 		terms.Type(d.Agreements),
 		message.Type(),

@@ -1,6 +1,8 @@
 package account
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/mail"
@@ -39,6 +41,25 @@ func ParseEmail(text string) (string, error) {
 		return "", fmt.Errorf("%w: its domain cannot be one", ErrEmail)
 	}
 	return local + "@" + ascii, nil
+}
+
+// FirstAddress is the active address that was bound first, "" if there is none:
+// where an account's owner is told what changes.
+func FirstAddress(all []Authenticator) string {
+	var found *Authenticator
+	for i, a := range all {
+		if a.Type != TypeEmail || a.Status != Active {
+			continue
+		}
+		if found == nil || cmp.Or(a.Created.Compare(found.Created), strings.Compare(a.ID, found.ID)) < 0 {
+			found = &all[i]
+		}
+	}
+	var d EmailData
+	if found == nil || json.Unmarshal(found.Data, &d) != nil {
+		return ""
+	}
+	return d.Address
 }
 
 // unfitForEmail are the characters that no address has in its plain form.

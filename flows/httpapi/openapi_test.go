@@ -73,6 +73,7 @@ func (onlyJane) Account(_ context.Context, subject string) (flows.Account, error
 }
 func (onlyJane) Resolve(context.Context, string) (string, string, error) { return "", "", nil }
 func (onlyJane) Activate(context.Context, string) error                  { return nil }
+func (onlyJane) Disable(context.Context, string) error                   { return nil }
 
 // oneToken is a propagator.
 type oneToken struct{}

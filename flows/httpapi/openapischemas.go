@@ -159,6 +159,9 @@ func startSchema() member {
 		switch {
 		case name == "claims":
 			p["type"], p["description"] = "object", "What is asked of acr, as in OpenID Connect Core 5.5."
+		case name == "transaction":
+			p["maxProperties"], p["description"] = flows.MaxTransaction, "What is to be approved: exactly what the flow's steps show."
+			p["additionalProperties"] = member{"type": "string", "minLength": 1, "maxLength": flows.MaxTransactionValue}
 		case name == "loginHint":
 			p["maxLength"] = maxHint
 		case p["type"] == "string":

@@ -21,6 +21,8 @@ type startBody struct {
 	Capabilities []string        `json:"capabilities,omitempty"`
 	Session      string          `json:"session,omitempty"`
 	Activate     []string        `json:"activate,omitempty"`
+
+	Transaction map[string]string `json:"transaction,omitempty"`
 }
 
 // Limits of a start. They are far above what apps need; what they keep small
@@ -44,7 +46,7 @@ func parseStart(data []byte) (flows.StartRequest, error) {
 	r := flows.StartRequest{
 		ClientID: b.ClientID, Flow: b.Flow, Target: b.Target, ACRValues: b.ACRValues,
 		LoginHint: b.LoginHint, Locale: b.Locale, Capabilities: b.Capabilities, Session: flows.Secret(b.Session),
-		Activate: b.Activate,
+		Activate: b.Activate, Transaction: b.Transaction,
 	}
 	if b.ACREssential != nil {
 		r.Voluntary = !*b.ACREssential
@@ -69,6 +71,9 @@ func (b *startBody) fits() bool {
 		}
 	}
 	if b.MaxAge != nil && (*b.MaxAge < 0 || *b.MaxAge > maxMaxAge) {
+		return false
+	}
+	if len(b.Transaction) > flows.MaxTransaction {
 		return false
 	}
 	return len(b.LoginHint) <= maxHint && entriesFit(b.ACRValues) && entriesFit(b.Capabilities) && entriesFit(b.Activate)

@@ -81,7 +81,7 @@ func (l *live) node(n *flowdefs.Node) {
 			l.configs[n.Type+" "+n.ConfigHash] = true
 		}
 		l.device = l.device || info.Type.NeedsDevice || info.Type.Enrols || info.Type.Authenticator == l.e.deviceType
-		l.enrols = l.enrols || info.Type.Enrols
+		l.enrols = l.enrols || info.Type.Enrols || info.Type.Removes
 		if info.Choose != nil || l.e.target != nil { // with a goal, steps behind an option decide about it too
 			l.codes[info.Type.Code] = true
 		}

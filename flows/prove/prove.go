@@ -265,7 +265,7 @@ func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, 
 		if n.Kind == flowdefs.Step {
 			e.all = append(e.all, n)
 			_, info := m.Node(n.ID)
-			e.enrols = e.enrols || info.Type.Enrols
+			e.enrols = e.enrols || info.Type.Enrols || info.Type.Removes
 			for _, c := range info.Ceilings {
 				// A key behind a PIN is one more key of a phone that another has bound.
 				if c.Method == assurance.DeviceKey && c.Unlock != assurance.UnlockPIN && info.Type.Authenticator != "" {

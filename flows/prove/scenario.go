@@ -40,6 +40,9 @@ func (e *explorer) scenario(title, shows string, acts []act, settled situation, 
 	if len(w.wishes) > 0 {
 		fmt.Fprintf(&b, "activate: [%s]\n", list(w.wishes))
 	}
+	if members := e.m.Transaction(); len(members) > 0 {
+		fmt.Fprintf(&b, "transaction: { %s }\n", strings.Join(members, ": something, ")+": something")
+	}
 	if codes := w.drawable(); codes != nil {
 		fmt.Fprintf(&b, "capabilities: [%s]\n", list(codes))
 	}
@@ -90,7 +93,7 @@ func (w *scenarioWriter) act(a act) bool {
 			add("%s", answerLine(a.step, "ok"))
 		}
 	case fails:
-		if len(info.Ceilings) == 0 && !info.Type.Enrols {
+		if len(info.Ceilings) == 0 && !info.Type.Enrols && !info.Type.Removes {
 			return false // there is no wrong answer to it
 		}
 		if w.wrong[info.Type.Authenticator] += a.times; w.wrong[info.Type.Authenticator] > flowdefs.DefaultAttempts {

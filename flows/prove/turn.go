@@ -95,7 +95,7 @@ func (t *turn) drive(s flows.State, sig flows.Signal, proves bool) (flows.State,
 // unproved: an enrolment was left because nobody had proved anything.
 func (t *turn) unproved(notes []flows.Event, s *flows.State) {
 	for _, note := range notes {
-		if n, info := t.e.m.Node(note.Step); note.Type == flows.EventStepExit && note.Reason == "insufficient" && s.Subject == "" && n != nil && info.Type.Enrols {
+		if n, info := t.e.m.Node(note.Step); note.Type == flows.EventStepExit && note.Reason == "insufficient" && s.Subject == "" && n != nil && (info.Type.Enrols || info.Type.Removes) {
 			t.e.watch.unproved(n, t.from, t)
 		}
 	}

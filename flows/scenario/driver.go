@@ -43,6 +43,8 @@ type startBody struct {
 	Capabilities []string `json:"capabilities,omitempty"`
 	Session      string   `json:"session,omitempty"`
 	Activate     []string `json:"activate,omitempty"`
+
+	Transaction map[string]string `json:"transaction,omitempty"`
 }
 
 // overHTTP talks to the API's handler as an app would.
@@ -130,6 +132,7 @@ func (d onEngine) start(ctx context.Context, s startBody) (reply, error) {
 	q := flows.StartRequest{
 		ClientID: s.ClientID, Flow: s.Flow, Target: s.Target, ACRValues: s.ACRValues, LoginHint: s.LoginHint,
 		Locale: s.Locale, Capabilities: s.Capabilities, Session: flows.Secret(s.Session), Activate: s.Activate,
+		Transaction: s.Transaction,
 	}
 	if s.MaxAge != nil {
 		age := time.Duration(*s.MaxAge) * time.Second

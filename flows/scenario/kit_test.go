@@ -130,6 +130,7 @@ func (j jane) Account(_ context.Context, subject string) (flows.Account, error) 
 func (j jane) Resolve(context.Context, string) (string, string, error) { return "jane", "jane", nil }
 
 func (j jane) Activate(context.Context, string) error { return nil }
+func (j jane) Disable(context.Context, string) error  { return nil }
 
 type tokens struct{}
 

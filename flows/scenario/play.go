@@ -185,7 +185,7 @@ func (p *player) outage(m Move) *Failure {
 func (p *player) start(ctx context.Context, s Start) *Failure {
 	body := startBody{
 		ClientID: s.Client, Flow: s.Flow, Target: s.Target, ACRValues: s.ACRValues, LoginHint: s.LoginHint,
-		Locale: s.Locale, Capabilities: s.Capabilities, Activate: s.Activate,
+		Locale: s.Locale, Capabilities: s.Capabilities, Activate: s.Activate, Transaction: s.Transaction,
 	}
 	if s.MaxAge != nil {
 		age := int64(*s.MaxAge / time.Second)

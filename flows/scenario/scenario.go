@@ -31,6 +31,7 @@ type Start struct {
 	Locale       string
 	Capabilities []string
 	Activate     []string
+	Transaction  map[string]string
 	NoSession    bool // the session of the run before is not presented
 	Pos          flowdefs.Pos
 }

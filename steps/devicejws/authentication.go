@@ -18,6 +18,8 @@ type authenticationClaims struct {
 	Nonce    string `json:"nonce"`
 	Issued   int64  `json:"iat"`
 	Expires  int64  `json:"exp"`
+
+	Transaction *string `json:"txn,omitempty"` // a pointer: "" is not the same as none
 }
 
 // Authentication is a signature that has the right form and is not yet verified.
@@ -68,6 +70,9 @@ func (a Authentication) Verify(key Key, client string, want Want) error {
 	}
 	if a.keyID == "" || c.Subject != a.keyID {
 		return WrongContext
+	}
+	if err := want.checkTransaction(c.Transaction); err != nil {
+		return err
 	}
 	return want.check(claims{c.Audience, c.Nonce, c.Flow, c.Step, c.Issued, c.Expires})
 }

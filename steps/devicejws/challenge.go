@@ -38,6 +38,22 @@ type Want struct {
 	Flow     string // id of the run
 	Step     string // id of the step
 	Now      time.Time
+
+	// Transaction is the hash of what was shown; "": nothing was, and a signature
+	// that says that something was is for something else. Of authentications only.
+	Transaction string
+}
+
+// checkTransaction: who confirms that they are there approves nothing, and a
+// transaction is approved by a signature over that very transaction.
+func (w Want) checkTransaction(signed *string) error {
+	if (signed != nil) != (w.Transaction != "") {
+		return WrongContext
+	}
+	if signed != nil && subtle.ConstantTimeCompare([]byte(*signed), []byte(w.Transaction)) != 1 {
+		return WrongContext
+	}
+	return nil
 }
 
 // claims are what both kinds have in common.

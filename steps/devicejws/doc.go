@@ -9,6 +9,7 @@
 //	                {"aud":..,"nonce":..,"flow":..,"step":..,"jkt":..,"iat":..,"exp":..}
 //	authentication  {"typ":"devauth+jwt","alg":"ES256","kid":<key id>}
 //	                {"aud":..,"iss":<client id>,"sub":<key id>,"flow":..,"step":..,"nonce":..,"iat":..,"exp":..}
+//	                and "txn", the hash of what was shown, if and only if a transaction is approved
 //
 // The members are these and no others, each exactly once: a header that brings
 // "crit", "jku", "x5c" or "b64", or a claim given twice, is refused before any

@@ -39,6 +39,14 @@ type Authenticators interface {
 // errRevoked reports an authenticator that was disabled while it was being verified.
 var errRevoked = errors.New("devicekey: revoked")
 
+// asks is what a use asks with: what is shown besides the challenge, and what of it is signed.
+type asks struct {
+	// show is called where the step asks; nil: nothing is shown.
+	show func(*flows.Visit) (flows.Approval, error)
+	// data makes the data of a prompt.
+	data func(challenge, *flows.Approval) any
+}
+
 // Type returns the step type. The audience is Stile's issuer URL.
 func (u Use) Type(as Authenticators, audience string, by Attestation) flows.StepType {
 	return flows.StepType{
@@ -63,16 +71,20 @@ func (u Use) Type(as Authenticators, audience string, by Attestation) flows.Step
 			if err != nil {
 				return nil, err
 			}
-			if audience == "" {
-				return nil, errNoAudience
-			}
-			decoy, err := newDecoy()
-			if err != nil {
-				return nil, err
-			}
-			return &use{u, as, audience, decoy, by, c.Attested}, nil
+			return u.step(as, audience, by, c.Attested, asks{data: func(c challenge, _ *flows.Approval) any { return c }})
 		},
 	}
+}
+
+func (u Use) step(as Authenticators, audience string, by Attestation, mode string, a asks) (*use, error) {
+	if audience == "" {
+		return nil, errNoAudience
+	}
+	decoy, err := newDecoy()
+	if err != nil {
+		return nil, err
+	}
+	return &use{u, as, audience, decoy, by, mode, a}, nil
 }
 
 type signature struct {
@@ -95,6 +107,21 @@ type use struct {
 	decoy    devicejws.Key // what unknown keys are measured against
 	by       Attestation
 	mode     string // none, preferred, required
+	asks     asks
+}
+
+// memory is what the step keeps of its prompt.
+type memory struct {
+	devicejws.Challenge
+	Shown *flows.Approval `json:"shown,omitempty"` // as it was shown: texts may change meanwhile
+}
+
+// transaction is what a signature has to say that was shown.
+func (m memory) transaction() string {
+	if m.Shown == nil {
+		return ""
+	}
+	return m.Shown.Hash
 }
 
 // newDecoy makes a key of which nobody has the private part.
@@ -117,12 +144,19 @@ func (s *use) Enter(_ context.Context, v *flows.Visit) (flows.Outcome, error) {
 
 // challenge makes and keeps a challenge; the one before is void.
 func (s *use) challenge(v *flows.Visit) (flows.Prompt, error) {
-	c := devicejws.NewChallenge(v.Now)
-	if err := v.Keep(c); err != nil {
+	m := memory{Challenge: devicejws.NewChallenge(v.Now)}
+	if s.asks.show != nil {
+		shown, err := s.asks.show(v)
+		if err != nil {
+			return flows.Prompt{}, err
+		}
+		m.Shown = &shown
+	}
+	if err := v.Keep(m); err != nil {
 		return flows.Prompt{}, err
 	}
 	return flows.Prompt{
-		Data: challenge{c.Nonce, s.audience, v.RunID, v.StepID, c.Expires},
+		Data: s.asks.data(challenge{m.Nonce, s.audience, v.RunID, v.StepID, m.Expires}, m.Shown),
 	}, nil
 }
 
@@ -144,26 +178,27 @@ func (s *use) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 	if a.JWS == "" {
 		return flows.Outcome{}, fmt.Errorf("%w: jws", flows.ErrMalformed)
 	}
-	var c devicejws.Challenge
-	if err := v.Kept(&c); err != nil {
+	var m memory
+	if err := v.Kept(&m); err != nil {
 		return flows.Outcome{}, fmt.Errorf("devicekey: challenge: %w", err)
 	}
-	if !v.Now.Before(c.Expires) {
+	if !v.Now.Before(m.Expires) {
 		return s.Enter(ctx, v)
 	}
-	proof, err := s.verify(ctx, v, a, c.Nonce)
+	proof, err := s.verify(ctx, v, a, m)
 	if word, refused := refusal(err); refused {
 		return s.refuse(v, word)
 	}
 	if err != nil {
 		return flows.Outcome{}, fmt.Errorf("device key: %w", err)
 	}
+	proof.Approved = m.Shown
 	return flows.Pass(proof), nil
 }
 
 // verify returns what the signature proves. It verifies one also where there is
 // no key to verify it with.
-func (s *use) verify(ctx context.Context, v *flows.Visit, answer signature, nonce string) (flows.Proof, error) {
+func (s *use) verify(ctx context.Context, v *flows.Visit, answer signature, m memory) (flows.Proof, error) {
 	proof, err := devicejws.ParseAuthentication(answer.JWS)
 	if err != nil {
 		return flows.Proof{}, err
@@ -179,7 +214,9 @@ func (s *use) verify(ctx context.Context, v *flows.Visit, answer signature, nonc
 			return flows.Proof{}, err
 		}
 	}
-	want := devicejws.Want{Audience: s.audience, Nonce: nonce, Flow: v.RunID, Step: v.StepID, Now: v.Now}
+	want := devicejws.Want{
+		Audience: s.audience, Nonce: m.Nonce, Flow: v.RunID, Step: v.StepID, Now: v.Now, Transaction: m.transaction(),
+	}
 	err = proof.Verify(key, v.Client.ID, want)
 	if !known {
 		return flows.Proof{}, devicejws.BadSignature

@@ -27,7 +27,7 @@ func (s *step) set(ctx context.Context, v *flows.Visit, a answer) (id string, er
 	if err != nil {
 		return "", err
 	}
-	address := addressOf(all)
+	address := account.FirstAddress(all)
 	if err := s.Rules.Check(ctx, a.New, append(slices.Clone(who.Logins), address)...); err != nil {
 		return "", err
 	}

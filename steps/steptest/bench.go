@@ -42,7 +42,11 @@ func load(c Case, with string) (flowdefs.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := "flows:\n  test:\n    steps:\n      - id: it\n        type: " + c.Type.Name + "\n"
+	kind := ""
+	if c.Type.Transaction != nil {
+		kind = "    kind: transaction\n"
+	}
+	text := "flows:\n  test:\n" + kind + "    steps:\n      - id: it\n        type: " + c.Type.Name + "\n"
 	if with != "" {
 		text += "        with: " + with + "\n"
 	}

@@ -75,8 +75,10 @@ func Arrows() []Arrow { //nolint:funlen // one table
 		{deviceKey, with(account, deviceJWS, androidKey, appAttest)}, // what the steps about keys of a phone share; not a step
 		{"steps/deviceenrolment", with(account, deviceKey)},
 		{"steps/devicebiometric", with(account, deviceKey)},
+		{"steps/authenticatorremoval", with(account)},
 		{"steps/pinenrolment", with(account)},
 		{"steps/devicepin", with(account, deviceKey)},
+		{"steps/transactionapproval", with(account, deviceKey)},
 		{"steps/devicepinenrolment", with(account, deviceKey)},
 		{"steps/webauthntest", nil},
 		{"steps/androidkeytest", nil},

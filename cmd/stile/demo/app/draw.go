@@ -16,6 +16,7 @@ const (
 	typeOTP        = "OTP_REQUIRED"
 	typeEnrolment  = "DEVICE_ENROLMENT_REQUIRED"
 	typeBiometrics = "BIOMETRIC_ATTESTATION_REQUIRED"
+	typeApproval   = "TRANSACTION_APPROVAL_REQUIRED"
 	typeWait       = "WAIT_REQUIRED"
 )
 
@@ -38,6 +39,13 @@ func (a *App) draw(ctx context.Context, s *step, act action) (map[string]any, er
 		return a.sign(s, a.cfg.Device.Enrol)
 	case typeBiometrics:
 		return a.sign(s, func(p Prompt) (string, error) { return a.cfg.Device.Authenticate(p, a.cfg.ClientID) })
+	}
+	if s.Type == typeApproval {
+		var shown Shown
+		if err := s.data(&shown); err != nil {
+			return nil, err
+		}
+		return a.sign(s, func(p Prompt) (string, error) { return a.cfg.Device.Approve(p, shown, a.cfg.ClientID) })
 	}
 	return a.fill(act)
 }

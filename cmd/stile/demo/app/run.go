@@ -24,6 +24,8 @@ type StartOptions struct {
 	Session   string         // of an earlier run, "" for none
 	LoginHint string
 	Locale    string
+
+	Transaction map[string]string // what is to be approved, for flows that ask for it
 }
 
 // Result is what a completed run left.
@@ -113,6 +115,9 @@ func (o StartOptions) body(cfg Config) map[string]any {
 	}
 	if len(cfg.Capabilities) > 0 {
 		body["capabilities"] = cfg.Capabilities
+	}
+	if len(o.Transaction) > 0 {
+		body["transaction"] = o.Transaction
 	}
 	if o.MaxAge != nil {
 		body["maxAge"] = int64(*o.MaxAge / time.Second)
