@@ -331,6 +331,8 @@ func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 			return flows.Reject("wrong", nil), nil
 		}
 		return flows.Pass(flows.Proof{Evidence: f.evidence("new-key")}), nil
+	case "replayed":
+		return flows.Reject("replayed", nil), nil
 	case "denied":
 		return flows.Exit("denied"), nil
 	case "exit":

@@ -129,7 +129,9 @@ func TestNoticeOfALock(t *testing.T) {
 	for range 16 {
 		k.wrong("jane")
 	}
-	both := func(template string) []string { return []string{template + " to jane@home", template + " to jane@work"} }
+	both := func(template string) []string {
+		return []string{template + " to jane@home", template + " to jane@work"}
+	}
 	want := append(both("attempts_failed"), both("authenticator_locked")...)
 	k.wantTold(want...)
 	for range 30 {
@@ -209,8 +211,10 @@ func TestNoticesThatAreNotSent(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*flows.EngineConfig){
 		"quiet": func(c *flows.EngineConfig) { c.Quiet = []flows.Notice{flows.NoticeAdded} },
-		"far":   func(c *flows.EngineConfig) { c.Budget.Region = func(flows.Message) (string, error) { return "", errors.New("far") } },
-		"none":  func(c *flows.EngineConfig) { c.Outbox = nil },
+		"far": func(c *flows.EngineConfig) {
+			c.Budget.Region = func(flows.Message) (string, error) { return "", errors.New("far") }
+		},
+		"none": func(c *flows.EngineConfig) { c.Outbox = nil },
 	} {
 		k := notified(t, definitions(secretThenBind, "{}"), change)
 		tk := k.must(flows.StartRequest{Target: "t", LoginHint: "bare"})
@@ -354,19 +358,22 @@ func TestSweepDeletesOnlyWhatItSettled(t *testing.T) {
 	text := definitions(secretThenBind, "{}")
 	k := notified(t, text, nil)
 	k.mails.lose(true)
+	k.must(flows.StartRequest{Target: "t", LoginHint: "bare"})
+	k.clock.pass(time.Second)
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "bare"})
+	k.events.err = errors.New("disk full")
+	wants(t, tk.say("no", ""), flows.KindUnavailable, flows.CodeUnavailable)
+	k.events.err = nil
+	k.clock.pass(time.Second)
 	for range 3 {
 		tk := k.must(flows.StartRequest{Target: "t", LoginHint: "bare"})
 		tk.ok("ok", "")
 		tk.ok("ok", "")
 		k.people.change("sub-bare", func(a *flows.Account) { a.Authenticators = a.Authenticators[:1] })
 	}
-	k.events.err = errors.New("disk full")
-	tk := k.must2("bare")
-	wants(t, tk.say("no", ""), flows.KindUnavailable, flows.CodeUnavailable)
-	k.events.err = nil
 	k.clock.pass(2 * time.Hour)
 	e := k.another(text)
-	if _, err := e.Sweep(t.Context(), 3); err != nil { // the letters, which stay, and nothing else
+	if _, err := e.Sweep(t.Context(), 4); err != nil { // the letters, which stay, and the oldest run
 		t.Fatal(err)
 	}
 	for range 4 {
@@ -377,20 +384,6 @@ func TestSweepDeletesOnlyWhatItSettled(t *testing.T) {
 	if k.count(flows.EventStepRejected) != 1 {
 		t.Error("an event is lost")
 	}
-}
-
-// must2 starts a run that is stored before its events are refused.
-func (k *kit) must2(hint string) *talk {
-	k.t.Helper()
-	k.events.mu.Lock()
-	err := k.events.err
-	k.events.err = nil
-	k.events.mu.Unlock()
-	tk := k.must(flows.StartRequest{Target: "t", LoginHint: hint})
-	k.events.mu.Lock()
-	k.events.err = err
-	k.events.mu.Unlock()
-	return tk
 }
 
 // Whoever tries one password on many accounts is stopped where they come from, and
@@ -445,4 +438,29 @@ func TestNoGuessNoCost(t *testing.T) {
 		wants(t, tk.say("down", ""), flows.KindUnavailable, flows.CodeUnavailable)
 	}
 	k.must(flows.StartRequest{Target: "t", LoginHint: "jane"}).ok("ok", "")
+}
+
+// What one factor proves leaves the failures of another as they are (T-40).
+func TestSuccessOfOneFactorLeavesTheOther(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, definitions(secretThenCode, "{}"))
+	for range 3 {
+		tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+		tk.ok("ok", "")
+		wants(t, tk.say("no", ""), flows.KindRejected, flows.CodeWrongAnswer)
+	}
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	tk.ok("ok", "")
+	wants(t, tk.say("ok", ""), flows.KindThrottled, flows.CodeThrottled)
+}
+
+// Whoever has seen a code may try it: its owner is told, once a day (T-42).
+func TestNoticeOfAReplay(t *testing.T) {
+	t.Parallel()
+	k := notified(t, definitions("      - { id: code, type: code }\n", "{}"), nil)
+	for range 2 {
+		tk := k.must(flows.StartRequest{Target: "t", LoginHint: "bare"})
+		wants(t, tk.say("replayed", ""), flows.KindRejected, flows.CodeWrongAnswer)
+	}
+	k.wantTold("code_reused to +41791234567")
 }

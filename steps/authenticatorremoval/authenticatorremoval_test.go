@@ -239,22 +239,6 @@ func TestRename(t *testing.T) {
 	}
 }
 
-// The owner is told, at the address that the account had before.
-func TestOwnerIsTold(t *testing.T) {
-	t.Parallel()
-	mail := one("mail", account.TypeEmail, "")
-	mail.Data = []byte(`{"address":"jane@bank.example"}`)
-	r := with(t, one("pw", account.TypePassword, ""), one("app", account.TypeTOTP, ""), mail)
-	v := visit("o", newMarks(), nil)
-	if _, err := must(t, r).Answer(t.Context(), v, removal("app")); err != nil {
-		t.Fatal(err)
-	}
-	sent := v.Sent()
-	if len(sent) != 1 || sent[0].To != "jane@bank.example" || sent[0].Template != authenticatorremoval.Template {
-		t.Errorf("%+v", sent)
-	}
-}
-
 func TestBadConfiguration(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []string{"types: []", "types: [email]", "types: [activation]", "types: [totp, totp]", "types: [ldap_password]"} {

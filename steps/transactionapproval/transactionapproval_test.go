@@ -22,6 +22,7 @@ import (
 	"github.com/stile-auth/stile/flows/store/memory"
 	"github.com/stile-auth/stile/steps/devicebiometric"
 	"github.com/stile-auth/stile/steps/devicejws"
+	"github.com/stile-auth/stile/steps/devicekey"
 	"github.com/stile-auth/stile/steps/steptest"
 	"github.com/stile-auth/stile/steps/transactionapproval"
 )
@@ -264,7 +265,7 @@ func TestTextsChange(t *testing.T) {
 func TestApprovalIsNoAuthentication(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	s, err := devicebiometric.Type(w.repository, audience).New(none{})
+	s, err := devicebiometric.Type(w.repository, audience, devicekey.Attestation{}).New(none{})
 	if err != nil {
 		t.Fatal(err)
 	}
