@@ -281,7 +281,7 @@ func TestEveryByteCounts(t *testing.T) {
 	v, honest := verifier(t, m.Root()), attest(t, m, key)
 	for i, der := range honest {
 		for at := range der {
-			for _, flip := range []byte{1, 0x80, 0xff} {
+			for _, flip := range []byte{1, 0xff} {
 				chain := slices.Clone(honest)
 				chain[i] = slices.Clone(der)
 				chain[i][at] ^= flip

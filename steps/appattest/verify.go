@@ -123,7 +123,7 @@ func open(object []byte) ([]*x509.Certificate, []byte, error) {
 	if len(object) > MaxObject {
 		return nil, nil, Malformed
 	}
-	top, err := members(object, "fmt", "attStmt", "authData")
+	top, err := members(object, 3)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -131,7 +131,7 @@ func open(object []byte) ([]*x509.Certificate, []byte, error) {
 	if webauthncbor.Unmarshal(top["fmt"], &format) != nil || format != "apple-appattest" {
 		return nil, nil, WrongFormat
 	}
-	statement, err := members(top["attStmt"], "x5c", "receipt")
+	statement, err := members(top["attStmt"], 2)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -233,7 +233,7 @@ func (v *Verifier) Assert(assertion []byte, key Key, clientData []byte) (counter
 	if len(assertion) > MaxObject {
 		return 0, Malformed
 	}
-	parts, err := members(assertion, "signature", "authenticatorData")
+	parts, err := members(assertion, 2)
 	if err != nil {
 		return 0, err
 	}

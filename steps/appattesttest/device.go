@@ -92,6 +92,7 @@ type Draft struct {
 	Certificates func([][]byte) [][]byte // changes x5c
 	Statement    []byte                  // attStmt in CBOR; nil: x5c and receipt
 	Receipt      []byte
+	Extra        bool   // the object has one member more
 	Twice        bool   // an assertion signs the hash of the nonce, and not the nonce
 	Trailing     []byte // after the object
 }
@@ -133,7 +134,7 @@ func (d *Device) Attest(clientData []byte, edits ...func(*Draft)) ([]byte, error
 	if draft.Statement != nil {
 		statement = draft.Statement
 	}
-	return append(dict(text("fmt"), text(draft.Format), text("attStmt"), statement, text("authData"), octets(data)), draft.Trailing...), nil
+	return draft.object(text("fmt"), text(draft.Format), text("attStmt"), statement, text("authData"), octets(data)), nil
 }
 
 // certificate is that of the key: good for three days, and named after it.
@@ -187,7 +188,15 @@ func (d *Device) Assert(clientData []byte, edits ...func(*Draft)) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	return append(dict(text("signature"), octets(signature), text("authenticatorData"), octets(data)), draft.Trailing...), nil
+	return draft.object(text("signature"), octets(signature), text("authenticatorData"), octets(data)), nil
+}
+
+// object is a map of these members, and what follows it.
+func (d Draft) object(members ...[]byte) []byte {
+	if d.Extra {
+		members = append(members, text("more"), integer(1))
+	}
+	return append(dict(members...), d.Trailing...)
 }
 
 // head is the part of the data that attestations and assertions have in common.
