@@ -58,10 +58,8 @@ func TestChangedExamples(t *testing.T) {
 		{"risk", "type: totp", "type: password", prove.Broken},
 		{"single-sign-on", "type: sso\n        with: { provider: corporate }", "type: message\n        with: { text: hello }", prove.NothingProved},
 		{"text-message", "requires: { acr: aal1 }", "requires: { acr: aal2 }", prove.Level},
-		{"lost-phone", "requires: { acr: aal1 }\n    propagate", "requires: { acr: aal3 }\n    propagate", prove.Level},
 		{"lost-phone", "      - { id: password, type: password }\n      - id: besides", "      - { id: password, type: message, with: { text: hello } }\n      - id: besides", prove.SubjectUnknown},
 		{"transfer", "require: acr >= level.aal2", "require: acr >= level.aal1", prove.Broken},
-		{"transfer", "        timeout: 3m", "        timeout: 3m\n        if: device.bound && target != ''", prove.Broken},
 		{"step-up", `target == "vault"`, `target == "valut"`, prove.Unreachable},
 		{"step-up", "acr: aal2, max_age: 10m", "acr: aal3, max_age: 10m", prove.Level},
 	}
