@@ -165,6 +165,10 @@ func (w *scenarioWriter) binds(n *flowdefs.Node, v *assurance.Evidence) bool {
 	if v.Method == assurance.Passkey && (v.HardwareBound || len(v.Categories) < len(w.e.shapes(n)[0].Categories)) {
 		return false
 	}
+	// No maker vouches for the phone of a scenario that is written here.
+	if v.Method == assurance.DeviceKey && w.e.shapes(n)[0].Attested {
+		return false
+	}
 	if slices.ContainsFunc(w.proofs, func(o assurance.Evidence) bool { return o.Authenticator == v.Authenticator && o.Binding != v.Binding }) {
 		return false // and none has two of a type
 	}
