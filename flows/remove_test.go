@@ -41,6 +41,8 @@ func TestWhoMayRemove(t *testing.T) {
 		"the only one":                            {"", secretAlone, "bare", 1, true},
 		"one of two, in a recovery":               {"recovery", secretAlone, "jane", 1, false},
 		"two, in a recovery":                      {"recovery", both, "jane", 2, true},
+		"two that prove less":                     {"", both, "jane", 2, false},
+		"two that prove less, in a recovery":      {"recovery", both, "jane", 2, true},
 		"one authenticator twice, in a recovery":  {"recovery", twice, "jane", 2, false},
 		"one of two, where somebody registers":    {"registration", secretAlone, "jane", 1, false},
 		"one of two, where a transaction is made": {"transaction", secretAlone, "jane", 1, false},
@@ -48,8 +50,12 @@ func TestWhoMayRemove(t *testing.T) {
 		k := newKit(t, removing(tt.kind, tt.proofs))
 		tk := k.must(flows.StartRequest{ClientID: "app", Flow: "f", LoginHint: tt.who})
 		var err error
-		for range tt.answers {
-			err = tk.say("ok", "")
+		for i := range tt.answers {
+			how := "ok"
+			if i == 1 && strings.HasPrefix(name, "two that prove less") {
+				how = "weak"
+			}
+			err = tk.say(how, "")
 		}
 		if !tt.may {
 			wants(t, err, flows.KindFailed, flows.CodeInsufficient)
