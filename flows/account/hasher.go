@@ -117,6 +117,7 @@ func (h *Hasher) Hash(ctx context.Context, secret string) (string, error) {
 	if _, err := io.ReadFull(h.rand, out.salt); err != nil {
 		return "", fmt.Errorf("account: salt: %w", err)
 	}
+	makeRoom()
 	aside(func() { out.tag = derive(out, h.peppers[h.pepperID], text) })
 	return out.String(), nil
 }
@@ -202,6 +203,7 @@ func (h *Hasher) turn(ctx context.Context, memory uint32, match func() bool) err
 	}
 	defer h.turns.giveBack(memory)
 	right := false
+	makeRoom()
 	aside(func() { right = match() })
 	if !right {
 		return ErrWrong

@@ -23,16 +23,28 @@ const (
 //nolint:gochecknoglobals // a fact about the process
 var cores = runtime.GOMAXPROCS(0)
 
-var room sync.Once //nolint:gochecknoglobals // the process has one scheduler
+//nolint:gochecknoglobals // the process has one scheduler
+var (
+	room   sync.Once
+	places atomic.Int64 // that [MakeRoom] has asked for
+)
 
 // MakeRoom lets goroutines run beside the hashes of a [Hasher]: without it a
 // hash, whatever the priority of its thread, holds one of the places in which Go
-// runs code until its time is over. A server calls it once; more calls do nothing.
+// runs code until its time is over. A server says it once; the room is made with
+// the first hash, since each place takes memory.
 func MakeRoom(concurrent int) {
 	if concurrent == 0 {
 		concurrent = cores
 	}
-	room.Do(func() { runtime.GOMAXPROCS(cores + concurrent) })
+	places.Store(int64(concurrent))
+}
+
+// makeRoom makes the room that was asked for, once.
+func makeRoom() {
+	if n := int(places.Load()); n > 0 {
+		room.Do(func() { runtime.GOMAXPROCS(cores + n) })
+	}
 }
 
 // turns bounds the hashes that are computed at once, in number and in memory,
