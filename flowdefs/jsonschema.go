@@ -166,7 +166,7 @@ func level7() object7 { return words7(assurance.Levels()...) }
 
 // levelName7 is the name of a level of any scale: which there are is declared elsewhere.
 func levelName7() object7 {
-	return documented(formed(levelForm.String()), "A level: aal1, aal2, aal3, phr, phrh, or one of a scale of \"levels\".")
+	return documented(formed(strings.Replace(levelForm.String(), "+$", fmt.Sprintf("{1,%d}$", maxLevel), 1)), "A level: aal1, aal2, aal3, phr, phrh, or one of a scale of \"levels\".")
 }
 
 func requirement7() object7 { return closed(object7{"acr": levelName7(), "max_age": length()}) }

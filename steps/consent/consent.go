@@ -72,7 +72,9 @@ func Type(as Agreements) flows.StepType {
 
 // nameForm is a scope of RFC 6749 §3.3, as far as it is safe to show, and no
 // colon: see config.asked.
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,128}$`)
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
+
+const maxName = 128 // bytes
 
 type config struct {
 	Scopes []string `yaml:"scopes" doc:"What the app may do."`
@@ -85,7 +87,7 @@ func (c config) check() error {
 	}
 	for _, names := range [][]string{c.Scopes, c.Claims} {
 		for i, name := range names {
-			if !nameForm.MatchString(name) || slices.Contains(names[:i], name) {
+			if len(name) > maxName || !nameForm.MatchString(name) || slices.Contains(names[:i], name) {
 				return fmt.Errorf("%q stands there twice, or is none of letters, digits and ._/-", name)
 			}
 		}
