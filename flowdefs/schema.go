@@ -1,12 +1,14 @@
 package flowdefs
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -24,7 +26,11 @@ import (
 // It panics if T has another form: schemas are made when the program starts,
 // from types that stand in its source.
 func SchemaFor[T any]() json.RawMessage {
-	s, err := schemaOf(reflect.TypeFor[T]())
+	t := reflect.TypeFor[T]()
+	if text, made := schemas.Load(t); made {
+		return bytes.Clone(text.([]byte)) //nolint:forcetypeassert // nothing else is stored
+	}
+	s, err := schemaOf(t)
 	if err != nil {
 		panic("flowdefs: SchemaFor: " + err.Error())
 	}
@@ -32,8 +38,15 @@ func SchemaFor[T any]() json.RawMessage {
 	if err != nil {
 		panic("flowdefs: SchemaFor: " + err.Error())
 	}
-	return text
+	schemas.Store(t, text)
+	return bytes.Clone(text)
 }
+
+// schemas are those that were made, by type: whoever plays a thousand scenarios
+// lists the step types two thousand times.
+//
+//nolint:gochecknoglobals // what a type is described by never changes
+var schemas sync.Map
 
 func schemaOf(t reflect.Type) (*jsonschema.Schema, error) {
 	switch {
