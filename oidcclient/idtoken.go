@@ -33,8 +33,12 @@ func (p *Provider) verify(ctx context.Context, m metadata, r Request, t tokens, 
 	if err != nil {
 		return nil, err
 	}
+	issuer, err := p.tokenIssuer(t.id)
+	if err != nil {
+		return nil, err
+	}
 	now := p.cfg.Now()
-	verifier := oidc.NewVerifier(p.cfg.Issuer, &oidc.StaticKeySet{PublicKeys: []crypto.PublicKey{key}}, &oidc.Config{
+	verifier := oidc.NewVerifier(issuer, &oidc.StaticKeySet{PublicKeys: []crypto.PublicKey{key}}, &oidc.Config{
 		ClientID:             p.cfg.ClientID,
 		SupportedSigningAlgs: []string{h.Algorithm},
 		Now:                  func() time.Time { return now.Add(-p.cfg.Leeway) },
@@ -47,7 +51,7 @@ func (p *Provider) verify(ctx context.Context, m metadata, r Request, t tokens, 
 	if err != nil {
 		return nil, err
 	}
-	return c, c.check(p.expect(r, now, h.Algorithm, t.access, code.value))
+	return c, c.check(p.expect(r, issuer, now, h.Algorithm, t.access, code.value))
 }
 
 // parseHeader reads the header of a compact JWS strictly (RFC 7515 §5.2).

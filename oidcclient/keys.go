@@ -97,11 +97,16 @@ func fits(key jose.JSONWebKey, alg string) bool {
 	case *rsa.PublicKey:
 		return (alg == "RS256" || alg == "PS256") && k.N.BitLen() >= minRSABits
 	case *ecdsa.PublicKey:
-		return map[string]string{"P-256": "ES256", "P-384": "ES384"}[k.Params().Name] == alg
+		return curveAlgorithm(k) == alg
 	case ed25519.PublicKey:
 		return alg == "EdDSA"
 	}
 	return false
+}
+
+// curveAlgorithm is the algorithm of keys on that curve; "" if it is not used here.
+func curveAlgorithm(k *ecdsa.PublicKey) string {
+	return map[string]string{"P-256": "ES256", "P-384": "ES384"}[k.Params().Name]
 }
 
 // fetchKeys gets the key set (RFC 7517 §5). Keys that cannot be read are left
@@ -111,7 +116,7 @@ func (p *Provider) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := p.getJSON(ctx, "keys", m.Keys, "")
+	body, err := p.getJSON(ctx, p.lookup, "keys", m.Keys, tokens{})
 	if err != nil {
 		return nil, err
 	}
@@ -131,22 +136,22 @@ func (p *Provider) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
 	return usable, nil
 }
 
-// getJSON gets a document; token, if it is not "", is presented as Bearer (RFC 6750 §2.1).
-func (p *Provider) getJSON(ctx context.Context, what, address, token string) ([]byte, error) {
+// getJSON gets a document. who carries its access token, if it takes one.
+func (p *Provider) getJSON(ctx context.Context, client *http.Client, what, address string, who tokens) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return nil, unavailable(what + ": not an address")
 	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
+	if who.access != "" {
+		req.Header.Set("Authorization", who.scheme+" "+who.access)
 	}
-	resp, err := p.http.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, networkError(what, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, unavailable(what + ": HTTP " + http.StatusText(resp.StatusCode))
+		return nil, &statusError{what, resp.StatusCode, resp.Header.Get("WWW-Authenticate")}
 	}
 	body, err := io.ReadAll(resp.Body) // in memory already, and within bounds
 	if err != nil {

@@ -25,6 +25,9 @@ func (Code) GoString() string { return "[redacted]" }
 // [ErrIncomplete]: there is no response in it. [ErrResponse]: it is not one to
 // this request. [AuthorizationError]: the provider refuses. In the first two
 // cases the request stays good.
+//
+// A response of the mode fragment is given as its fragment, one of form_post as
+// the query that its form makes: they are encoded alike.
 func (p *Provider) Receive(ctx context.Context, r Request, query string) (Code, error) {
 	values, err := parseResponse(query)
 	if err != nil {
@@ -55,7 +58,7 @@ func parseResponse(query string) (url.Values, error) {
 	if len(query) > maxResponse {
 		return nil, incomplete("too long")
 	}
-	values, err := url.ParseQuery(strings.TrimPrefix(query, "?"))
+	values, err := url.ParseQuery(strings.TrimLeft(query, "?#"))
 	if err != nil {
 		return nil, incomplete("not a query")
 	}

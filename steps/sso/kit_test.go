@@ -18,6 +18,7 @@ import (
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/seal"
 	"github.com/stile-auth/stile/flows/store/memory"
+	"github.com/stile-auth/stile/oidcclient"
 	"github.com/stile-auth/stile/oidcclient/oidctest"
 	"github.com/stile-auth/stile/oidcclient/oidctest/browser"
 	"github.com/stile-auth/stile/steps"
@@ -189,7 +190,7 @@ func (k *kit) link(t testing.TB, subject, issuer, external string) {
 
 func (k *kit) provider(t testing.TB) sso.Provider {
 	t.Helper()
-	p, err := sso.NewProvider(&k.def, sso.Access{Secret: k.secret, Transport: k.wire, Now: k.clock.Now})
+	p, err := sso.NewProvider(&k.def, sso.Access{Secret: k.secret, Network: oidcclient.Loopback, Transport: k.wire, Now: k.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/scenario"
+	"github.com/stile-auth/stile/oidcclient"
 	"github.com/stile-auth/stile/oidcclient/oidctest"
 	"github.com/stile-auth/stile/steps/sso"
 )
@@ -49,7 +50,7 @@ func (o *outside) add(set *flowdefs.Set, name string, c scenario.Cast) error {
 		o.people[name] = who
 	}
 	login, secret := o.people[name], ""
-	if def.ClientSecret != nil {
+	if def.Credentials.Secret != nil {
 		secret = rand.Text()
 	}
 	running, err := oidctest.Start(oidctest.Config{
@@ -67,7 +68,7 @@ func (o *outside) add(set *flowdefs.Set, name string, c scenario.Cast) error {
 	}
 	o.running[name] = running
 	def.Issuer = running.Issuer()
-	o.providers[name], err = sso.NewProvider(&def, sso.Access{Secret: secret, Transport: o.transport, Now: c.Clock.Now})
+	o.providers[name], err = sso.NewProvider(&def, sso.Access{Secret: secret, Network: oidcclient.Loopback, Transport: o.transport, Now: c.Clock.Now})
 	return err
 }
 
