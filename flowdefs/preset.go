@@ -63,7 +63,7 @@ func (l *loader) preset(n *node, what string) (*node, bool) {
 		return nil, false
 	}
 	values := l.presetValues(object{l, n, what}, with)
-	base, used := root.get("provider").filled(at.pos, values)
+	base, used := root.get("provider").without(n).filled(at.pos, values)
 	for _, hole := range used {
 		if _, ok := values[hole]; !ok {
 			l.fail(n.pos, "%s: the preset %s needs with: { %s: ... }", what, name, hole)
@@ -77,11 +77,7 @@ func (l *loader) preset(n *node, what string) (*node, bool) {
 		}
 	}
 	merged := &node{kind: mappingKind, pos: n.pos, keys: slices.Clone(n.keys), items: slices.Clone(n.items)}
-	for i, k := range base.keys {
-		if n.get(k.text) == nil {
-			merged.keys, merged.items = append(merged.keys, k), append(merged.items, base.items[i])
-		}
-	}
+	merged.keys, merged.items = append(merged.keys, base.keys...), append(merged.items, base.items...)
 	return merged, true
 }
 
@@ -91,6 +87,17 @@ func (l *loader) presetValues(o object, with *node) map[string]string {
 		return nil
 	}
 	return l.table(o, "with", tenantForm, "does not fit into an address: letters, digits, dots and hyphens")
+}
+
+// without is the mapping without the keys that another one has.
+func (n *node) without(other *node) *node {
+	c := &node{kind: mappingKind, pos: n.pos}
+	for i, k := range n.keys {
+		if other.get(k.text) == nil {
+			c.keys, c.items = append(c.keys, k), append(c.items, n.items[i])
+		}
+	}
+	return c
 }
 
 // filled is a copy with the values in the places that are meant for them, and the

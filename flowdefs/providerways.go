@@ -164,12 +164,11 @@ func (l *loader) credentials(p *Provider, o object) {
 		"private_key_jwt": {"client_key"}, "tls_client_auth": {"client_certificate", "client_key"},
 		"signed_client_secret": {"client_key", "client_key_id", "client_team"},
 	}
-	extra := map[string][]string{"private_key_jwt": {"client_key_id", "client_assertion_audience"}, "signed_client_secret": {"client_assertion_audience"}}
-	for _, key := range []string{"client_secret", "client_key", "client_certificate", "client_key_id", "client_team", "client_assertion_audience"} {
+	for _, key := range []string{"client_secret", "client_key", "client_certificate", "client_key_id", "client_team"} {
 		switch wanted := slices.Contains(needs[method], key); {
 		case wanted && !has(key):
 			l.fail(o.n.pos, "%s: %s needs %s", o.what, method, key)
-		case !wanted && has(key) && !slices.Contains(extra[method], key):
+		case !wanted && has(key) && (key != "client_key_id" || method != "private_key_jwt"):
 			l.fail(o.n.get(key).pos, "%s: %s is of no use to %s", o.what, key, method)
 		}
 	}

@@ -17,6 +17,8 @@ import (
 type header struct {
 	Algorithm string
 	KeyID     *string
+
+	issuer, template string // whose key it must be: see [published]
 }
 
 // verify checks an ID token as OpenID Connect Core §3.1.3.7 wants, and more:
@@ -29,11 +31,12 @@ func (p *Provider) verify(ctx context.Context, m metadata, r Request, t tokens, 
 	if !slices.Contains(m.allowed(p.cfg.Algorithms), h.Algorithm) {
 		return nil, refused("ID token: alg")
 	}
-	key, err := p.keys.find(ctx, h)
+	issuer, err := p.tokenIssuer(t.id)
 	if err != nil {
 		return nil, err
 	}
-	issuer, err := p.tokenIssuer(t.id)
+	h.issuer, h.template = issuer, p.cfg.TokenIssuer
+	key, err := p.keys.find(ctx, h)
 	if err != nil {
 		return nil, err
 	}

@@ -23,16 +23,27 @@ const (
 	minRSABits = 2048
 )
 
+// published is one key. Some that many tenants share say whose tokens they sign.
+type published struct {
+	jose.JSONWebKey
+	issuer string // "": of any that the provider has; may hold {tenantid}
+}
+
+// signs says whether the key signs for that issuer.
+func (k published) signs(issuer, template string) bool {
+	return k.issuer == "" || k.issuer == issuer || template != "" && k.issuer == template
+}
+
 // keys are the issuer's published keys.
 type keys struct {
-	cache *cache[[]jose.JSONWebKey]
+	cache *cache[[]published]
 	now   func() time.Time
 
 	mu   sync.Mutex
 	next time.Time // no fetch for an unknown kid before
 }
 
-func newKeys(now func() time.Time, fetch func(context.Context) ([]jose.JSONWebKey, error)) *keys {
+func newKeys(now func() time.Time, fetch func(context.Context) ([]published, error)) *keys {
 	return &keys{cache: newCache(keysFresh, keysStale, now, fetch), now: now}
 }
 
@@ -71,10 +82,10 @@ func (k *keys) mayRefetch() bool {
 
 // choose returns the one key that fits; nil if there is none, or more than one.
 // A token may leave kid out only where that leaves no choice (Core §10.1).
-func choose(all []jose.JSONWebKey, h header) crypto.PublicKey {
+func choose(all []published, h header) crypto.PublicKey {
 	var found crypto.PublicKey
 	for _, key := range all {
-		if h.KeyID != nil && key.KeyID != *h.KeyID || !fits(key, h.Algorithm) {
+		if h.KeyID != nil && key.KeyID != *h.KeyID || !fits(key.JSONWebKey, h.Algorithm) || !key.signs(h.issuer, h.template) {
 			continue
 		}
 		if found != nil {
@@ -111,7 +122,7 @@ func curveAlgorithm(k *ecdsa.PublicKey) string {
 
 // fetchKeys gets the key set (RFC 7517 §5). Keys that cannot be read are left
 // out, as §5 wants; private and symmetric ones are of no use here.
-func (p *Provider) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
+func (p *Provider) fetchKeys(ctx context.Context) ([]published, error) {
 	m, err := p.metadata.get(ctx)
 	if err != nil {
 		return nil, err
@@ -126,11 +137,14 @@ func (p *Provider) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
 	if err := json.Unmarshal(body, &set); err != nil || len(set.Keys) > maxKeys {
 		return nil, unavailable("keys: not a key set")
 	}
-	var usable []jose.JSONWebKey
+	var usable []published
 	for _, raw := range set.Keys {
 		var key jose.JSONWebKey
-		if err := json.Unmarshal(raw, &key); err == nil && key.IsPublic() && key.Valid() {
-			usable = append(usable, key)
+		var whose struct {
+			Issuer string `json:"issuer"`
+		}
+		if json.Unmarshal(raw, &key) == nil && json.Unmarshal(raw, &whose) == nil && key.IsPublic() && key.Valid() {
+			usable = append(usable, published{key, whose.Issuer})
 		}
 	}
 	return usable, nil

@@ -19,7 +19,7 @@ func (Code) String() string { return "[redacted]" }
 func (Code) GoString() string { return "[redacted]" }
 
 // Receive checks an authorization response, given as the query of the redirect
-// with or without its question mark, against the request that waits for it. It
+// with or without the mark before it, against the request that waits for it. It
 // asks nobody, except for metadata that have to be renewed.
 //
 // [ErrIncomplete]: there is no response in it. [ErrResponse]: it is not one to
@@ -29,7 +29,7 @@ func (Code) GoString() string { return "[redacted]" }
 // A response of the mode fragment is given as its fragment, one of form_post as
 // the query that its form makes: they are encoded alike.
 func (p *Provider) Receive(ctx context.Context, r Request, query string) (Code, error) {
-	values, err := parseResponse(query)
+	values, err := parseResponse(strings.TrimPrefix(query, p.mark()))
 	if err != nil {
 		return Code{}, err
 	}
@@ -54,11 +54,19 @@ func (p *Provider) Receive(ctx context.Context, r Request, query string) (Code, 
 	return Code{}, &AuthorizationError{Code: failure}
 }
 
+// mark is what stands before a response in the redirect.
+func (p *Provider) mark() string {
+	if p.cfg.ResponseMode == ModeFragment {
+		return "#"
+	}
+	return "?"
+}
+
 func parseResponse(query string) (url.Values, error) {
 	if len(query) > maxResponse {
 		return nil, incomplete("too long")
 	}
-	values, err := url.ParseQuery(strings.TrimLeft(query, "?#"))
+	values, err := url.ParseQuery(query)
 	if err != nil {
 		return nil, incomplete("not a query")
 	}

@@ -70,6 +70,9 @@ func (p *Provider) jwks(c *gin.Context) {
 			jsonError(c, &oauthError{code: "server_error", description: err.Error(), status: http.StatusInternalServerError})
 			return
 		}
+		if s := p.cfg.Shape; s != nil && s.KeyIssuer != "" {
+			raw = appendMember(raw, "issuer", s.KeyIssuer)
+		}
 		keys = append(keys, raw)
 	}
 	body, err := json.Marshal(map[string]any{"keys": keys})

@@ -34,7 +34,7 @@ func (p *Provider) proceed(c *gin.Context, id string, pending interaction) {
 		})
 		answer := []Param{{"code", issued}}
 		if s := p.cfg.Shape; s != nil && s.FirstTime && p.state.takeOnce("first "+req.client.ID+" "+sn.user.Subject) {
-			answer = append(answer, Param{"user", `{"name":` + quoted(sn.user.Name) + `,"email":` + quoted(sn.user.Email) + `}`})
+			answer = append(answer, Param{"user", `{"name":{"firstName":` + quoted(sn.user.Name) + `},"email":` + quoted(sn.user.Email) + `}`})
 		}
 		p.respond(c, req, answer...)
 	}

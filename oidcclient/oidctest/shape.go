@@ -19,6 +19,8 @@ type Shape struct {
 	// as it stands, ID tokens with Tenant for {tenantid}.
 	TokenIssuer string `json:"token_issuer"`
 	Tenant      string `json:"tenant"`
+	// KeyIssuer is what published keys say of whose tokens they sign; "": nothing.
+	KeyIssuer string `json:"key_issuer"`
 	// Endpoints are addresses by the names of this package: authorize, token,
 	// jwks, userinfo, par, revoke, logout.
 	Endpoints map[string]string `json:"endpoints"`

@@ -127,6 +127,8 @@ type kit struct {
 	links  sso.Accounts
 	people *repository
 	wire   *http.Transport
+	road   http.RoundTripper // the browser's, if not wire
+	access sso.Access        // if not that of a provider on this machine
 	def    flowdefs.Provider
 	secret string
 	engine *flows.Engine
@@ -190,7 +192,11 @@ func (k *kit) link(t testing.TB, subject, issuer, external string) {
 
 func (k *kit) provider(t testing.TB) sso.Provider {
 	t.Helper()
-	p, err := sso.NewProvider(&k.def, sso.Access{Secret: k.secret, Network: oidcclient.Loopback, Transport: k.wire, Now: k.clock.Now})
+	access := sso.Access{Secret: k.secret, Network: oidcclient.Loopback, Transport: k.wire, Now: k.clock.Now}
+	if k.access.Now != nil {
+		access = k.access
+	}
+	p, err := sso.NewProvider(&k.def, access)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +280,11 @@ func (tk *talk) visit(t testing.TB) string {
 
 func (k *kit) visit(t testing.TB, address string) string {
 	t.Helper()
-	b, err := browser.New(browser.Config{Transport: k.wire})
+	road := k.road
+	if road == nil {
+		road = k.wire
+	}
+	b, err := browser.New(browser.Config{Transport: road})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,10 +298,17 @@ func (k *kit) visit(t testing.TB, address string) string {
 			t.Fatal(err)
 		}
 	}
-	if page.Handed == nil {
+	posts := func() bool { return len(page.Forms) == 1 && page.Forms[0].Has("state") }
+	if page.Handed == nil && !posts() {
 		if page, err = page.Submit(t.Context(), "Allow", nil); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if page.Handed == nil { // a form that a script would send
+		if page, err = page.Submit(t.Context(), "Continue", nil); err != nil {
+			t.Fatal(err)
+		}
+		return page.Posted.Encode()
 	}
 	return page.Handed.RawQuery
 }
