@@ -399,6 +399,33 @@ func TestTenants(t *testing.T) {
 	w.wants(t, w.ask(t.Context()), oidcclient.ErrRefused, 0)
 }
 
+// A key that says whose tokens it signs signs nobody else's.
+func TestKeysOfTenants(t *testing.T) {
+	t.Parallel()
+	for says, class := range map[string]error{
+		"": nil, "https://login.example/{tenantid}": nil, "https://login.example/bank": nil,
+		"https://login.example/other": oidcclient.ErrRefused, "https://evil.example/{tenantid}": oidcclient.ErrRefused,
+	} {
+		w := newWorld(t, tenants("bank"), idp(func(c *oidctest.Config) { c.Shape.KeyIssuer = says }))
+		w.ofTenants(t)
+		_, err := w.signOn(t, oidcclient.RequestOptions{})
+		if class == nil && err != nil {
+			t.Errorf("%q: %v", says, err)
+		}
+		if class != nil {
+			w.wants(t, err, class, 1)
+		}
+	}
+	w := newWorld(t)
+	w.Misbehave(oidctest.Fault{Answer: func(endpoint string, a *oidctest.Answer) {
+		if endpoint == oidctest.EndpointJWKS {
+			a.Body = []byte(strings.ReplaceAll(string(a.Body), `{"use"`, `{"issuer":"https://evil.example","use"`))
+		}
+	}})
+	_, err := w.signOn(t, oidcclient.RequestOptions{})
+	w.wants(t, err, oidcclient.ErrRefused, 1)
+}
+
 // A provider that fails is left in peace, and asked again by one at a time.
 func TestCircuit(t *testing.T) {
 	t.Parallel()

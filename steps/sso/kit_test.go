@@ -36,6 +36,13 @@ flows:
   sign-on:
     steps:
       - { id: sso, type: sso, with: { provider: corporate } }
+  handled:
+    steps:
+      - { id: sso, type: sso, with: { provider: corporate }, on: { denied: denied, cancelled: cancelled, unavailable: unavailable } }
+    handlers:
+      denied: [{ id: denied, type: sso, with: { provider: other } }]
+      cancelled: [{ id: cancelled, type: sso, with: { provider: other } }]
+      unavailable: [{ id: unavailable, type: sso, with: { provider: other } }]
   fresh:
     steps:
       - { id: sso, type: sso, with: { provider: corporate, max_age: 5m } }
@@ -46,8 +53,9 @@ providers:
     client_secret: { env: SECRET }
     scopes: [openid, email]
     assurance: { categories: [knowledge], cap: aal2 }
+  other: { issuer: "https://other.example", client_id: stile }
 clients:
-  app: { flows: [sign-on, fresh], redirect_uris: ["com.bank.app:/oauth2", "https://other.example/"], dpop: optional }
+  app: { flows: [sign-on, fresh, handled], redirect_uris: ["com.bank.app:/oauth2", "https://other.example/"], dpop: optional }
   lost: { flows: [sign-on], dpop: optional }
 `
 
@@ -205,7 +213,7 @@ func (k *kit) provider(t testing.TB) sso.Provider {
 
 func (k *kit) newEngine(t testing.TB, set *flowdefs.Set) *flows.Engine {
 	t.Helper()
-	registry, err := flows.NewRegistry(sso.Type(sso.Providers{"corporate": k.provider(t)}, k.links))
+	registry, err := flows.NewRegistry(sso.Type(sso.Providers{"corporate": k.provider(t), "other": standing{}.provider()}, k.links))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,6 +261,7 @@ type asked struct {
 	Endpoint   string            `json:"authorizationEndpoint"`
 	Parameters map[string]string `json:"parameters"`
 	Redirect   string            `json:"redirectUri"`
+	Mode       string            `json:"responseMode"`
 	ExpiresAt  time.Time         `json:"expiresAt"`
 }
 
@@ -398,3 +407,12 @@ func edited(t testing.TB, query string, changes ...string) string {
 	}
 	return q.Encode()
 }
+
+// standing is a provider that only asks.
+type standing struct{ sso.Client }
+
+func (standing) AuthorizationRequest(context.Context, oidcclient.RequestOptions) (oidcclient.Authorization, error) {
+	return oidcclient.Authorization{URL: "https://other.example/authorize"}, nil
+}
+
+func (s standing) provider() sso.Provider { return sso.Provider{Client: s} }

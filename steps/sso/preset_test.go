@@ -156,7 +156,7 @@ func presetDefinitions(t *testing.T, provider string) *flowdefs.Set {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := head + "providers:\n  corporate: " + provider + "\nclients:\n" + tail
+	text := head + "providers:\n  other: { issuer: \"https://other.example\", client_id: stile }\n  corporate: " + provider + "\nclients:\n" + tail
 	set, err := flowdefs.Load(fstest.MapFS{"a.yaml": {Data: []byte(text)}}, ".", registry)
 	if err != nil {
 		t.Fatal(err)
