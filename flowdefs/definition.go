@@ -201,6 +201,10 @@ type Provider struct {
 	DPoP        bool   // tokens are bound to a key of each sign-on
 	Request     RequestExtras
 	Codes       ErrorCodes
+	Response    string      // parameter of the answer that holds a JSON object; "": none
+	Attributes  []Attribute // of accounts, by name; empty: at the first sign-on the address, if it was verified
+	Groups      *Groups     // nil: roles do not follow from it
+	Update      Update      // default of Attributes
 	Provision   Provision
 	Categories  []assurance.Category // what a sign-on proves that no mapping fits; default {knowledge}
 	Cap         assurance.Level      // most that it is trusted for, whatever it says; default AAL1

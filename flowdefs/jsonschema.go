@@ -231,9 +231,15 @@ func provider7() object7 {
 		"dpop":                      documented(boolean7(), "Whether tokens are bound to a key of each sign-on."),
 		"request":                   documented(request7(), "What authorization requests say besides."),
 		"codes":                     documented(closed(object7{"spent": set7(formed(codeForm.String())), "cancelled": set7(formed(codeForm.String()))}), "Its own words for errors."),
-		"scopes":                    scopes,
-		"provision":                 words7(string(ProvisionNever), string(ProvisionLinkOnly), string(ProvisionCreate)),
-		"assurance":                 closed(object7{"categories": some(set7(categories)), "cap": level7(), "map": some(list7(mapping7(categories)))}),
+		"response_claims":           documented(formed(parameterForm.String()), "Parameter of the answer that holds a JSON object, the variable response of expressions."),
+		"attributes":                documented(attributes7(), "Attributes of accounts, by name: what they follow from."),
+		"groups": documented(closed(object7{
+			"value": expression7("A list of groups."), "roles": table7(formed(roleForm.String())),
+		}, "value", "roles"), "The roles that follow from groups, at each sign-on."),
+		"update":    documented(update7(), "Whether later sign-ons change the attributes; never if absent."),
+		"scopes":    scopes,
+		"provision": words7(string(ProvisionNever), string(ProvisionLinkOnly), string(ProvisionCreate)),
+		"assurance": closed(object7{"categories": some(set7(categories)), "cap": level7(), "map": some(list7(mapping7(categories)))}),
 	}, "client_id")
 	s["anyOf"] = []any{object7{"required": []string{"issuer"}}, object7{"required": []string{"preset"}}}
 	plain := object7{"required": []string{"protocol"}, "properties": object7{"protocol": object7{"const": "oauth2"}}}
@@ -248,6 +254,19 @@ const endpointForm = `^(https://[^/\s?#@*]+|http://(localhost|127(\.[0-9]+){3}|\
 func endpoints7() object7 {
 	e := formed(endpointForm)
 	return closed(object7{"authorization": e, "token": e, "keys": e, "userinfo": e, "par": e}, "authorization", "token")
+}
+
+func update7() object7 {
+	return words7(string(UpdateNever), string(UpdateAlways), string(UpdateVerified))
+}
+
+func attributes7() object7 {
+	e := expression7("An expression over claims and response.")
+	return object7{
+		"type": "object", "maxProperties": maxConditions,
+		"propertyNames":        object7{"pattern": mappedForm.String(), "not": object7{"anyOf": []any{object7{"const": RolesAttribute}, object7{"pattern": VerifiedSuffix + "$"}}}},
+		"additionalProperties": object7{"anyOf": []any{e, closed(object7{"value": e, "verified": e, "update": update7()}, "value")}},
+	}
 }
 
 func user7() object7 {

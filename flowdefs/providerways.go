@@ -13,7 +13,7 @@ func providerKeys() []string {
 	return []string{
 		"preset", "with", "protocol", "issuer", "token_issuer", "tenants", "endpoints", "user", "client_id", "client_authentication", "client_secret",
 		"client_key", "client_key_id", "client_team", "client_certificate", "client_assertion_audience", "scopes", "userinfo",
-		"response_mode", "par", "dpop", "request", "codes", "provision", "assurance",
+		"response_mode", "par", "dpop", "request", "codes", "response_claims", "attributes", "groups", "update", "provision", "assurance",
 	}
 }
 
@@ -43,6 +43,10 @@ func (l *loader) providerShape(p *Provider, o object) {
 	p.Mode = o.word("response_mode", "query", "fragment", "form_post")
 	p.Push = o.word("par", "always", "never")
 	l.tenants(p, o)
+	if p.Response = o.text("response_claims"); p.Response != "" && (!parameterForm.MatchString(p.Response) || slices.Contains([]string{"code", "state", "iss", "error"}, p.Response)) {
+		l.fail(n.get("response_claims").pos, "response_claims: %s is no parameter that holds claims", quote(p.Response))
+	}
+	l.mapped(p, o)
 	if e := n.get("endpoints"); e != nil {
 		l.endpoints(p, e, o.what+": endpoints", o.plain())
 	} else if o.plain() {

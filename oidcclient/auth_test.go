@@ -207,6 +207,8 @@ func TestAuthenticationThatDoesNotFit(t *testing.T) {
 		"key beside a secret":   {Secret: "x", Key: keys["P-256"]},
 		"TLS without it":        {Method: oidcclient.AuthTLS},
 		"team of nobody":        {Secret: "x", Team: "TEAM"},
+		"key beside a certificate": {Certificate: &tls.Certificate{}, Key: keys["P-256"]},
+		"key of a public client":   {Method: oidcclient.AuthNone, Key: keys["P-256"]},
 		"signed without a team": {Method: oidcclient.AuthSignedSecret, Key: keys["P-256"]},
 		"RSA 1024":              {Key: short},
 		"P-224":                 {Key: p224},

@@ -47,6 +47,8 @@ type Config struct {
 	// DPoP binds code and tokens to a key of each sign-on (RFC 9449), and refuses
 	// tokens that are not.
 	DPoP bool
+	// ResponseClaims is a parameter of responses that holds a JSON object; "": there is none.
+	ResponseClaims string
 	// SpentCodes are error codes of the token endpoint that say what invalid_grant says.
 	SpentCodes []string
 	// Network is where the provider may be. Default: public addresses only.

@@ -25,6 +25,9 @@ type Identity struct {
 	// Claims are all claims of the ID token and, for names that it has not, of
 	// UserInfo. Numbers are json.Number.
 	Claims map[string]any
+	// Response is what the parameter ResponseClaims of the response said. It came
+	// through the browser: anybody may have written it.
+	Response map[string]any
 }
 
 // Redeem trades the code for tokens and checks them. Whatever it returns, the
@@ -33,6 +36,12 @@ type Identity struct {
 // [ErrRefused]: the code is no good, or the answer failed a check.
 // [ErrUnavailable]: it cannot be known whether the code was used.
 func (p *Provider) Redeem(ctx context.Context, r Request, code Code) (Identity, error) {
+	id, err := p.redeem(ctx, r, code)
+	id.Response = code.response
+	return id, err
+}
+
+func (p *Provider) redeem(ctx context.Context, r Request, code Code) (Identity, error) {
 	if r.Issuer != p.cfg.Issuer || r.Verifier == "" || code.value == "" {
 		return Identity{}, unfit("not a request to this provider")
 	}

@@ -10,7 +10,10 @@ import (
 const maxResponse = 16 << 10
 
 // Code is an authorization code that was meant for us. It is secret, and good once.
-type Code struct{ value string }
+type Code struct {
+	value    string
+	response map[string]any // of the parameter ResponseClaims
+}
 
 // String hides the code.
 func (Code) String() string { return "[redacted]" }
@@ -47,11 +50,25 @@ func (p *Provider) Receive(ctx context.Context, r Request, query string) (Code, 
 	case code != "" && failure != "":
 		return Code{}, unfit("a code and an error")
 	case code != "":
-		return Code{code}, nil
+		return Code{code, p.responseClaims(values)}, nil
 	case !errorForm.MatchString(failure):
 		return Code{}, unfit("error")
 	}
 	return Code{}, &AuthorizationError{Code: failure}
+}
+
+// responseClaims reads the parameter that holds claims. It came through the
+// browser: what cannot be read is not there, and nothing is decided by it.
+func (p *Provider) responseClaims(values url.Values) map[string]any {
+	text := values.Get(p.cfg.ResponseClaims)
+	if p.cfg.ResponseClaims == "" || checkJSON([]byte(text)) != nil {
+		return nil
+	}
+	c, err := decode([]byte(text))
+	if err != nil {
+		return nil
+	}
+	return c
 }
 
 // mark is what stands before a response in the redirect.

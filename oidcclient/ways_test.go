@@ -34,6 +34,15 @@ func TestResponseModes(t *testing.T) {
 			t.Errorf("%q: %v", mode, err)
 		}
 	}
+	for mode, right := range map[oidcclient.ResponseMode]string{oidcclient.ModeQuery: "?", oidcclient.ModeFragment: "#"} {
+		for _, mark := range []string{"?", "#"} {
+			w := newWorld(t, func(c *oidcclient.Config) { c.ResponseMode = mode })
+			a := w.request(t, oidcclient.RequestOptions{})
+			if _, err := w.client.Receive(t.Context(), a.Request, mark+w.visit(t, a)); (err == nil) != (mark == right) {
+				t.Errorf("%s with %s: %v", mode, mark, err)
+			}
+		}
+	}
 	w := newWorld(t, func(c *oidcclient.Config) { c.ResponseMode = oidcclient.ModeFormPost })
 	w.Misbehave(oidctest.SetMember(oidctest.EndpointDiscovery, "response_modes_supported", []string{"query"}))
 	w.wants(t, w.ask(t.Context()), oidcclient.ErrUnavailable, 0)
@@ -393,6 +402,10 @@ func TestTenants(t *testing.T) {
 			t.Error(name)
 		}
 	}
+	w = newWorld(t, tenants("a/../bank"))
+	w.ofTenants(t) // which takes any
+	_, err = w.signOn(t, oidcclient.RequestOptions{})
+	w.wants(t, err, oidcclient.ErrRefused, 1)
 	w = newWorld(t, tenants("bank"))
 	w.ofTenants(t)
 	w.Misbehave(oidctest.SetMember(oidctest.EndpointDiscovery, "issuer", "https://login.example/common"))
@@ -442,14 +455,29 @@ func TestCircuit(t *testing.T) {
 	w.Behave()
 	w.wants(t, try(), oidcclient.ErrUnavailable, 7)
 	w.clock.advance(10 * time.Second)
+	gate := oidctest.NewGate()
+	w.Misbehave(gate.Hold(oidctest.EndpointToken))
+	first := make(chan error)
+	a := w.request(t, oidcclient.RequestOptions{})
+	query := w.visit(t, a)
+	go func() {
+		_, err := w.finish(t.Context(), a.Request, query)
+		first <- err
+	}()
+	<-gate.Held()
+	w.wants(t, try(), oidcclient.ErrUnavailable, 8) // while one tries, nobody else does
+	gate.Release()
+	if err := <-first; err != nil {
+		t.Errorf("who tried: %v", err)
+	}
 	for range 2 {
 		if err := try(); err != nil {
 			t.Errorf("a provider that is well again: %v", err)
 		}
 	}
 	w.Misbehave(oidctest.Status(oidctest.EndpointToken, http.StatusBadGateway))
-	w.wants(t, try(), oidcclient.ErrUnavailable, 10)
 	w.wants(t, try(), oidcclient.ErrUnavailable, 11)
+	w.wants(t, try(), oidcclient.ErrUnavailable, 12)
 }
 
 // Codes that are no good, and people who give up, say nothing about the provider.

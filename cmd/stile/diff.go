@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stile-auth/stile/cmd/stile/node"
@@ -330,8 +331,29 @@ func providerParts() []providerPart {
 		{"par", func(p *flowdefs.Provider) string { return p.Push }},
 		{"dpop", func(p *flowdefs.Provider) string { return fmt.Sprint(p.DPoP) }},
 		{"request", func(p *flowdefs.Provider) string { return fmt.Sprint(p.Request) }},
+		{"response_claims", func(p *flowdefs.Provider) string { return p.Response }},
+		{"attributes", mappedAttributes},
+		{"groups", func(p *flowdefs.Provider) string {
+			if p.Groups == nil {
+				return ""
+			}
+			return p.Groups.Value.Source + " " + fmt.Sprint(p.Groups.Roles)
+		}},
 		{"codes", func(p *flowdefs.Provider) string { return fmt.Sprint(p.Codes) }},
 	}
+}
+
+// mappedAttributes are what accounts have of a provider, as text.
+func mappedAttributes(p *flowdefs.Provider) string {
+	var out []string
+	for _, a := range p.Attributes {
+		text := a.Name + ": " + a.Value.Source + " " + string(a.Update)
+		if a.Verified != nil {
+			text += " if " + a.Verified.Source
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, "; ")
 }
 
 // parts is what stands behind a pointer, as text.

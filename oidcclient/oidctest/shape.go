@@ -189,3 +189,15 @@ func (l *lead) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return resp, err
 }
+
+// Serves says whether a request to that address is for this provider as it looks.
+func (p *Provider) Serves(u *url.URL) bool {
+	if s := p.cfg.Shape; s != nil {
+		for _, address := range s.Endpoints {
+			if e, err := url.Parse(address); err == nil && e.Host == u.Host {
+				return true
+			}
+		}
+	}
+	return false
+}

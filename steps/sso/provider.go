@@ -36,7 +36,9 @@ type Provider struct {
 	Provision  flowdefs.Provision   // what an unknown identity comes to; "" is never
 	Request    flowdefs.RequestExtras
 	Cancelled  []string // its words for a person who did not want to
-	OAuth2     bool     // it says nothing of how and when people signed on
+	Attributes []flowdefs.Attribute
+	Groups     *flowdefs.Groups
+	OAuth2     bool // it says nothing of how and when people signed on
 }
 
 // Providers are the providers by name. It is not changed once it is in use.
@@ -69,7 +71,7 @@ type Access struct {
 func NewProvider(d *flowdefs.Provider, a Access) (Provider, error) {
 	p := Provider{
 		Categories: d.Categories, Cap: d.Cap, Mapping: d.Mapping, Provision: d.Provision,
-		Request: d.Request, Cancelled: d.Codes.Cancelled, OAuth2: d.OAuth2(),
+		Request: d.Request, Cancelled: d.Codes.Cancelled, OAuth2: d.OAuth2(), Attributes: d.Attributes, Groups: d.Groups,
 	}
 	c := d.Credentials
 	certified := c.Certificate != nil
@@ -95,7 +97,8 @@ func clientConfig(d *flowdefs.Provider, a Access) oidcclient.Config {
 		},
 		UserInfo:     d.UserInfo || d.Provision == flowdefs.ProvisionCreate && slices.Contains(d.Scopes, "email"),
 		ResponseMode: oidcclient.ResponseMode(d.Mode), Push: oidcclient.Push(d.Push), DPoP: d.DPoP, SpentCodes: d.Codes.Spent,
-		Network: a.Network, RootCAs: a.RootCAs, Transport: a.Transport, Now: a.Now,
+		ResponseClaims: d.Response,
+		Network:        a.Network, RootCAs: a.RootCAs, Transport: a.Transport, Now: a.Now,
 	}
 	if c.Certificate == nil {
 		cfg.Authentication.Key = a.Key
