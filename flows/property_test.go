@@ -58,6 +58,8 @@ type flowText struct {
 	types     map[string]string // step id to type
 	routed    map[string]bool   // steps whose failures lead to a handler
 	mandatory []string          // ids of steps that every completing run must have done
+	kind      string
+	behind    string // type of the step that runs behind it for the target, if any
 	requires  assurance.Level
 	maxAge    time.Duration
 }
@@ -86,7 +88,34 @@ func generate(rt *rapid.T) flowText {
 	if g.subs {
 		g.f.text += subflows
 	}
+	g.manner()
 	return g.f
+}
+
+// manner is what the flow is for, how long a run may take, what clients may do
+// in it, and what runs behind it for the target.
+func (g *generator) manner() {
+	var keys []string
+	if g.f.kind = rapid.SampledFrom([]string{"", "", "", "", "recovery", "self_service", "transaction", "registration"}).Draw(g.rt, "kind"); g.f.kind != "" {
+		keys = append(keys, "kind: "+g.f.kind)
+	}
+	if rapid.IntRange(0, 3).Draw(g.rt, "short") == 0 {
+		keys = append(keys, "timeout: 4m")
+	}
+	for _, key := range []string{"back: false", "restart: false"} {
+		if rapid.IntRange(0, 3).Draw(g.rt, key) == 0 {
+			keys = append(keys, key)
+		}
+	}
+	for _, key := range keys {
+		g.f.text = strings.Replace(g.f.text, "  f:\n", "  f:\n    "+key+"\n", 1)
+	}
+	if rapid.IntRange(0, 3).Draw(g.rt, "behind") == 0 {
+		g.f.behind = "code"
+		g.f.types["behind"] = g.f.behind
+		g.f.text = strings.Replace(g.f.text, "flows:\n", "flows:\n  a: { kind: authorization, steps: [{ id: behind, type: code }] }\n", 1)
+		g.f.text = strings.Replace(g.f.text, "    flow: f\n", "    flow: f\n    authorize: [a]\n", 1)
+	}
 }
 
 type generator struct {
@@ -430,6 +459,9 @@ func (w *model) passed(run, step string) int {
 
 // binding is the level at which the authenticator that the fake step finds was bound.
 func (w *model) binding(r *modelRun, typ string) assurance.Level {
+	if r.def.kind == "recovery" {
+		return assurance.AAL1 // whatever it proves
+	}
 	if typ == "sso" {
 		return assurance.AAL2
 	}
