@@ -200,18 +200,18 @@ func TestAuthenticationThatDoesNotFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, a := range map[string]oidcclient.Authentication{
-		"a word":                {Method: "client_secret_jwt", Secret: "x"},
-		"basic without secret":  {Method: oidcclient.AuthBasic},
-		"secret for nobody":     {Method: oidcclient.AuthNone, Secret: "x"},
-		"JWT without key":       {Method: oidcclient.AuthPrivateKeyJWT},
-		"key beside a secret":   {Secret: "x", Key: keys["P-256"]},
-		"TLS without it":        {Method: oidcclient.AuthTLS},
-		"team of nobody":        {Secret: "x", Team: "TEAM"},
+		"a word":                   {Method: "client_secret_jwt", Secret: "x"},
+		"basic without secret":     {Method: oidcclient.AuthBasic},
+		"secret for nobody":        {Method: oidcclient.AuthNone, Secret: "x"},
+		"JWT without key":          {Method: oidcclient.AuthPrivateKeyJWT},
+		"key beside a secret":      {Secret: "x", Key: keys["P-256"]},
+		"TLS without it":           {Method: oidcclient.AuthTLS},
+		"team of nobody":           {Secret: "x", Team: "TEAM"},
 		"key beside a certificate": {Certificate: &tls.Certificate{}, Key: keys["P-256"]},
 		"key of a public client":   {Method: oidcclient.AuthNone, Key: keys["P-256"]},
-		"signed without a team": {Method: oidcclient.AuthSignedSecret, Key: keys["P-256"]},
-		"RSA 1024":              {Key: short},
-		"P-224":                 {Key: p224},
+		"signed without a team":    {Method: oidcclient.AuthSignedSecret, Key: keys["P-256"]},
+		"RSA 1024":                 {Key: short},
+		"P-224":                    {Key: p224},
 	} {
 		if _, err := oidcclient.New(oidcclient.Config{Issuer: "https://idp.example", ClientID: "stile", Now: time.Now, Authentication: a}); err == nil {
 			t.Errorf("%s: accepted", name)
