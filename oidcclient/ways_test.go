@@ -464,7 +464,11 @@ func TestCircuit(t *testing.T) {
 		_, err := w.finish(t.Context(), a.Request, query)
 		first <- err
 	}()
-	<-gate.Held()
+	select {
+	case <-gate.Held():
+	case err := <-first:
+		t.Fatalf("nobody tries: %v", err)
+	}
 	w.wants(t, try(), oidcclient.ErrUnavailable, 8) // while one tries, nobody else does
 	gate.Release()
 	if err := <-first; err != nil {
@@ -500,7 +504,11 @@ func TestCircuitStaysClosed(t *testing.T) {
 			_, err := w.finish(gone, a.Request, query)
 			done <- err
 		}()
-		<-gate.Held()
+		select {
+		case <-gate.Held():
+		case err := <-done:
+			t.Fatalf("it was not sent: %v", err)
+		}
 		leave()
 		if err := <-done; err == nil {
 			t.Error("who gave up has signed on")

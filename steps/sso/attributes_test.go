@@ -23,7 +23,7 @@ func mapping(t *testing.T, text string) func(*kit) {
 }
 
 const mapped = `
-    attributes: { email: { value: claims.email, verified: claims.email_verified }, name: claims.name, floor: string(claims.floor) },
+    attributes: { email: { value: claims.email, verified: claims.email_verified }, name: claims.name, floor: string(claims.floor), nick: { value: claims.nick, verified: claims.nick_ok } },
     groups: { value: claims.groups, roles: { staff-tellers: teller, staff-heads: head } }`
 
 // says makes the provider say these claims of a stranger.
@@ -82,6 +82,7 @@ func TestAttributesThatAreNone(t *testing.T) {
 		"controls":        {"name": "Jane\nadmin: true"},
 		"long":            {"name": strings.Repeat("x", 1025)},
 		"verified alone":  {"email_verified": true},
+		"a flag alone":    {"nick_ok": true},
 	} {
 		k := newKit(t, mapping(t, mapped))
 		if got := k.has(t, claims); len(got) != 0 {
