@@ -17,7 +17,7 @@ func proves(c *oidcclient.Config)        { c.DPoP, c.UserInfo = true, true }
 func TestBoundTokens(t *testing.T) {
 	t.Parallel()
 	for name, server := range map[string]idp{"without nonce": proofs, "with nonces": proofsWithNonce} {
-		w := newWorld(t, server, proves, idp(func(c *oidctest.Config) { c.PAR = true }))
+		w := newWorld(t, server, proves, func(c *oidctest.Config) { c.PAR = true })
 		a := w.request(t, oidcclient.RequestOptions{})
 		if text, err := json.Marshal(a.Parameters); err != nil || strings.Contains(string(text), string(a.Request.ProofKey)) {
 			t.Errorf("%s: the key is shown, %v", name, err)

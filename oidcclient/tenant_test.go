@@ -23,7 +23,7 @@ func tenants(tenant string) idp {
 func (w *world) ofTenants(t testing.TB, changes ...any) {
 	t.Helper()
 	w.road = w.Transport()
-	w.client = w.newClient(t, append([]any{rp(func(c *oidcclient.Config) {
+	w.client = w.newClient(t, append([]any{(func(c *oidcclient.Config) {
 		c.Issuer, c.TokenIssuer, c.Transport, c.Network = "https://login.example/common", "https://login.example/{tenantid}", w.road, oidcclient.Public
 	})}, changes...)...)
 }
@@ -77,7 +77,7 @@ func TestKeysOfTenants(t *testing.T) {
 		"": nil, "https://login.example/{tenantid}": nil, "https://login.example/bank": nil,
 		"https://login.example/other": oidcclient.ErrRefused, "https://evil.example/{tenantid}": oidcclient.ErrRefused,
 	} {
-		w := newWorld(t, tenants("bank"), idp(func(c *oidctest.Config) { c.Shape.KeyIssuer = says }))
+		w := newWorld(t, tenants("bank"), func(c *oidctest.Config) { c.Shape.KeyIssuer = says })
 		w.ofTenants(t)
 		_, err := w.signOn(t, oidcclient.RequestOptions{})
 		if class == nil && err != nil {
