@@ -293,6 +293,9 @@ func (m *machine) decided(n *node, sig signal) move {
 		if o.enrolled != "" {
 			m.s.Enrolled = append(m.s.Enrolled, o.enrolled)
 		}
+		for name, v := range o.assigned {
+			m.s.Assigned = put(m.s.Assigned, name, v)
+		}
 		return m.finish(n, Event{Type: EventStepDone})
 	case outcomeExit:
 		return m.exit(n, o.exit)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
@@ -212,6 +213,9 @@ func (x *exchange) signal(ctx context.Context, n *node, out Outcome) (signal, er
 			return sig, fmt.Errorf("flows: step type %s raised the undeclared obligation %q", n.typ.Name, name)
 		}
 	}
+	if err := n.assigns(out); err != nil {
+		return sig, err
+	}
 	switch out.kind {
 	case outcomePass:
 		err := x.vouch(ctx, n, out.proof)
@@ -248,6 +252,24 @@ func (x *exchange) signal(ctx context.Context, n *node, out Outcome) (signal, er
 	default: // a rejection: nothing to check
 	}
 	return sig, nil
+}
+
+// assigns holds a step to assigning all that its type says, when it is done, and
+// nothing else: later conditions and proofs rest on it.
+func (n *node) assigns(out Outcome) error {
+	var want []string
+	if n.typ.Assigns != nil && out.kind == outcomeDone {
+		want = n.typ.Assigns(n.def.With)
+	}
+	for _, name := range want {
+		if v, there := out.assigned[name]; !there || strings.HasPrefix(v, flowdefs.UnknownValue) {
+			return fmt.Errorf("flows: step type %s did not assign %q", n.typ.Name, name)
+		}
+	}
+	if len(out.assigned) != len(want) {
+		return fmt.Errorf("flows: step type %s assigned what it does not declare", n.typ.Name)
+	}
+	return nil
 }
 
 // vouch checks a proof against what the step type may prove at most, and looks

@@ -359,6 +359,8 @@ func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 		return flows.Enrolled("new-key"), nil
 	case "note", "who":
 		return flows.Done(), nil
+	case "tell":
+		return f.tell(a), nil
 	case "remove":
 		return flows.Removed(flows.Authenticator{ID: "jane-code", Type: "code"}), nil
 	case "approve":
@@ -451,13 +453,14 @@ func (k *kit) types() []flows.StepType {
 			Authenticator: "code", Evidence: ceil(assurance.TOTP, true, assurance.Possession),
 			Transaction: func(flowdefs.Config) []string { return []string{"amount", "payee"} },
 		},
+		"tell": {Assigns: func(flowdefs.Config) []string { return []string{"tier"} }},
 		"mail": {Sends: true, Authenticator: "secret", Guessable: true, Evidence: ceil(assurance.Password, false, assurance.Knowledge)},
 	}
 	var out []flows.StepType
 	for _, name := range slices.Sorted(maps.Keys(base)) {
 		t := base[name]
 		t.Name, t.Doc, t.Code = name, "Test step.\n\nA step of the tests.", "X_"+map[string]string{
-			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE", "mail": "MAIL", "who": "WHO", "approve": "APPROVE", "remove": "REMOVE",
+			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE", "mail": "MAIL", "who": "WHO", "approve": "APPROVE", "remove": "REMOVE", "tell": "TELL",
 		}[name]+"_REQUIRED"
 		t.Exits = []string{"denied"}
 		t.Typed = slices.Contains(typed, name)

@@ -50,6 +50,12 @@ type StepType struct {
 	// RaisesOf are those of Raises that a step with this configuration can raise; nil: all.
 	RaisesOf func(cfg flowdefs.Config) []string
 
+	// Assigns are the names that a step with this configuration assigns when it is
+	// done ([Outcome.Assigning]): assigned.NAME in later expressions; nil: none.
+	// What their values come from is the server's or a trusted service's word, never
+	// the client's, and proofs suppose that it can be anything.
+	Assigns func(cfg flowdefs.Config) []string
+
 	// Authenticator is the type of the account's authenticator that the step
 	// checks ("password", "totp", ...) or, if it enrols, binds; "" if there is none.
 	// Attempts are counted per account and this name.
@@ -138,6 +144,7 @@ type Outcome struct {
 	enrolled string
 	removed  []Authenticator
 	raises   []string
+	assigned map[string]string
 	sent     bool // a message is on its way once the change is stored
 }
 
@@ -186,6 +193,13 @@ func (o Outcome) Raising(obligations ...string) Outcome {
 	return o
 }
 
+// Assigning adds values to the outcome of a step that is done: all that its type
+// says it assigns.
+func (o Outcome) Assigning(values map[string]string) Outcome {
+	o.assigned = values
+	return o
+}
+
 // Exit leaves the step by a named exit: it is not completed and proves nothing.
 func Exit(name string) Outcome { return Outcome{kind: outcomeExit, exit: name} }
 
@@ -223,6 +237,9 @@ func (o Outcome) EnrolledID() string { return o.enrolled }
 
 // Raised returns the obligations that the outcome adds.
 func (o Outcome) Raised() []string { return o.raises }
+
+// Assigned returns the values given to Assigning.
+func (o Outcome) Assigned() map[string]string { return o.assigned }
 
 // Exited returns the exit given to Exit, else "".
 func (o Outcome) Exited() string { return o.exit }

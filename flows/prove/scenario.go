@@ -78,6 +78,9 @@ func (w *scenarioWriter) act(a act) bool {
 	if a.other {
 		return false // there is one account in a scenario
 	}
+	if a.do == answers && len(info.Assigns) > 0 {
+		return false // what a service says that comes to this is written nowhere
+	}
 	if silent && info.Type.NeedsSubject {
 		return false // what it decides hangs on more of the account than is known
 	}
