@@ -139,7 +139,12 @@ func (w *scenarioWriter) leaves(a act, silent bool) bool {
 	case silent && a.word != "denied":
 		w.call(a.step, a.word)
 	case a.word == "denied":
-		if _, info := w.e.m.Node(a.step); !slices.Contains(info.Type.Exits, "denied") {
+		_, info := w.e.m.Node(a.step)
+		if info.Type.Links {
+			w.lines = append(w.lines, "browser: deny")
+			return true
+		}
+		if !slices.Contains(info.Type.Exits, "denied") {
 			return false
 		}
 		w.lines = append(w.lines, answerLine(a.step, "denied"))
