@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 )
 
@@ -396,4 +397,36 @@ func TestADenialSurvivesACrash(t *testing.T) {
 		t.Errorf("%+v", k.events.all())
 	}
 	k.wantTold("t to jane", "link_denied to jane@home", "link_denied to jane@work")
+}
+
+// A type that sends links has steps that take a confirmation, or nothing is served.
+func TestLinksAreAnswered(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, definitions(mailed, "{}"))
+	for name, change := range map[string]func(*flows.StepType){
+		"sends nothing": func(st *flows.StepType) { st.Sends = false },
+		"takes no confirmation": func(st *flows.StepType) {
+			step := st.New
+			st.New = func(cfg flowdefs.Config) (flows.Step, error) {
+				s, err := step(cfg)
+				return struct{ flows.Step }{s}, err
+			}
+		},
+	} {
+		types := k.types()
+		for i := range types {
+			if types[i].Name == "mail" {
+				change(&types[i])
+			}
+		}
+		reg, err := flows.NewRegistry(types...)
+		if err == nil {
+			cfg := k.config
+			cfg.Registry = reg
+			_, err = flows.NewEngine(cfg)
+		}
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -238,6 +238,27 @@ func TestLinkOfAnAttackersRun(t *testing.T) {
 	}
 }
 
+// Guesses count on the address, in whichever run, and together with those of
+// codes by mail: twenty in a row, and what is right is wrong.
+func TestLinkGuessesAreCounted(t *testing.T) {
+	t.Parallel()
+	w, mails := mailingBy(t, "memory", linked)
+	for range 4 {
+		p, _ := asked(t, w, mails)
+		for p.view.NextStep != nil {
+			w.clock.pass(time.Minute)
+			if r := p.post(p.view.NextStep.forward(), map[string]any{"code": "00000000"}); r.status == http.StatusNotFound {
+				t.Fatalf("%d %s", r.status, r.body)
+			}
+		}
+		w.clock.pass(time.Hour)
+	}
+	p, mail := asked(t, w, mails)
+	if r := p.post(p.view.NextStep.forward(), map[string]any{"token": mail.token()}); !r.is(http.StatusUnprocessableEntity, "wrong_answer") {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+}
+
 // Two runs of one account: what one was sent, or shown, completes the other by
 // no way. CVE-2022-23555, CVE-2025-46815.
 func TestLinksAreNotSwapped(t *testing.T) {
