@@ -3,6 +3,7 @@ package tour
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 )
 
 // chapters are all authenticators, in the order in which they are shown.
@@ -37,6 +38,10 @@ func chapters() []chapter {
 		}},
 		{name: "email_code", what: "a code by mail, to an address that was bound at the counter", runs: []outing{
 			{what: "she types it", flow: "email-code", answers: with(map[string]answer{"EMAIL_CODE_REQUIRED": reads("email_code")}), acr: "aal1", amr: []string{"otp", "pwd", "urn:stile-auth:amr:email"}},
+		}},
+		{name: "magic_link", what: "a link by mail, to an address that was bound at the counter", runs: []outing{
+			{what: "she opens it on her phone", flow: "magic-link", answers: with(map[string]answer{"MAGIC_LINK_REQUIRED": opensLink}), acr: "aal1", amr: []string{"otp", "pwd", "urn:stile-auth:amr:email"}},
+			{what: "she opens it elsewhere, and types what the page shows", flow: "magic-link", answers: with(map[string]answer{"MAGIC_LINK_REQUIRED": opensLinkElsewhere}), acr: "aal1", amr: []string{"otp", "pwd", "urn:stile-auth:amr:email"}},
 		}},
 		{name: "sms_code", what: "a code by text message, to a number that was bound at the counter", runs: []outing{
 			{what: "she types it", flow: "sms-code", answers: with(map[string]answer{"SMS_CODE_REQUIRED": reads("sms_code")}), acr: "aal1", amr: []string{"mca", "mfa", "pwd", "sms"}},
@@ -124,6 +129,30 @@ func reads(template string) answer {
 		code, err := p.read(template)
 		return map[string]any{"code": code}, err
 	}
+}
+
+// opensLink is what an app does that the phone gives links of the server to.
+func opensLink(p *person, _ json.RawMessage) (map[string]any, error) {
+	link, err := p.link()
+	return map[string]any{"token": link[strings.LastIndexByte(link, '/')+1:]}, err
+}
+
+// opensLinkElsewhere confirms it in a browser; the app is told by the next view, if it did not wait.
+func opensLinkElsewhere(p *person, data json.RawMessage) (map[string]any, error) {
+	var d struct{ Confirmed bool }
+	if err := json.Unmarshal(data, &d); err != nil {
+		return nil, err
+	}
+	if !d.Confirmed {
+		link, err := p.link()
+		if err == nil {
+			p.shown, err = confirm(link)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return map[string]any{"code": p.shown}, nil
 }
 
 func writesDown(p *person, data json.RawMessage) (map[string]any, error) {
