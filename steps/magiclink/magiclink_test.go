@@ -240,12 +240,14 @@ func bindings() map[string]struct {
 		move   func(a *account.Authenticator)
 	}
 	return map[string]way{
-		"another run":     {change: func(v *flows.Visit) { v.RunID = "run-2" }},
-		"another step":    {change: func(v *flows.Visit) { v.StepID = "other" }},
-		"another visit":   {change: func(v *flows.Visit) { v.Attempt = 2 }},
-		"somebody else":   {change: func(v *flows.Visit) { v.Claimed = "subject-of-bob" }},
-		"too late":        {change: func(v *flows.Visit) { v.Now = now.Add(10 * time.Minute) }},
-		"another address": {move: func(a *account.Authenticator) { a.Data, _ = json.Marshal(account.EmailData{Address: "eve@evil.example"}) }},
+		"another run":   {change: func(v *flows.Visit) { v.RunID = "run-2" }},
+		"another step":  {change: func(v *flows.Visit) { v.StepID = "other" }},
+		"another visit": {change: func(v *flows.Visit) { v.Attempt = 2 }},
+		"somebody else": {change: func(v *flows.Visit) { v.Claimed = "subject-of-bob" }},
+		"too late":      {change: func(v *flows.Visit) { v.Now = now.Add(10 * time.Minute) }},
+		"another address": {move: func(a *account.Authenticator) {
+			a.Data, _ = json.Marshal(account.EmailData{Address: "eve@evil.example"})
+		}},
 		"another mailbox": {move: func(a *account.Authenticator) { a.ID = "m2" }},
 		"removed":         {move: func(a *account.Authenticator) { a.Status = account.Disabled }},
 	}

@@ -190,7 +190,7 @@ func TestLinksArePrefetched(t *testing.T) {
 		t.Errorf("%s\n%s\n%d events more", before, after, len(w.events(t))-events)
 	}
 	for _, form := range []string{"", "_answer=confirm", "_answer=confirm&_token=" + strings.Repeat("0", 64)} {
-		resp, err := http.Post(mail.Args["link"], "application/x-www-form-urlencoded", strings.NewReader(form)) //nolint:noctx // nothing to cancel
+		resp, err := http.Post(mail.Args["link"], "application/x-www-form-urlencoded", strings.NewReader(form))
 		must(t, err)
 		must(t, resp.Body.Close())
 		if resp.StatusCode != http.StatusNotFound {
