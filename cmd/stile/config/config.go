@@ -16,6 +16,7 @@ type Config struct {
 	Runs        Runs                `yaml:"runs" doc:"Runs of flows, and the sessions that they leave."`
 	Limits      Limits              `yaml:"limits" doc:"What one address may do without a handle that is right."`
 	Passkeys    Passkeys            `yaml:"passkeys" doc:"Who passkeys are made for, and where they may be used."`
+	Links       Links               `yaml:"links" doc:"Apps that open the links themselves that are mailed to people."`
 	Devices     Devices             `yaml:"devices" doc:"Phones whose makers vouch for their keys."`
 	Calls       Calls               `yaml:"calls" doc:"What steps may call over the network."`
 	Assurance   Assurance           `yaml:"assurance" doc:"How levels are computed."`
@@ -75,6 +76,12 @@ type Passkeys struct {
 	Android  []string `yaml:"android" doc:"Android apps that may use them: PACKAGE/SHA256, the fingerprint of the signing certificate as keytool shows it. They are published at /.well-known/assetlinks.json, and their origins added to origins."`
 	Apple    []string `yaml:"apple" doc:"iOS apps that may use them: TEAMID.BUNDLE. They are published at /.well-known/apple-app-site-association, and https://RP_ID is added to origins."`
 	Metadata string   `yaml:"metadata" doc:"File of the makers of authenticators: the payload of a FIDO Metadata Service BLOB as JSON, whose signature was verified when it was fetched. Without it no attestation is trusted."`
+}
+
+// Links says who opens mailed links, instead of the browser.
+type Links struct {
+	Android []string `yaml:"android_apps" doc:"Android apps that may open links below /link: PACKAGE/SHA256, the fingerprint of the signing certificate as keytool shows it. They are published at /.well-known/assetlinks.json."`
+	Apple   []string `yaml:"apple_apps" doc:"iOS apps that may: TEAMID.BUNDLE. They are published at /.well-known/apple-app-site-association."`
 }
 
 // Devices says which phones' attestations are believed.
