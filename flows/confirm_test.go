@@ -85,7 +85,7 @@ func TestConfirmedElsewhere(t *testing.T) {
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := newKitOn(t, definitions(mailed, "{}"), open(t))
+			k := newKitOn(t, definitions(mailed, "{}"), open(t, t))
 			tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
 			link, turn, handle := k.mailedLink(), tk.view.Flow.Turn, tk.handle
 			other := k.another(definitions(mailed, "{}")) // another node
@@ -302,7 +302,7 @@ func TestOneOfManyOnALink(t *testing.T) {
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := newKitOn(t, definitions(mailed, "{}"), open(t))
+			k := newKitOn(t, definitions(mailed, "{}"), open(t, t))
 			tk := arrive(t, k)
 			link := k.mailedLink()
 			var wg sync.WaitGroup
@@ -356,7 +356,7 @@ func (c *contended) Update(ctx context.Context, r flows.Record) error {
 // Whoever began the run sends answer after answer: the owner still denies it.
 func TestNobodyIsKeptFromDenying(t *testing.T) {
 	t.Parallel()
-	st := &contended{ports: stores["memory"](t)}
+	st := &contended{ports: stores["memory"](t, t)}
 	k := notifiedOn(t, definitions(mailed, "{}"), st, nil)
 	tk := arrive(t, k)
 	st.mu.Lock()
