@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -30,12 +31,15 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // repository holds Jane's authenticators. It can fail on demand, and counts its look-ups.
 type repository struct {
+	mu     sync.Mutex
 	auths  []account.Authenticator
 	down   bool
 	looked int
 }
 
 func (r *repository) Authenticators(_ context.Context, who string) ([]account.Authenticator, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.looked++
 	switch {
 	case r.down:
