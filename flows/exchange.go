@@ -165,6 +165,9 @@ func (x *exchange) enter(ctx context.Context, n *node, quiet time.Time) (Outcome
 	if n.typ.Sends {
 		v.sender = &sender{x: x, n: n, quiet: quiet}
 	}
+	if n.typ.Links {
+		v.link, v.linkURL = &x.r.State.Link, x.e.cfg.LinkURL
+	}
 	out, err := n.step.Enter(ctx, v)
 	out.sent = len(x.messages) > before
 	return x.routed(n, out, err)
@@ -295,9 +298,12 @@ func promptData(p *Prompt) (json.RawMessage, error) {
 	return data, nil
 }
 
-// overdue says whether the prompt that waits has timed out.
+// overdue says whether the prompt that waits has timed out, or was denied.
 func (x *exchange) overdue() bool {
 	s := &x.r.State
+	if s.Denied {
+		return true
+	}
 	n := x.p.current(s)
 	return n != nil && n.def.Kind == flowdefs.Step && !s.Until.IsZero() && !x.w.now.Before(s.Until)
 }

@@ -275,6 +275,7 @@ func (k *kit) another(text string) *flows.Engine {
 		Accounts: k.people, Recorder: k.events, Sealer: sealer, Logger: zap.NewNop(), Now: k.clock.now,
 		Propagators: map[string]flows.Propagator{"bearer_jwt": k.tokens}, DecoyKey: make([]byte, 32), Outbox: k.mails,
 		Budget: flows.Budget{PerAccount: 5, PerDestination: 6, Window: time.Hour}, HandoverURL: "https://stile.example/handover",
+		LinkURL: "https://stile.example/link",
 	}
 	e, err := flows.NewEngine(k.config)
 	if err != nil {
@@ -411,12 +412,23 @@ func (f fake) send(ctx context.Context, v *flows.Visit) (flows.Outcome, error) {
 	if to == "bob" || to == "bare" {
 		to = "shared"
 	}
-	d, err := v.Send(ctx, flows.Message{Channel: "email", To: to, Template: "t", Expires: v.Now.Add(time.Minute)})
+	uri, _, err := v.Link(v.Now.Add(linkLife))
+	if err != nil {
+		return flows.Outcome{}, err
+	}
+	d, err := v.Send(ctx, flows.Message{Channel: "email", To: to, Template: "t", Expires: v.Now.Add(linkLife), Args: map[string]string{"link": uri}})
 	data := map[string]any{"sent": d.Sent}
 	if !d.Again.IsZero() {
 		data["again"] = int(d.Again.Sub(v.Now) / time.Second)
 	}
 	return flows.Ask(flows.Prompt{Data: data}), err
+}
+
+const linkLife = time.Minute
+
+// Confirmed shows a code that nobody asks for: what the fake step takes is ok.
+func (f fake) Confirmed(_ context.Context, v *flows.Visit, _ flows.Secret) (flows.Prompt, flows.Secret, error) {
+	return flows.Prompt{Data: map[string]any{"confirmed": true}}, "12345678", v.Keep("confirmed")
 }
 
 func (f fake) evidence(id string) assurance.Evidence {
@@ -454,7 +466,7 @@ func (k *kit) types() []flows.StepType {
 			Transaction: func(flowdefs.Config) []string { return []string{"amount", "payee"} },
 		},
 		"tell": {Assigns: func(flowdefs.Config) []string { return []string{"tier"} }},
-		"mail": {Sends: true, Authenticator: "secret", Guessable: true, Evidence: ceil(assurance.Password, false, assurance.Knowledge)},
+		"mail": {Sends: true, Links: true, Authenticator: "secret", Guessable: true, Evidence: ceil(assurance.Password, false, assurance.Knowledge)},
 	}
 	var out []flows.StepType
 	for _, name := range slices.Sorted(maps.Keys(base)) {

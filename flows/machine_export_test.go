@@ -44,6 +44,7 @@ func (t *Trial) Type() string {
 var Signals = map[string]signalKind{
 	"begin": sigBegin, "outcome": sigOutcome, "pick": sigPick, "reopen": sigReopen, "back": sigBack, "cancel": sigCancel,
 	"lock": sigLock, "time": sigTime, "activate": sigActivate, "issue": sigIssue, "denied": sigDenied, "resend": sigResend,
+	"elsewhere": sigElsewhere,
 }
 
 var moveNames = map[moveKind]string{

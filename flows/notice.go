@@ -19,11 +19,12 @@ const (
 	NoticeAttempts Notice = "attempts_failed"      // so many wrong answers that a pause follows
 	NoticeReused   Notice = "code_reused"          // a code that had been used was presented
 	NoticeLocked   Notice = "authenticator_locked" // no attempt is left
+	NoticeDenied   Notice = "link_denied"          // they said that a link was not asked for by them
 )
 
 // Notices returns all of them.
 func Notices() []Notice {
-	return []Notice{NoticeAdded, NoticeRemoved, NoticePassword, NoticeRecovery, NoticeAttempts, NoticeReused, NoticeLocked}
+	return []Notice{NoticeAdded, NoticeRemoved, NoticePassword, NoticeRecovery, NoticeAttempts, NoticeReused, NoticeLocked, NoticeDenied}
 }
 
 // How long it is of use to be told, and how often what strangers can bring about

@@ -57,6 +57,7 @@ func checkType(t StepType) error {
 	add(t.New == nil, "has no New")
 	add(t.Guessable && t.Authenticator == "", "is guessable but names no authenticator to count attempts on")
 	add(t.Sends && t.Code == "", "sends but never asks for what it sent")
+	add(t.Links && !t.Sends, "has links and sends nothing")
 	add(t.Names && len(t.Evidence) > 0, "names and proves: a name is never a proof")
 	add(t.Discovers && t.Authenticator == "", "discovers whose authenticator it is, and checks none")
 	add(t.Notice != "" && !slices.Contains(Notices(), t.Notice), fmt.Sprintf("has a notice %q that there is not", t.Notice))

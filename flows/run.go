@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -83,7 +84,7 @@ func (e *Engine) record(r *run, version int64) (Record, error) {
 		return Record{}, fmt.Errorf("flows: seal run: %w", err)
 	}
 	rec := Record{ID: r.ID, Version: version, Expires: r.Expires, Data: data, Aliases: []Alias{r.Handle}}
-	for _, a := range append([]*Alias{r.Retired, r.Begun}, r.Handover.aliases()...) {
+	for _, a := range slices.Concat([]*Alias{r.Retired, r.Begun}, r.Handover.aliases(), r.State.Link.alias()) {
 		if a != nil {
 			rec.Aliases = append(rec.Aliases, *a)
 		}

@@ -83,6 +83,9 @@ type StepType struct {
 	// Sends is true if the step sends a message when it is entered ([Visit.Send]):
 	// it is then entered again when the client asks for another one.
 	Sends bool
+	// Links is true if what the step sends holds a link ([Visit.Link]) to a page where
+	// who gets it confirms or denies: its steps are [Confirmer]s.
+	Links bool
 
 	// Notice is what the account's owner is told when the step is completed; "": what
 	// follows from the rest, which is [NoticeAdded] when it has bound an authenticator.

@@ -38,6 +38,7 @@ func TestChangedExamples(t *testing.T) {
 		{"everyday", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
 		{"membership", "acr: aal2 }, propagate: { type: bearer_jwt, audience: \"https://letters.example\"", "acr: aal3 }, propagate: { type: bearer_jwt, audience: \"https://letters.example\"", prove.Level},
 		{"recovery", "kind: recovery  ", "kind: recovery\n    guarantees: [complete implies acr >= level.aal2]  ", prove.Broken},
+		{"magic-link", "requires: { acr: aal1 }", "requires: { acr: aal2 }", prove.Level},
 		{"mobile-banking", "require: acr >= level.aal2", "require: acr >= level.aal1", prove.Broken},
 		{"mobile-banking", `if: account.has("totp")`, `if: account.has("totp") && acr >= level.aal2`, prove.Unreachable},
 		{"mobile-banking", "- { fail: authenticator_locked }", "- { goto: bind-phone, max: 1 }", prove.Broken},

@@ -66,6 +66,7 @@ type scenarioWriter struct {
 	hint    bool
 	wishes  []string
 	wrong   map[string]int // answers, by what they are guesses of
+	mailed  string         // type of the authenticator that a link went to
 	proofs  []assurance.Evidence
 	level   assurance.Level // at which the authenticators are bound
 }
@@ -142,13 +143,27 @@ func (w *scenarioWriter) leaves(a act, silent bool) bool {
 	case silent && a.word != "denied":
 		w.call(a.step, a.word)
 	case a.word == "denied":
-		if _, info := w.e.m.Node(a.step); !slices.Contains(info.Type.Exits, "denied") {
+		_, info := w.e.m.Node(a.step)
+		if info.Type.Links {
+			return w.denies(info.Type.Authenticator)
+		}
+		if !slices.Contains(info.Type.Exits, "denied") {
 			return false
 		}
 		w.lines = append(w.lines, answerLine(a.step, "denied"))
 	default:
 		return false
 	}
+	return true
+}
+
+// denies writes that who got a link did not ask for it: there is somebody who got it.
+func (w *scenarioWriter) denies(authenticator string) bool {
+	if w.settled.not(fact{has, authenticator}) {
+		return false
+	}
+	w.mailed = authenticator
+	w.lines = append(w.lines, "browser: deny")
 	return true
 }
 
@@ -270,6 +285,9 @@ func (w *scenarioWriter) given() string {
 			holds = append(holds, s.fact.name)
 		}
 	}
+	if w.mailed != "" && !slices.Contains(holds, w.mailed) {
+		holds = append(holds, w.mailed)
+	}
 	if len(holds) > 0 {
 		parts = append(parts, "has: ["+list(holds)+"]")
 	}
@@ -303,7 +321,7 @@ func (w *scenarioWriter) given() string {
 }
 
 func answerLine(step, word string) string {
-	if slices.Contains([]string{"answer", "pick", "choose_other", "back", "restart", "cancel", "activate", "after", "provider", "start", "expect"}, step) {
+	if slices.Contains([]string{"answer", "pick", "choose_other", "back", "restart", "cancel", "activate", "resend", "after", "provider", "browser", "start", "expect"}, step) {
 		return fmt.Sprintf("{ answer: %s, with: %s }", step, word)
 	}
 	return step + ": " + word

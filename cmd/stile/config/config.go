@@ -16,6 +16,7 @@ type Config struct {
 	Runs        Runs                `yaml:"runs" doc:"Runs of flows, and the sessions that they leave."`
 	Limits      Limits              `yaml:"limits" doc:"What one address may do without a handle that is right."`
 	Passkeys    Passkeys            `yaml:"passkeys" doc:"Who passkeys are made for, and where they may be used."`
+	Links       Links               `yaml:"links" doc:"Apps that open the links themselves that are mailed to people."`
 	Devices     Devices             `yaml:"devices" doc:"Phones whose makers vouch for their keys."`
 	Calls       Calls               `yaml:"calls" doc:"What steps may call over the network."`
 	Assurance   Assurance           `yaml:"assurance" doc:"How levels are computed."`
@@ -77,6 +78,12 @@ type Passkeys struct {
 	Metadata string   `yaml:"metadata" doc:"File of the makers of authenticators: the payload of a FIDO Metadata Service BLOB as JSON, whose signature was verified when it was fetched. Without it no attestation is trusted."`
 }
 
+// Links says who opens mailed links, instead of the browser.
+type Links struct {
+	Android []string `yaml:"android_apps" doc:"Android apps that may open links below /link: PACKAGE/SHA256, the fingerprint of the signing certificate as keytool shows it. They are published at /.well-known/assetlinks.json."`
+	Apple   []string `yaml:"apple_apps" doc:"iOS apps that may: TEAMID.BUNDLE. They are published at /.well-known/apple-app-site-association."`
+}
+
 // Devices says which phones' attestations are believed.
 type Devices struct {
 	Android       []string      `yaml:"android_apps" doc:"Android apps whose keys are accepted: PACKAGE/SHA256, the fingerprint of the signing certificate as keytool shows it. Without any, no phone with Android can attest its key."`
@@ -112,7 +119,7 @@ type Delivery struct {
 	PerClient      int           `yaml:"per_client" default:"0" min:"0" max:"1000000" doc:"Messages that the runs of one app send within window. 0: no limit."`
 	PerCountry     int           `yaml:"per_country" default:"0" min:"0" max:"1000000" doc:"Text messages to the numbers of one country within window. 0: no limit."`
 	Window         time.Duration `yaml:"window" default:"1h" doc:"The time that per_account and the others are for."`
-	Quiet          []string      `yaml:"quiet" enum:"attempts_failed,authenticator_added,authenticator_locked,authenticator_removed,code_reused,password_changed,recovery_code_used" doc:"Notices that the owners of accounts are not sent."`
+	Quiet          []string      `yaml:"quiet" enum:"attempts_failed,authenticator_added,authenticator_locked,authenticator_removed,code_reused,link_denied,password_changed,recovery_code_used" doc:"Notices that the owners of accounts are not sent."`
 	Countries      []string      `yaml:"countries" doc:"Calling codes, such as +41, of the only countries that text messages go to. Default: all."`
 	Refused        []string      `yaml:"refused" doc:"First digits of numbers, such as +4179999, that no text message goes to, besides those that cost more than a call."`
 }

@@ -184,8 +184,8 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flo
 		Deviations: Deviations(n.cfg.Assurance.Deviations),
 		Outbox:     n.putter(), Budget: budget, Quiet: quietOf(n.cfg.Delivery.Quiet),
 		Guesses:     flows.Guesses{PerNetwork: n.cfg.Limits.WrongPerNetwork, PerClient: n.cfg.Limits.WrongPerClient, Window: n.cfg.Limits.Window},
-		HandoverURL: n.url + webui.Path,
-		RunTTL:      n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
+		HandoverURL: n.url + webui.Path, LinkURL: n.url + webui.LinkPath,
+		RunTTL: n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
 	})
 }
 

@@ -131,7 +131,7 @@ func (p *play) open(ctx context.Context) (*scenario.World, error) {
 	}
 	if p.cast.HTTP {
 		w.Handler, err = p.api()
-		w.Browse = browse(w.Handler)
+		w.Browse, w.Press = browse(w.Handler), pressLink(w.Handler)
 	}
 	return w, err
 }
@@ -166,7 +166,7 @@ func (p *play) startEngine() (err error) {
 		Store: p.store, Texts: p.store, Sessions: p.store, Throttle: p.store, Marks: p.store,
 		Accounts: steps.Accounts(p.store.Accounts()), Recorder: p.store, Sealer: s.sealer,
 		Propagators: map[string]flows.Propagator{"bearer_jwt": s.bearer},
-		Logger:      zap.NewNop(), Now: p.cast.Clock.Now, DecoyKey: s.decoy, Outbox: &p.mail, HandoverURL: baseURL + webui.Path,
+		Logger:      zap.NewNop(), Now: p.cast.Clock.Now, DecoyKey: s.decoy, Outbox: &p.mail, HandoverURL: baseURL + webui.Path, LinkURL: baseURL + webui.LinkPath,
 		Unproved: true, // a counterexample shows how a guarantee is broken
 	})
 	return err

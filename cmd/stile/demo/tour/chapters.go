@@ -3,6 +3,8 @@ package tour
 import (
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 )
 
 // chapters are all authenticators, in the order in which they are shown.
@@ -18,10 +20,8 @@ func chapters() []chapter {
 		return all
 	}
 	added := []string{"authenticator_added"}
-	phone := outing{what: "she binds her phone", flow: "new-phone", answers: know, acr: "aal1", amr: []string{"pwd"}}
 	touch := []string{"mfa", "pop", "user"}
-	signs := []string{"pop", "user"} // nobody vouches for a phone in software: that it has seen her is its word
-	return []chapter{
+	return slices.Concat([]chapter{
 		{name: "password", what: "what a person knows, and changes", told: []string{"password_changed"}, runs: []outing{
 			{what: "she types it", flow: "password", answers: know, acr: "aal1", amr: []string{"pwd"}},
 			{what: "she changes it", flow: "new-password", answers: with(map[string]answer{"PASSWORD_CHANGE_REQUIRED": changesPassword}), acr: "aal1", amr: []string{"pwd"}},
@@ -38,6 +38,7 @@ func chapters() []chapter {
 		{name: "email_code", what: "a code by mail, to an address that was bound at the counter", runs: []outing{
 			{what: "she types it", flow: "email-code", answers: with(map[string]answer{"EMAIL_CODE_REQUIRED": reads("email_code")}), acr: "aal1", amr: []string{"otp", "pwd", "urn:stile-auth:amr:email"}},
 		}},
+		byLink(with),
 		{name: "sms_code", what: "a code by text message, to a number that was bound at the counter", runs: []outing{
 			{what: "she types it", flow: "sms-code", answers: with(map[string]answer{"SMS_CODE_REQUIRED": reads("sms_code")}), acr: "aal1", amr: []string{"mca", "mfa", "pwd", "sms"}},
 		}},
@@ -52,6 +53,23 @@ func chapters() []chapter {
 			{what: "she makes one", flow: "new-passkey", answers: with(map[string]answer{"PASSKEY_ENROLMENT_REQUIRED": makesPasskey}), acr: "aal1", amr: []string{"pwd"}},
 			{what: "she uses it, and nothing else", flow: "passkey", answers: map[string]answer{"PASSKEY_REQUIRED": usesPasskey}, acr: "aal1", amr: touch},
 		}},
+	}, onHerPhone(know, added), []chapter{
+		{name: "terms", what: "terms of use, once for each version, and something to read", runs: []outing{
+			{what: "she accepts them", flow: "terms", answers: with(map[string]answer{"TERMS_REQUIRED": agrees}), acr: "aal1", amr: []string{"pwd"}},
+			{what: "she is not asked again", flow: "terms", answers: with(map[string]answer{"TERMS_REQUIRED": never}), acr: "aal1", amr: []string{"pwd"}},
+		}},
+		{name: "consent", what: "what an app may have", runs: []outing{
+			{what: "she agrees", target: "planner", answers: with(map[string]answer{"CONSENT_REQUIRED": agrees}), acr: "aal1", amr: []string{"pwd"}},
+			{what: "she is not asked again", target: "planner", answers: with(map[string]answer{"CONSENT_REQUIRED": never}), acr: "aal1", amr: []string{"pwd"}},
+		}},
+	})
+}
+
+// onHerPhone is what a key of a bound phone signs.
+func onHerPhone(know map[string]answer, added []string) []chapter {
+	phone := outing{what: "she binds her phone", flow: "new-phone", answers: know, acr: "aal1", amr: []string{"pwd"}}
+	signs := []string{"pop", "user"} // nobody vouches for a phone in software: that it has seen her is its word
+	return []chapter{
 		{name: "device_biometric", what: "her phone, by fingerprint or face", told: added, runs: []outing{
 			phone,
 			{what: "it has seen her, and signs", flow: "finger", hinted: true, acr: "aal1", amr: signs},
@@ -66,15 +84,16 @@ func chapters() []chapter {
 			{what: "she sets it", flow: "new-pin", hinted: true, answers: map[string]answer{"PIN_ENROLMENT_REQUIRED": typesPIN}, acr: "aal1", amr: signs},
 			{what: "she types it", flow: "pin", hinted: true, answers: map[string]answer{"PIN_REQUIRED": typesPIN}, acr: "aal1", amr: append([]string{"mfa", "pwd"}, signs...)},
 		}},
-		{name: "terms", what: "terms of use, once for each version, and something to read", runs: []outing{
-			{what: "she accepts them", flow: "terms", answers: with(map[string]answer{"TERMS_REQUIRED": agrees}), acr: "aal1", amr: []string{"pwd"}},
-			{what: "she is not asked again", flow: "terms", answers: with(map[string]answer{"TERMS_REQUIRED": never}), acr: "aal1", amr: []string{"pwd"}},
-		}},
-		{name: "consent", what: "what an app may have", runs: []outing{
-			{what: "she agrees", target: "planner", answers: with(map[string]answer{"CONSENT_REQUIRED": agrees}), acr: "aal1", amr: []string{"pwd"}},
-			{what: "she is not asked again", target: "planner", answers: with(map[string]answer{"CONSENT_REQUIRED": never}), acr: "aal1", amr: []string{"pwd"}},
-		}},
 	}
+}
+
+// byLink is two runs: what opens the link decides what completes them.
+func byLink(with func(map[string]answer) map[string]answer) chapter {
+	mailed := []string{"otp", "pwd", "urn:stile-auth:amr:email"}
+	return chapter{name: "magic_link", what: "a link by mail, to an address that was bound at the counter", runs: []outing{
+		{what: "she opens it on her phone", flow: "magic-link", answers: with(map[string]answer{"MAGIC_LINK_REQUIRED": opensLink}), acr: "aal1", amr: mailed},
+		{what: "she opens it elsewhere, and types what the page shows", flow: "magic-link", answers: with(map[string]answer{"MAGIC_LINK_REQUIRED": opensLinkElsewhere}), acr: "aal1", amr: mailed},
+	}}
 }
 
 func typesPassword(p *person, data json.RawMessage) (map[string]any, error) {
@@ -124,6 +143,30 @@ func reads(template string) answer {
 		code, err := p.read(template)
 		return map[string]any{"code": code}, err
 	}
+}
+
+// opensLink is what an app does that the phone gives links of the server to.
+func opensLink(p *person, _ json.RawMessage) (map[string]any, error) {
+	link, err := p.link()
+	return map[string]any{"token": link[strings.LastIndexByte(link, '/')+1:]}, err
+}
+
+// opensLinkElsewhere confirms it in a browser; the app is told by the next view, if it did not wait.
+func opensLinkElsewhere(p *person, data json.RawMessage) (map[string]any, error) {
+	var d struct{ Confirmed bool }
+	if err := json.Unmarshal(data, &d); err != nil {
+		return nil, err
+	}
+	if !d.Confirmed {
+		link, err := p.link()
+		if err == nil {
+			p.shown, err = confirm(link)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return map[string]any{"code": p.shown}, nil
 }
 
 func writesDown(p *person, data json.RawMessage) (map[string]any, error) {

@@ -33,7 +33,7 @@ func TestTour(t *testing.T) {
 		t.Fatalf("%v: %s", err, lines[len(lines)-1])
 	}
 	for _, typ := range []string{
-		"password", "password_change", "totp", "totp_enrolment", "hotp", "hotp_enrolment", "email_code", "sms_code", "recovery_code",
+		"password", "password_change", "totp", "totp_enrolment", "hotp", "hotp_enrolment", "email_code", "magic_link", "sms_code", "recovery_code",
 		"recovery_code_setup", "activation_code", "passkey", "passkey_enrolment", "device_enrolment", "device_biometric",
 		"device_pin", "device_pin_enrolment", "pin", "pin_enrolment", "terms", "consent", "message", "identify",
 	} {

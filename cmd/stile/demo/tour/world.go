@@ -50,6 +50,8 @@ type person struct {
 	paper  []string // recovery codes
 	letter string   // activation code
 	read   func(template string) (code string, err error)
+	link   func() (uri string, err error)
+	shown  string // by the page of a link
 	now    func() time.Time
 }
 
@@ -134,6 +136,10 @@ func (w *world) newPerson(ctx context.Context, c chapter) (*person, error) {
 		}
 		m, err := w.mail.take(ctx, to, template)
 		return m.Args["code"], err
+	}
+	p.link = func() (string, error) {
+		m, err := w.mail.take(ctx, p.email, "magic_link")
+		return m.Args["link"], err
 	}
 	p.keys = webauthntest.New(strings.Replace(w.node.URL(), "127.0.0.1", "localhost", 1)) // no address is a relying party
 	p.phone, err = app.NewDevice(app.DeviceConfig{Now: w.opts.Now, Biometrics: func() bool { return true }})
