@@ -18,6 +18,7 @@ type world struct {
 	now      time.Time
 	account  Account // of the subject or, before the first proof, of the claimed one; zero if unknown
 	over     bool    // the session that the run was started with has ended
+	stale    bool    // the account's sessions were ended after the run began, and this is not the one that goes on
 	bound    bool    // the run's key belongs to a bound device of that account
 	key      string
 	keyed    bool // the client must use keys: a session without one skips nothing
