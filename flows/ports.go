@@ -90,6 +90,14 @@ type Sessions interface {
 	// SessionByID finds a session by its ID, whatever its secret is now; [ErrNotFound]
 	// if there is none or if now is not before Expires.
 	SessionByID(ctx context.Context, id string, now time.Time) (Session, error)
+	// DeleteExpiredSessions removes at most limit sessions that expired at or before
+	// now, and as many ends; it returns how many sessions.
+	DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error)
+	SessionEnds
+}
+
+// SessionEnds ends sessions: one by one, or all that an account has.
+type SessionEnds interface {
 	// RemoveSession removes the session of that secret; absent is no error.
 	RemoveSession(ctx context.Context, secret Alias) error
 	// EndSession removes every session of that ID; absent is no error.
@@ -103,9 +111,6 @@ type Sessions interface {
 	// SessionsEnded returns the end of that subject's sessions that is kept, the zero
 	// value if there is none or if now is not before its Until.
 	SessionsEnded(ctx context.Context, subject string, now time.Time) (SessionsEnd, error)
-	// DeleteExpiredSessions removes at most limit sessions that expired at or before
-	// now, and as many ends; it returns how many sessions.
-	DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
 // Counter is the state of one throttled key. The zero value is a key that nobody tried.
