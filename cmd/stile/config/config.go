@@ -115,7 +115,7 @@ type Delivery struct {
 	PerCountry     int           `yaml:"per_country" default:"0" min:"0" max:"1000000" doc:"Text messages to the numbers of one country within window. 0: no limit."`
 	Total          int           `yaml:"total" default:"0" min:"0" max:"100000000" doc:"Messages of the whole deployment within window. 0: no limit."`
 	Window         time.Duration `yaml:"window" default:"1h" doc:"The time that per_account and the others are for."`
-	Quiet          []string      `yaml:"quiet" enum:"attempts_failed,authenticator_added,authenticator_locked,authenticator_removed,code_reused,password_changed,recovery_code_used" doc:"Notices that the owners of accounts are not sent."`
+	Quiet          []string      `yaml:"quiet" enum:"account_disabled,account_enabled,attempts_failed,authenticator_added,authenticator_locked,authenticator_removed,code_reused,password_changed,recovery_code_used" doc:"Notices that the owners of accounts are not sent."`
 	Countries      []string      `yaml:"countries" doc:"Calling codes, such as +41, of the only countries that text messages go to. Default: all."`
 	Refused        []string      `yaml:"refused" doc:"First digits of numbers, such as +4179999, that no text message goes to, besides those that cost more than a call."`
 }
