@@ -26,7 +26,6 @@ import (
 	"github.com/stile-auth/stile/flows/webui"
 	"github.com/stile-auth/stile/propagation"
 	"github.com/stile-auth/stile/steps"
-
 	"github.com/stile-auth/stile/steps/sso"
 )
 
