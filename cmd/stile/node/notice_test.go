@@ -110,12 +110,18 @@ func changePassword(t *testing.T, n *node.Node, now func() time.Time) {
 	if _, err := r.Add(t.Context(), users.Person{Login: "jane", Password: old, Email: "jane@bank.example"}); err != nil {
 		t.Fatal(err)
 	}
-	handle := ""
-	for _, call := range [][2]string{
+	talk(t, n, [][2]string{
 		{"/v1/flows", `{"clientId":"bench","flow":"change"}`},
 		{"/v1/flow/steps/password?turn=1", `{"username":"jane","password":"` + old + `"}`},
 		{"/v1/flow/steps/new?turn=2", `{"current":"` + old + `","new":"` + next + `"}`},
-	} {
+	})
+}
+
+// talk sends these requests, each of which has to be answered well.
+func talk(t *testing.T, n *node.Node, calls [][2]string) {
+	t.Helper()
+	handle := ""
+	for _, call := range calls {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, n.URL()+call[0], strings.NewReader(call[1]))
 		if err != nil {
 			t.Fatal(err)
