@@ -172,6 +172,9 @@ type Authenticator struct {
 	Binding assurance.Level
 	Key     string // thumbprint of the device key that it belongs to, "" if none
 	Pending bool   // its binding is not complete: it counts only in the run that binds it
+	// Attested is true if the maker of the device has vouched for the key: then it is
+	// not Unattested. What is neither has nothing to do with makers, or cannot be read.
+	Attested bool
 	// Unattested is true if nobody vouched for where it is kept, so that it cannot
 	// prove what only attested ones of its type can.
 	Unattested bool
