@@ -331,7 +331,7 @@ func (g *flowText) flow() string {
 		parts = append(parts, "description: "+g.text())
 	}
 	if g.maybe("timed") {
-		parts = append(parts, "timeout: "+g.pick("timeout", "90s", "1500ms", "1h30m", "24h"))
+		parts = append(parts, "timeout: "+g.pick("timeout", "90s", "1500ms", "59m30s", "1h"))
 	}
 	switch kind := g.pick("kind", "", "sign_in", "recovery", "self_service", "self_service"); kind {
 	case "":

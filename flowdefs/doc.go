@@ -6,7 +6,7 @@
 //	flows:
 //	  mobile-banking:
 //	    description: Sign in, prove a second factor, bind the phone.
-//	    timeout: 10m                       # life of a run; at most 24h
+//	    timeout: 10m                       # life of a run; at most 1h
 //	    steps:
 //	      - id: sso                        # a step: a type of the catalogue and its configuration
 //	        type: sso

@@ -10,10 +10,14 @@ import (
 	"time"
 )
 
+// LongestRun bounds how long a run may take, and what waits in one. Proofs
+// suppose it: evidence that no session brought is not older.
+const LongestRun = time.Hour
+
 // Limits of one flow.
 const (
 	maxConditions = 500
-	maxTimeout    = 24 * time.Hour
+	maxTagLife    = 24 * time.Hour
 	maxAttempts   = 100
 	maxResend     = 10
 	maxEvery      = time.Hour
@@ -71,7 +75,7 @@ func (l *loader) flow(key, n *node) {
 		return
 	}
 	r.flow.Description = o.text("description")
-	r.flow.Timeout = o.duration("timeout", maxTimeout)
+	r.flow.Timeout = o.duration("timeout", LongestRun)
 	r.kind(o)
 	r.flow.NoBack, r.flow.NoRestart = o.no("back"), o.no("restart")
 	r.flow.Steps = r.steps(steps, what)
@@ -408,7 +412,7 @@ func (r *flowReader) step(n *node, s spot) (Node, bool) {
 	node := Node{Kind: Step}
 	r.head(o, &node, s)
 	node.Type = o.text("type")
-	node.Timeout = o.duration("timeout", maxTimeout)
+	node.Timeout = o.duration("timeout", LongestRun)
 	node.Settles = r.words(o, "settles")
 	node.Activate = o.yes("activate")
 	if node.Activate && s != inSequence {

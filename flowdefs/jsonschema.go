@@ -145,7 +145,7 @@ func (w *schemaWriter) flow() object7 {
 	kinds := words7(string(SignIn), string(Authorization), string(Registration), string(Recovery), string(SelfService), string(Transaction))
 	s := closed(object7{
 		"description": text7(),
-		"timeout":     documented(length(), "Life of a run; at most 24h."),
+		"timeout":     documented(length(), "Life of a run; at most 1h."),
 		"steps":       w.ref("steps"),
 		"kind":        documented(kinds, "What the flow is for; sign_in if absent."),
 		"handlers":    documented(named(w.ref("steps")), "Where exits lead; at its end a handler fails the run."),

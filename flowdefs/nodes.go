@@ -4,12 +4,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 )
 
 const (
 	maxJumps = 100
-	maxDelay = time.Hour
+	maxDelay = LongestRun
 )
 
 // wordForm is the form of what programs read: codes, exits, tags, obligations.
@@ -100,7 +99,7 @@ func (r *flowReader) tag(n *node, s spot) (Node, bool) {
 	if !ok {
 		return Node{}, false
 	}
-	node := Node{Kind: Tag, Set: r.words(o, "set"), Remove: r.words(o, "remove"), For: o.duration("for", maxTimeout)}
+	node := Node{Kind: Tag, Set: r.words(o, "set"), Remove: r.words(o, "remove"), For: o.duration("for", maxTagLife)}
 	if len(node.Set)+len(node.Remove) == 0 {
 		r.fail(o.n.pos, "tag: nothing is set and nothing removed")
 	}

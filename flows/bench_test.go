@@ -16,7 +16,7 @@ import (
 func BenchmarkRun(b *testing.B) {
 	for name, open := range stores {
 		b.Run(name, func(b *testing.B) {
-			k := newKitOn(b, definitions(secretThenCode, "{ acr: aal2 }"), open(b))
+			k := newKitOn(b, definitions(secretThenCode, "{ acr: aal2 }"), open(b, b))
 			b.ReportAllocs()
 			for b.Loop() {
 				k.events.events, k.tokens.got = nil, nil

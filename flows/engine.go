@@ -43,8 +43,8 @@ type EngineConfig struct {
 	SessionTTL  time.Duration        // default 12 hours
 }
 
-// LongestRun bounds how long a run may take: what a proof supposes of time.
-const LongestRun = time.Hour
+// LongestRun bounds how long a run may take, as flows bound their own.
+const LongestRun = flowdefs.LongestRun
 
 func (c *EngineConfig) check() error {
 	var errs []error

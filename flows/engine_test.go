@@ -500,7 +500,7 @@ func TestParallelSubmitsHaveOneWinner(t *testing.T) { // T-08, T-09, lesson 24
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := newKitOn(t, definitions("      - { id: s, type: sso }\n", "{}"), open(t))
+			k := newKitOn(t, definitions("      - { id: s, type: sso }\n", "{}"), open(t, t))
 			tk := k.must(flows.StartRequest{Target: "t"})
 			var wg sync.WaitGroup
 			won := make(chan flows.View, 50)

@@ -206,18 +206,21 @@ func (l *ledger) fail(err error) { l.mu.Lock(); l.err = err; l.mu.Unlock() }
 
 func (l *ledger) all() []flows.Event { l.mu.Lock(); defer l.mu.Unlock(); return slices.Clone(l.events) }
 
-// stores opens each kind of store.
-var stores = map[string]func(testing.TB) ports{
-	"memory": func(testing.TB) ports { return memory.New() },
-	"sqlite": func(t testing.TB) ports {
+// stores opens each kind of store. What is opened is closed when its test ends,
+// or, for a property, its run: thousands of them would run out of open files.
+var stores = map[string]func(testing.TB, cleaner) ports{
+	"memory": func(testing.TB, cleaner) ports { return memory.New() },
+	"sqlite": func(t testing.TB, c cleaner) ports {
 		s, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(t.TempDir(), "stile.db"), Durability: "normal"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = s.Close() })
+		c.Cleanup(func() { _ = s.Close() })
 		return s
 	},
 }
+
+type cleaner interface{ Cleanup(func()) }
 
 const clients = `
 clients:

@@ -16,7 +16,7 @@ import (
 // notified makes a kit whose people have addresses.
 func notified(t *testing.T, text string, change func(*flows.EngineConfig)) *kit {
 	t.Helper()
-	return notifiedOn(t, text, stores["memory"](t), change)
+	return notifiedOn(t, text, stores["memory"](t, t), change)
 }
 
 func notifiedOn(t *testing.T, text string, st ports, change func(*flows.EngineConfig)) *kit {
@@ -168,7 +168,7 @@ func TestNoticesBetrayNobody(t *testing.T) {
 	}
 	got := map[string]seen{}
 	for _, who := range []string{"jane", "bob", "nobody", "gone"} { // with addresses, without, not there, disabled
-		st := &letterbox{ports: stores["memory"](t)}
+		st := &letterbox{ports: stores["memory"](t, t)}
 		k := notifiedOn(t, definitions(secretThenCode, "{}"), st, nil)
 		shown := ""
 		for range 21 {
@@ -259,7 +259,7 @@ func TestNoticeAfterACrash(t *testing.T) {
 		for _, after := range []string{"the run is loaded", "the run is swept"} {
 			t.Run(name+" "+after, func(t *testing.T) {
 				t.Parallel()
-				st := &dying{ports: open(t)}
+				st := &dying{ports: open(t, t)}
 				k := notifiedOn(t, text, st, nil)
 				tk := k.must(flows.StartRequest{Target: "t", LoginHint: "bare"})
 				tk.ok("ok", "")
@@ -308,7 +308,7 @@ func TestNoticeOutlivesRunAndNode(t *testing.T) {
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := notifiedOn(t, text, open(t), nil)
+			k := notifiedOn(t, text, open(t, t), nil)
 			tk := k.must(flows.StartRequest{Target: "t", LoginHint: "bare"})
 			tk.ok("ok", "")
 			k.mails.lose(true)

@@ -22,6 +22,9 @@ func (w *model) evidence(r *modelRun) []proof {
 		if e.Run != r.talk.view.Flow.ID || e.Type != flows.EventStepSkipped {
 			continue
 		}
+		if r.def.kind == "transaction" {
+			w.rt.Fatalf("step %s of a transaction was skipped", e.Step)
+		}
 		i := slices.IndexFunc(r.session, func(p proof) bool { return p.typ == r.def.types[e.Step] && r.fresh(p) })
 		if i < 0 {
 			w.rt.Fatalf("step %s was skipped without fresh evidence of its type in the session", e.Step)
@@ -54,6 +57,12 @@ func (w *model) completed(r *modelRun, v flows.View) {
 		if typ := r.def.types[id]; typ != "note" && typ != "bind" && !slices.ContainsFunc(proved, func(p proof) bool { return p.typ == typ }) {
 			w.rt.Fatalf("completed without %s (%s)\n%s", id, typ, r.def.text)
 		}
+	}
+	if typ := r.def.behind; r.target && typ != "" && !slices.ContainsFunc(proved, func(p proof) bool { return p.typ == typ }) {
+		w.rt.Fatalf("completed without what runs behind it\n%s", r.def.text)
+	}
+	if r.def.kind == "self_service" && len(r.session) == 0 {
+		w.rt.Fatalf("self service without a session\n%s", r.def.text)
 	}
 	level, amr, oldest := judge(live)
 	if level == assurance.None {

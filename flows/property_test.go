@@ -30,10 +30,10 @@ func TestInvariants(t *testing.T) {
 	}
 }
 
-func play(t *testing.T, rt *rapid.T, open func(testing.TB) ports) {
+func play(t *testing.T, rt *rapid.T, open func(testing.TB, cleaner) ports) {
 	t.Helper()
 	first, next := generate(rt), generate(rt)
-	w := &model{rt: rt, k: newKitOn(t, first.text, open(t)), runs: map[string]*modelRun{}}
+	w := &model{rt: rt, k: newKitOn(t, first.text, open(t, rt)), runs: map[string]*modelRun{}}
 	w.nodes = []node{{w.k.engine, first}}
 	rt.Repeat(map[string]func(*rapid.T){
 		"start":   w.start,
@@ -46,6 +46,7 @@ func play(t *testing.T, rt *rapid.T, open func(testing.TB) ports) {
 		"time":    func(rt *rapid.T) { w.k.clock.pass(time.Duration(rapid.IntRange(0, 200).Draw(rt, "s")) * time.Second) },
 		"status":  w.status,
 		"slip":    w.slip,
+		"wish":    w.wish,
 		"upgrade": func(*rapid.T) { w.upgrade(next) },
 		"":        func(*rapid.T) { w.check() },
 	})
@@ -57,6 +58,8 @@ type flowText struct {
 	types     map[string]string // step id to type
 	routed    map[string]bool   // steps whose failures lead to a handler
 	mandatory []string          // ids of steps that every completing run must have done
+	kind      string
+	behind    string // type of the step that runs behind it for the target, if any
 	requires  assurance.Level
 	maxAge    time.Duration
 }
@@ -82,7 +85,37 @@ func generate(rt *rapid.T) flowText {
 		req = append(req, "max_age: 2m")
 	}
 	g.f.text = definitions(g.out.String(), "{ "+strings.Join(req, ", ")+" }")
+	if g.subs {
+		g.f.text += subflows
+	}
+	g.manner()
 	return g.f
+}
+
+// manner is what the flow is for, how long a run may take, what clients may do
+// in it, and what runs behind it for the target.
+func (g *generator) manner() {
+	var keys []string
+	if g.f.kind = rapid.SampledFrom([]string{"", "", "", "", "recovery", "self_service", "transaction", "registration"}).Draw(g.rt, "kind"); g.f.kind != "" {
+		keys = append(keys, "kind: "+g.f.kind)
+	}
+	if rapid.IntRange(0, 3).Draw(g.rt, "short") == 0 {
+		keys = append(keys, "timeout: 4m")
+	}
+	for _, key := range []string{"back: false", "restart: false"} {
+		if rapid.IntRange(0, 3).Draw(g.rt, key) == 0 {
+			keys = append(keys, key)
+		}
+	}
+	for _, key := range keys {
+		g.f.text = strings.Replace(g.f.text, "  f:\n", "  f:\n    "+key+"\n", 1)
+	}
+	if rapid.IntRange(0, 3).Draw(g.rt, "behind") == 0 {
+		g.f.behind = "code"
+		g.f.types["behind"] = g.f.behind
+		g.f.text = strings.Replace(g.f.text, "flows:\n", "flows:\n  a: { kind: authorization, steps: [{ id: behind, type: code }] }\n", 1)
+		g.f.text = strings.Replace(g.f.text, "    flow: f\n", "    flow: f\n    authorize: [a]\n", 1)
+	}
 }
 
 type generator struct {
@@ -93,13 +126,27 @@ type generator struct {
 	tops    []string // ids of the flow's own sequence so far
 	skips   bool     // a goto may skip steps
 	handled bool     // some exit leads to the handler h
+	subs    bool     // a sub-flow is used
 }
+
+const subflows = `
+subflows:
+  sub:
+    parameters: { when: string }
+    steps:
+      - { id: word, type: secret, attempts: { max: 2 } }
+      - { id: read, type: note, if: { param: when } }
+`
 
 // special adds a node that asks nothing, or a delay.
 func (g *generator) special(indent string) {
 	line := func(format string, args ...any) { fmt.Fprintf(&g.out, indent+"- "+format+"\n", args...) }
 	g.n++
-	switch rapid.IntRange(0, 8).Draw(g.rt, "special") {
+	switch rapid.IntRange(0, 9).Draw(g.rt, "special") {
+	case 9:
+		id := fmt.Sprintf("u%d", g.n)
+		g.subs, g.f.types[id+".word"], g.f.types[id+".read"] = true, "secret", "note"
+		line("{ id: %s, use: sub, with: { when: %s } }", id, quoted(rapid.SampledFrom(conditions).Draw(g.rt, "when")))
 	case 0:
 		if len(g.tops) > 0 {
 			g.skips, g.f.mandatory = true, nil // what a goto skips is not done
@@ -193,12 +240,16 @@ func (g *generator) inline(top bool, cond string) string {
 	if top {
 		g.tops = append(g.tops, id)
 	}
-	if top && cond == "" && !g.skips {
+	attempts := ""
+	wished := top && len(g.tops) > 1 && rapid.IntRange(0, 7).Draw(g.rt, "wished") == 0 // runs only if the client asks for it
+	if wished {
+		attempts = ", activate: true"
+	}
+	if top && cond == "" && !g.skips && !wished {
 		g.f.mandatory = append(g.f.mandatory, id)
 	}
-	attempts := ""
 	if rapid.Bool().Draw(g.rt, "limited") {
-		attempts = fmt.Sprintf(", attempts: { max: %d }", rapid.IntRange(1, 3).Draw(g.rt, "max"))
+		attempts += fmt.Sprintf(", attempts: { max: %d }", rapid.IntRange(1, 3).Draw(g.rt, "max"))
 	}
 	if typ == "mail" {
 		attempts += fmt.Sprintf(", resend: { max: %d, every: %ds }", rapid.IntRange(0, mostResends).Draw(g.rt, "resends"), rapid.IntRange(1, 30).Draw(g.rt, "every"))
@@ -408,6 +459,9 @@ func (w *model) passed(run, step string) int {
 
 // binding is the level at which the authenticator that the fake step finds was bound.
 func (w *model) binding(r *modelRun, typ string) assurance.Level {
+	if r.def.kind == "recovery" {
+		return assurance.AAL1 // whatever it proves
+	}
 	if typ == "sso" {
 		return assurance.AAL2
 	}
@@ -572,6 +626,17 @@ func (w *model) slip(rt *rapid.T) {
 		}
 		w.after(other, err, "", "")
 	}
+}
+
+// wish lets a later step run, or something that is none: it proves nothing.
+func (w *model) wish(rt *rapid.T) {
+	r := w.some(rt)
+	if r.talk.view.NextStep == nil {
+		return
+	}
+	id := rapid.SampledFrom(slices.Sorted(maps.Keys(r.def.types))).Draw(rt, "step")
+	v, err := r.talk.e.Activate(context.Background(), r.talk.handle, r.talk.caller, r.talk.view.Flow.Turn, flows.Input(`{"step":"`+id+`"}`))
+	w.after(r, r.talk.take(v, err), "", "")
 }
 
 func (w *model) skipped(r *modelRun) bool {

@@ -89,7 +89,7 @@ func TestRemovalIsAnEffect(t *testing.T) {
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := newKitOn(t, removing("", both), open(t))
+			k := newKitOn(t, removing("", both), open(t, t))
 			tk := k.must(flows.StartRequest{ClientID: "app", Flow: "f", LoginHint: "jane"})
 			tk.ok("ok", "")
 			tk.ok("ok", "")

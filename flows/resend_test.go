@@ -80,7 +80,7 @@ func TestResendOnce(t *testing.T) {
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := newKitOn(t, definitions(mailed, "{ acr: aal1 }"), open(t))
+			k := newKitOn(t, definitions(mailed, "{ acr: aal1 }"), open(t, t))
 			tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
 			k.clock.pass(30 * time.Second)
 			turn := tk.view.Flow.Turn

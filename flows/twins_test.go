@@ -24,7 +24,7 @@ func TestTwins(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(rt *rapid.T) {
 				def := generate(rt)
-				k := newKitOn(t, def.text, open(t))
+				k := newKitOn(t, def.text, open(t, rt))
 				var twins []*talk
 				for _, who := range []string{"jane", "bare", "gone", "nobody"} {
 					twins = append(twins, k.twin(rt, who))

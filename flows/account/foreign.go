@@ -94,7 +94,7 @@ func readArgon2(g []string) (foreign, error) {
 	}
 	return salted(g[5], g[6], p.Memory, func(secret, salt []byte, size int) []byte {
 		if g[1] == "id" {
-			return argon2id(secret, salt, p, size)
+			return argon2.IDKey(secret, salt, p.Time, p.Memory, p.Threads, uint32(size)) //nolint:gosec // maxTag at most
 		}
 		return argon2.Key(secret, salt, p.Time, p.Memory, p.Threads, uint32(size)) //nolint:gosec // maxTag at most
 	})
