@@ -31,7 +31,7 @@ func TestAdminister(t *testing.T) {
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := notifiedOn(t, changing(), open(t), nil)
+			k := notifiedOn(t, changing(), open(t, t), nil)
 			session, did := k.signedIn(), 0
 			k.clock.pass(time.Second)
 			k.mails.lose(true) // the process of the administrator ends before anything is sent

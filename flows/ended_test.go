@@ -56,7 +56,7 @@ func TestOtherSessionsEnd(t *testing.T) {
 			for _, withSession := range []bool{true, false} {
 				t.Run(name+" "+flow, func(t *testing.T) {
 					t.Parallel()
-					k := newKitOn(t, changing(), open(t))
+					k := newKitOn(t, changing(), open(t, t))
 					stolen, own := k.signedIn(), k.signedIn()
 					bobs := k.must(flows.StartRequest{Target: "t", LoginHint: "bob"})
 					bobs.ok("ok", "")
@@ -120,7 +120,7 @@ func TestSessionsEndAtThatMoment(t *testing.T) {
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			st := &meanwhile{ports: open(t)}
+			st := &meanwhile{ports: open(t, t)}
 			k := newKitOn(t, changing(), st)
 			tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
 			tk.ok("ok", "")
@@ -159,7 +159,7 @@ func TestEndOfSessionsIsAnEffect(t *testing.T) {
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := newKitOn(t, changing(), open(t))
+			k := newKitOn(t, changing(), open(t, t))
 			stolen := k.signedIn()
 			k.clock.pass(time.Second)
 			tk := k.must(flows.StartRequest{Flow: "away", LoginHint: "jane"})
