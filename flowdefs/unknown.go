@@ -227,7 +227,7 @@ func ofAccount(value ref.Val) bool {
 func (c *Condition) known(env *Env) string {
 	facts := map[string]any{}
 	for name, value := range map[string]any{
-		"device": env.Device.Bound, "evidence": env.Evidence, "acr": env.ACR, "tags": env.Tags, "owed": env.Owed,
+		"device": env.Device, "evidence": env.Evidence, "acr": env.ACR, "tags": env.Tags, "owed": env.Owed,
 		"assigned": env.Assigned, "target": env.Target, "run": env.Run.Flow,
 	} {
 		if c.Reads(name) {

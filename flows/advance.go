@@ -32,6 +32,7 @@ const (
 	sigActivate                    // the client activates a later step
 	sigIssue                       // the end is reached, and the account was looked up again
 	sigDenied                      // the account may not be used any more
+	sigEnded                       // the account's sessions were ended after the run began
 	sigResend                      // the client wants what the current step has sent once more
 	sigElsewhere                   // who got the link of the current step has confirmed it, or denied it
 )
@@ -110,6 +111,8 @@ func (m *machine) take(sig signal) move {
 		return m.cancel()
 	case sigDenied:
 		return m.fail(CodeDenied)
+	case sigEnded:
+		return m.fail(CodeLoginRequired)
 	case sigIssue:
 		return m.gate()
 	default:

@@ -39,6 +39,7 @@ type exchange struct {
 	refused  *Problem
 	events   []Event
 	removed  []string  // authenticators that go out of use with the change
+	ends     bool      // the account's other sessions end with the change
 	enrolled []string  // pending authenticators that become active with the change
 	messages []Message // to be sent with the change
 	notices  []Message // to the account's owner, likewise
@@ -82,6 +83,9 @@ func (x *exchange) look(ctx context.Context) error {
 			return err
 		}
 		x.w.over = err != nil
+	}
+	if err := x.lookEnd(ctx); err != nil {
+		return err
 	}
 	return x.lookUp(ctx, cmp.Or(x.r.State.Subject, x.r.State.Claimed))
 }
@@ -230,6 +234,10 @@ func (x *exchange) signal(ctx context.Context, n *node, out Outcome) (signal, er
 		x.completed(n, out) // the addresses are those before the change: it may be one of them that has gone
 		if out.enrolled != "" {
 			x.enrolled = append(x.enrolled, out.enrolled)
+		}
+		if len(out.removed) > 0 || n.typ.EndsSessions && out.enrolled != "" {
+			x.ends = true
+			x.events = append(x.events, Event{Type: EventSessionsEnded, Step: n.def.ID})
 		}
 		if out.enrolled != "" && !n.typ.Enrols {
 			return sig, fmt.Errorf("flows: step type %s enrols without declaring it", n.typ.Name)

@@ -353,6 +353,8 @@ func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 		return out, err
 	}
 	switch f.typ {
+	case "replace":
+		return flows.Enrolled("jane-code"), nil
 	case "bind":
 		f.k.people.change(v.Subject, func(acc *flows.Account) {
 			acc.Authenticators = append(acc.Authenticators, flows.Authenticator{ID: "new-key", Type: "code", Binding: v.Level, Key: v.Key})
@@ -453,14 +455,15 @@ func (k *kit) types() []flows.StepType {
 		return []assurance.Ceiling{{Method: m, Categories: []assurance.Category{c}, ReplayResistant: replay}}
 	}
 	base := map[string]flows.StepType{
-		"secret": {Authenticator: "secret", Guessable: true, Evidence: ceil(assurance.Password, false, assurance.Knowledge)},
-		"code":   {Authenticator: "code", Guessable: true, Evidence: ceil(assurance.TOTP, true, assurance.Possession)},
-		"sso":    {Evidence: ceil(assurance.Federated, true, assurance.Knowledge)},
-		"bind":   {Enrols: true},
-		"remove": {Removes: true, NeedsSubject: true},
-		"note":   {},
-		"who":    {Names: true},
-		"device": {NeedsDevice: true},
+		"secret":  {Authenticator: "secret", Guessable: true, Evidence: ceil(assurance.Password, false, assurance.Knowledge)},
+		"code":    {Authenticator: "code", Guessable: true, Evidence: ceil(assurance.TOTP, true, assurance.Possession)},
+		"sso":     {Evidence: ceil(assurance.Federated, true, assurance.Knowledge)},
+		"bind":    {Enrols: true},
+		"remove":  {Removes: true, NeedsSubject: true},
+		"replace": {Enrols: true, NeedsSubject: true, EndsSessions: true},
+		"note":    {},
+		"who":     {Names: true},
+		"device":  {NeedsDevice: true},
 		"approve": {
 			Authenticator: "code", Evidence: ceil(assurance.TOTP, true, assurance.Possession),
 			Transaction: func(flowdefs.Config) []string { return []string{"amount", "payee"} },
@@ -472,7 +475,7 @@ func (k *kit) types() []flows.StepType {
 	for _, name := range slices.Sorted(maps.Keys(base)) {
 		t := base[name]
 		t.Name, t.Doc, t.Code = name, "Test step.\n\nA step of the tests.", "X_"+map[string]string{
-			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE", "mail": "MAIL", "who": "WHO", "approve": "APPROVE", "remove": "REMOVE", "tell": "TELL",
+			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE", "mail": "MAIL", "who": "WHO", "approve": "APPROVE", "remove": "REMOVE", "replace": "REPLACE", "tell": "TELL",
 		}[name]+"_REQUIRED"
 		t.Exits = []string{"denied"}
 		t.Typed = slices.Contains(typed, name)

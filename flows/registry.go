@@ -62,6 +62,7 @@ func checkType(t StepType) error {
 	add(t.Discovers && t.Authenticator == "", "discovers whose authenticator it is, and checks none")
 	add(t.Notice != "" && !slices.Contains(Notices(), t.Notice), fmt.Sprintf("has a notice %q that there is not", t.Notice))
 	add(t.Transaction != nil && len(t.Evidence) == 0, "has a transaction signed and proves nothing")
+	add(t.EndsSessions && (!t.Enrols || !t.NeedsSubject), "ends sessions, and binds nothing or needs nobody")
 	add(t.Removes && (!t.NeedsSubject || t.Enrols || len(t.Evidence) > 0), "removes authenticators, and needs nobody, enrols or proves")
 	add(t.Enrols && len(t.Evidence) > 0, "enrols and proves: an enrolment is never a proof")
 	return errors.Join(errs...)

@@ -80,6 +80,10 @@ type StepType struct {
 	// Removes is true if the step takes authenticators out of use: it then needs
 	// what binding one needs, or in a recovery two authenticators, and is the last of its flow.
 	Removes bool
+	// EndsSessions is true if the account's other sessions end when the step has bound
+	// its authenticator: whoever knew the one before it is out (ASVS 5.0 7.4.3). What
+	// takes authenticators out of use ends them in any case.
+	EndsSessions bool
 	// Sends is true if the step sends a message when it is entered ([Visit.Send]):
 	// it is then entered again when the client asks for another one.
 	Sends bool

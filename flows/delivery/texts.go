@@ -18,7 +18,7 @@ var builtin embed.FS
 
 // templates are the templates, with what may stand in them.
 func templates() map[string][]string {
-	all := map[string][]string{"email_code": {"code", "minutes"}, "sms_code": {"code", "minutes"}, "magic_link": {"link", "client", "time", "minutes"}}
+	all := map[string][]string{"email_code": {"code", "minutes"}, "sms_code": {"code", "minutes"}, "magic_link": {"link", "client", "time", "minutes"}, "activation_code": {"code", "until"}}
 	for _, n := range flows.Notices() {
 		all[string(n)] = []string{"time", "authenticator"}
 	}

@@ -201,7 +201,7 @@ func (w *scenarioWriter) binds(n *flowdefs.Node, v *assurance.Evidence) bool {
 // one level for all; false if that would come to something else.
 func (w *scenarioWriter) bound() bool {
 	elsewhere := w.settled.is(fact{has, w.e.deviceType}) && !w.settled.is(fact{bound, ""})
-	if elsewhere || w.settled.is(fact{reach, ""}) {
+	if elsewhere || w.settled.is(fact{reach, ""}) || w.settled.is(fact{vouched, ""}) || w.settled.is(fact{vouched, runKey}) {
 		return false // an account has what no scenario can give it
 	}
 	levels := map[assurance.Level]bool{}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stile-auth/stile/cmd/stile/demo/app"
+	"github.com/stile-auth/stile/cmd/stile/demo/makers"
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
@@ -25,7 +26,6 @@ import (
 	"github.com/stile-auth/stile/flows/webui"
 	"github.com/stile-auth/stile/propagation"
 	"github.com/stile-auth/stile/steps"
-	"github.com/stile-auth/stile/steps/appattesttest"
 	"github.com/stile-auth/stile/steps/sso"
 )
 
@@ -83,8 +83,8 @@ type play struct {
 	person   *person
 	outside  *outside
 	device   *app.Device // nil: none
-	makers   *makers     // of phones; nil: none of them is asked
-	iphone   *appattesttest.Device
+	makers   *trusted    // of phones; nil: none of them is asked
+	iphone   *makers.IPhone
 	keys     *keyring
 	mail     mailbag
 	registry *flows.Registry
