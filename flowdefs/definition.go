@@ -183,18 +183,76 @@ type Propagate struct {
 	Claims   map[string]*Condition // claim name to an expression of any type; reserved names do not load
 }
 
-// Provider is a remote OpenID provider.
+// Provider is a remote OpenID or plain OAuth 2.0 provider.
 type Provider struct {
-	Name         string
-	Issuer       string
-	ClientID     string
-	ClientSecret *SecretRef // nil: public client
-	Scopes       []string
-	Provision    Provision
-	Categories   []assurance.Category // what a sign-on proves that no mapping fits; default {knowledge}
-	Cap          assurance.Level      // most that it is trusted for, whatever it says; default AAL1
-	Mapping      []Mapping            // what it says to what that proves; the first that fits counts
-	Pos          Pos
+	Name        string
+	Preset      string // whose ways it has; "": none
+	Issuer      string // of a plain OAuth 2.0 provider: what links to its people name
+	TokenIssuer string // with {tenantid}, of a provider with an issuer for each tenant; else ""
+	Tenants     []string
+	Endpoints   *Endpoints // stated by hand; nil: found by discovery
+	User        *UserInfo  // what the UserInfo of a plain OAuth 2.0 provider calls things; nil: OpenID
+	ClientID    string
+	Credentials Credentials
+	Scopes      []string
+	UserInfo    bool   // ask for what the ID token does not say
+	Mode        string // response_mode; "": query
+	Push        string // par: always, never; "": where the provider takes pushed requests
+	DPoP        bool   // tokens are bound to a key of each sign-on
+	Request     RequestExtras
+	Codes       ErrorCodes
+	Response    string      // parameter of the answer that holds a JSON object; "": none
+	Attributes  []Attribute // of accounts, by name; empty: at the first sign-on the address, if it was verified
+	Groups      *Groups     // nil: roles do not follow from it
+	Update      Update      // default of Attributes
+	Provision   Provision
+	Categories  []assurance.Category // what a sign-on proves that no mapping fits; default {knowledge}
+	Cap         assurance.Level      // most that it is trusted for, whatever it says; default AAL1
+	Mapping     []Mapping            // what it says to what that proves; the first that fits counts
+	Pos         Pos
+}
+
+// OAuth2 reports a plain OAuth 2.0 provider: it makes no ID tokens.
+func (p *Provider) OAuth2() bool { return p.User != nil }
+
+// Endpoints are those of a provider, stated by hand.
+type Endpoints struct {
+	Authorization, Token string
+	Keys                 string // "": of a plain OAuth 2.0 provider
+	UserInfo             string
+	Push                 string
+}
+
+// UserInfo says what a plain OAuth 2.0 provider calls things: names with dots lead into objects.
+type UserInfo struct {
+	Subject       string
+	Email         string // "": it says none
+	EmailVerified string // "": nothing says so
+}
+
+// Credentials are how Stile proves to a provider who it is. What the keys are is kept elsewhere.
+type Credentials struct {
+	Method      string     // "": by what there is and the provider's metadata
+	Secret      *SecretRef // client_secret; nil: none
+	Key         *SecretRef // of assertions, of a signed secret, or of the certificate: PEM
+	KeyID       string
+	Team        string     // who a signed secret comes from
+	Certificate *SecretRef // PEM, with what leads to its root
+	AtToken     bool       // assertions are addressed to the token endpoint, not to the issuer
+}
+
+// RequestExtras are what authorization requests say besides.
+type RequestExtras struct {
+	Claims     map[string]any // the claims parameter (OpenID Connect Core §5.5)
+	DomainHint string
+	Prompt     string
+	Parameters map[string]string
+}
+
+// ErrorCodes are words of a provider's own for what others say in the words of the standards.
+type ErrorCodes struct {
+	Spent     []string // the code is no good
+	Cancelled []string // the person did not want to
 }
 
 // Mapping says what a sign-on proves of which a provider says something in its own words.

@@ -24,7 +24,7 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	info := flowdefs.StepInfo{Name: name}
 	switch name {
 	case "sso":
-		info.Config = object
+		info.Config, info.Exits = object, []string{"cancelled", "denied", "unmet"}
 		info.Check = check[ssoConfig]
 	case "knobs":
 		info.Config = object

@@ -202,18 +202,87 @@ const issuerForm = `^(https://[^/\s?#@*]+|http://(localhost|127(\.[0-9]+){3}|\[:
 
 func provider7() object7 {
 	scopes := set7(formed(scopeForm.String()))
-	scopes["contains"] = object7{"const": "openid"}
 	categories := words7(string(assurance.Knowledge), string(assurance.Possession), string(assurance.Inherence))
-	return closed(object7{
-		"issuer":    documented(formed(issuerForm), "Its issuer identifier; https, or http on this machine."),
-		"client_id": filled(),
-		"client_secret": object7{"oneOf": []any{
+	kept := func(doc string) object7 {
+		return object7{"oneOf": []any{
 			closed(object7{"env": formed(envForm.String())}, "env"), closed(object7{"file": filled()}, "file"),
-		}, "description": "Where the secret is kept; absent for a public client."},
+		}, "description": doc}
+	}
+	s := closed(object7{
+		"preset":                    documented(words7(Presets()...), "The provider that it is, of those that are known; what stands here goes before what it says."),
+		"with":                      documented(table7(formed(tenantForm.String())), "What the preset leaves open: tenant, domain, ..."),
+		"protocol":                  documented(words7("openid", "oauth2"), "oauth2: it makes no ID tokens; openid if absent."),
+		"issuer":                    documented(formed(issuerForm), "Its issuer identifier; https, or http on this machine."),
+		"token_issuer":              documented(filled(), "What its ID tokens name, with {tenantid}, if each tenant has an issuer."),
+		"tenants":                   documented(set7(formed(tenantForm.String())), "The only tenants that people may come from; all if absent."),
+		"endpoints":                 documented(endpoints7(), "Its endpoints, if they are not to be discovered."),
+		"user":                      documented(user7(), "What the UserInfo of a plain OAuth 2.0 provider calls things."),
+		"client_id":                 filled(),
+		"client_authentication":     documented(words7(authentications()...), "How Stile authenticates there; by what there is if absent."),
+		"client_secret":             kept("Where the secret is kept; absent for a public client."),
+		"client_key":                kept("Where the key (PEM) is kept that signs assertions, or that belongs to the certificate."),
+		"client_key_id":             documented(filled(), "The kid of what client_key signs."),
+		"client_team":               documented(filled(), "Who a signed client secret comes from."),
+		"client_certificate":        kept("Where the certificate (PEM) is kept that Stile shows."),
+		"client_assertion_audience": documented(words7("issuer", "token_endpoint"), "Who assertions are addressed to; issuer if absent."),
+		"userinfo":                  documented(boolean7(), "Whether UserInfo is asked for what the ID token does not say."),
+		"response_mode":             documented(words7("query", "fragment", "form_post"), "How answers come back; query if absent."),
+		"par":                       documented(words7("always", "never"), "Whether requests are pushed; where the provider takes that, if absent."),
+		"dpop":                      documented(boolean7(), "Whether tokens are bound to a key of each sign-on."),
+		"request":                   documented(request7(), "What authorization requests say besides."),
+		"codes":                     documented(closed(object7{"spent": set7(formed(codeForm.String())), "cancelled": set7(formed(codeForm.String()))}), "Its own words for errors."),
+		"response_claims":           documented(formed(parameterForm.String()), "Parameter of the answer that holds a JSON object, the variable response of expressions."),
+		"attributes":                documented(attributes7(), "Attributes of accounts, by name: what they follow from."),
+		"groups": documented(closed(object7{
+			"value": expression7("A list of groups."), "roles": table7(formed(roleForm.String())),
+		}, "value", "roles"), "The roles that follow from groups, at each sign-on."),
+		"update":    documented(update7(), "Whether later sign-ons change the attributes; never if absent."),
 		"scopes":    scopes,
 		"provision": words7(string(ProvisionNever), string(ProvisionLinkOnly), string(ProvisionCreate)),
 		"assurance": closed(object7{"categories": some(set7(categories)), "cap": level7(), "map": some(list7(mapping7(categories)))}),
-	}, "issuer", "client_id")
+	}, "client_id")
+	s["anyOf"] = []any{object7{"required": []string{"issuer"}}, object7{"required": []string{"preset"}}}
+	plain := object7{"required": []string{"protocol"}, "properties": object7{"protocol": object7{"const": "oauth2"}}}
+	s["if"] = object7{"anyOf": []any{plain, object7{"required": []string{"preset"}}}} // which may be of one
+	s["else"] = object7{"properties": object7{"scopes": object7{"contains": object7{"const": "openid"}}}}
+	return s
+}
+
+// endpointForm is what a pattern can say of an endpoint; see endpointURL.
+const endpointForm = `^(https://[^/\s?#@*]+|http://(localhost|127(\.[0-9]+){3}|\[::1\])(:[0-9]+)?)([/?][^\s#]*)?$`
+
+func endpoints7() object7 {
+	e := formed(endpointForm)
+	return closed(object7{"authorization": e, "token": e, "keys": e, "userinfo": e, "par": e}, "authorization", "token")
+}
+
+func update7() object7 {
+	return words7(string(UpdateNever), string(UpdateAlways), string(UpdateVerified))
+}
+
+func attributes7() object7 {
+	e := expression7("An expression over claims and response.")
+	return object7{
+		"type": "object", "maxProperties": maxConditions,
+		"propertyNames":        object7{"pattern": mappedForm.String(), "not": object7{"anyOf": []any{object7{"const": RolesAttribute}, object7{"pattern": VerifiedSuffix + "$"}}}},
+		"additionalProperties": object7{"anyOf": []any{e, closed(object7{"value": e, "verified": e, "update": update7()}, "value")}},
+	}
+}
+
+func user7() object7 {
+	p := formed(pathForm.String())
+	return closed(object7{"subject": p, "email": p, "email_verified": p}, "subject")
+}
+
+func request7() object7 {
+	return closed(object7{
+		"claims":      documented(closed(object7{"id_token": object7{"type": "object"}, "userinfo": object7{"type": "object"}}), "The claims parameter."),
+		"domain_hint": text7(), "prompt": text7(),
+		"parameters": object7{
+			"type": "object", "additionalProperties": formed(valueForm.String()),
+			"propertyNames": object7{"pattern": parameterForm.String(), "not": object7{"enum": ReservedParameters()}},
+		},
+	})
 }
 
 func directory7() object7 {

@@ -79,8 +79,8 @@ func TestExampleSections(t *testing.T) {
 	}
 	corporate := &flowdefs.Provider{
 		Name: "corporate", Issuer: "https://idp.bank.example", ClientID: "stile",
-		ClientSecret: &flowdefs.SecretRef{Env: "STILE_CORPORATE_SECRET"},
-		Scopes:       []string{"openid", "email"}, Provision: flowdefs.ProvisionNever,
+		Update: flowdefs.UpdateNever, Credentials: flowdefs.Credentials{Secret: &flowdefs.SecretRef{Env: "STILE_CORPORATE_SECRET"}},
+		Scopes: []string{"openid", "email"}, Provision: flowdefs.ProvisionNever,
 		Categories: []assurance.Category{assurance.Knowledge}, Cap: assurance.AAL2,
 	}
 	app := &flowdefs.Client{
@@ -99,7 +99,7 @@ func TestExampleSections(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	if len(set.Flows) < 12 || len(set.Targets) < 12 || len(set.Providers) != 1 || len(set.Clients) != 4 {
+	if len(set.Flows) < 12 || len(set.Targets) < 12 || len(set.Providers) != 3 || len(set.Clients) != 4 {
 		t.Errorf("%d flows, %d targets, %d providers, %d clients", len(set.Flows), len(set.Targets), len(set.Providers), len(set.Clients))
 	}
 }
@@ -112,7 +112,7 @@ flows: {f: {steps: [{id: a, type: totp}]}}
 providers: {p: {issuer: "http://127.0.0.1:9000", client_id: c}}
 clients: {app: {flows: [f]}}`)
 	p := set.Providers["p"]
-	if p.Provision != flowdefs.ProvisionNever || p.Cap != assurance.AAL1 || p.ClientSecret != nil ||
+	if p.Provision != flowdefs.ProvisionNever || p.Cap != assurance.AAL1 || p.Credentials != (flowdefs.Credentials{}) ||
 		!slices.Equal(p.Categories, []assurance.Category{assurance.Knowledge}) || !slices.Equal(p.Scopes, []string{"openid"}) {
 		t.Errorf("provider %+v", p)
 	}

@@ -14,13 +14,16 @@ var (
 
 func (l *loader) provider(key, n *node) {
 	what := "provider " + quote(key.text)
-	o, ok := l.object(n, what,
-		[]string{"issuer", "client_id", "client_secret", "scopes", "provision", "assurance"})
+	n, ok := l.preset(n, what)
+	if !ok {
+		return
+	}
+	o, ok := l.object(n, what, providerKeys())
 	if !ok {
 		return
 	}
 	p := &Provider{
-		Name: key.text, Pos: key.pos,
+		Name: key.text, Pos: key.pos, Preset: o.presetName(),
 		Issuer:     o.requiredText("issuer"),
 		ClientID:   o.requiredText("client_id"),
 		Scopes:     l.scopes(o),
@@ -31,14 +34,17 @@ func (l *loader) provider(key, n *node) {
 	if issuer := n.get("issuer"); p.Issuer != "" {
 		l.checkURL(issuer, "issuer", issuerURL)
 	}
-	if secret := n.get("client_secret"); secret != nil {
-		p.ClientSecret = l.secret(secret, what+": client_secret")
-	}
+	l.providerShape(p, o)
+	l.credentials(p, o)
+	l.request(p, o)
 	if word := o.word("provision", string(ProvisionNever), string(ProvisionLinkOnly), string(ProvisionCreate)); word != "" {
 		p.Provision = Provision(word)
 	}
 	if a := n.get("assurance"); a != nil {
 		l.providerAssurance(p, a, what+": assurance")
+	}
+	if a := n.get("assurance"); p.OAuth2() && a != nil && (p.Cap > assurance.AAL1 || len(p.Mapping) > 0) {
+		l.fail(a.pos, "%s: assurance: a plain OAuth 2.0 provider says nothing of how people signed on: its cap is aal1, and it has no map", what)
 	}
 	l.set.Providers[key.text] = p
 }
@@ -46,7 +52,10 @@ func (l *loader) provider(key, n *node) {
 // scopes returns the scopes to ask for. Without "openid" there is no ID token
 // (OpenID Connect Core §3.1.2.1), so it cannot be left out.
 func (l *loader) scopes(o object) []string {
-	n := o.n.get("scopes")
+	n, plain := o.n.get("scopes"), o.plain()
+	if n == nil && plain {
+		return nil
+	}
 	if n == nil {
 		return []string{"openid"}
 	}
@@ -56,7 +65,7 @@ func (l *loader) scopes(o object) []string {
 			l.fail(nodes[i].pos, "scopes: %s is not one scope: no spaces, quotes or backslashes", quote(s))
 		}
 	}
-	if n.kind == sequenceKind && !slices.Contains(scopes, "openid") {
+	if n.kind == sequenceKind && !plain && !slices.Contains(scopes, "openid") {
 		l.fail(n.pos, `scopes: "openid" is missing; without it a provider says nothing about who signed in`)
 	}
 	return scopes

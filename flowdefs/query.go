@@ -82,36 +82,46 @@ var queries = sync.OnceValues(func() (*cel.Env, error) {
 })
 
 func compileQuery(source string) (Query, []complaint) {
-	env, err := queries()
+	program, out, complaints := compileIn(queries, source, []string{queryName})
+	if len(complaints) > 0 {
+		return Query{}, complaints
+	}
+	if !out.IsExactType(cel.DynType) && !out.IsExactType(cel.StringType) && out.Kind() != types.ListKind {
+		return Query{}, broken(fmt.Sprintf("expected a string or a list of strings, found a value of type %s", plainTypes(out.String()))).complaints
+	}
+	return Query{Source: source, program: program}, nil
+}
+
+// compileIn compiles an expression that reads what somebody else said, under the
+// names known, and nothing of the run.
+func compileIn(environment func() (*cel.Env, error), source string, known []string) (cel.Program, *cel.Type, []complaint) {
+	env, err := environment()
 	if err != nil {
-		return Query{}, broken(err.Error()).complaints
+		return nil, nil, broken(err.Error()).complaints
 	}
 	if strings.TrimSpace(source) == "" {
-		return Query{}, broken("the expression is empty").complaints
+		return nil, nil, broken("the expression is empty").complaints
 	}
 	parsed, issues := env.Parse(source)
 	if issues.Err() != nil {
-		return Query{}, complaintsOf(issues, nil, []string{queryName})
+		return nil, nil, complaintsOf(issues, nil, known)
 	}
 	checked, issues := env.Check(parsed)
 	if issues.Err() != nil {
-		return Query{}, complaintsOf(issues, parsed, []string{queryName})
+		return nil, nil, complaintsOf(issues, parsed, known)
 	}
-	out, made := checked.OutputType(), false
+	made := false
 	ast.PreOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		made = made || e.Kind() == ast.StructKind
 	}))
-	switch {
-	case made:
-		return Query{}, broken("an expression cannot make objects").complaints
-	case !out.IsExactType(cel.DynType) && !out.IsExactType(cel.StringType) && out.Kind() != types.ListKind:
-		return Query{}, broken(fmt.Sprintf("expected a string or a list of strings, found a value of type %s", plainTypes(out.String()))).complaints
+	if made {
+		return nil, nil, broken("an expression cannot make objects").complaints
 	}
 	program, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost), cel.InterruptCheckFrequency(100))
 	if err != nil {
-		return Query{}, broken(err.Error()).complaints
+		return nil, nil, broken(err.Error()).complaints
 	}
-	return Query{Source: source, program: program}, nil
+	return program, checked.OutputType(), nil
 }
 
 // query reads an expression where a step's configuration has one.

@@ -409,7 +409,8 @@ const (
 	exitUnavailable  = "unavailable"
 	exitDenied       = "denied"
 	exitNone         = "none"
-	exitUnmet        = "unmet" // of a step whose verifier proved less than it was asked for
+	exitCancelled    = "cancelled" // of a step whose person did not go through with it
+	exitUnmet        = "unmet"     // of a step whose verifier proved less than it was asked for
 )
 
 // lose gives a step up: its own exit, another option, or the end.
@@ -477,7 +478,7 @@ func (m *machine) cancel() move {
 // exitCode is the failure of a run that is left by an exit that nothing handles.
 func exitCode(exit string) string {
 	switch exit {
-	case exitDenied:
+	case exitDenied, exitCancelled:
 		return CodeDenied
 	case exitExhausted:
 		return CodeExhausted

@@ -19,8 +19,8 @@ func TestCertifiedProvider(t *testing.T) {
 	idp := certified.Open(t, os.Getenv)
 	wire := &http.Transport{DisableKeepAlives: true}
 	client, err := oidcclient.New(oidcclient.Config{
-		Issuer: idp.Issuer, ClientID: idp.ClientID, ClientSecret: idp.ClientSecret, Scopes: []string{"openid", "email"},
-		UserInfo: true, Transport: wire, Now: time.Now,
+		Issuer: idp.Issuer, ClientID: idp.ClientID, Authentication: oidcclient.Authentication{Secret: idp.ClientSecret}, Scopes: []string{"openid", "email"},
+		Network: oidcclient.Loopback, UserInfo: true, Transport: wire, Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -39,9 +39,9 @@ type expected struct {
 	accessToken, code     string
 }
 
-func (p *Provider) expect(r Request, now time.Time, alg, access, code string) expected {
+func (p *Provider) expect(r Request, issuer string, now time.Time, alg, access, code string) expected {
 	return expected{
-		issuer: p.cfg.Issuer, client: p.cfg.ClientID, nonce: r.Nonce, now: now,
+		issuer: issuer, client: p.cfg.ClientID, nonce: r.Nonce, now: now,
 		leeway: p.cfg.Leeway, maxTokenAge: p.cfg.MaxTokenAge, maxAge: r.MaxAge, acrValues: r.ACRValues,
 		algorithm: alg, accessToken: access, code: code,
 	}

@@ -1,6 +1,7 @@
 package oidcclient
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,20 +15,48 @@ import (
 // Config describes a provider and what we are to it.
 type Config struct {
 	// Issuer is compared exactly with what the provider says of itself. https,
-	// or http on a loopback host. Required.
+	// or http on a loopback host of the network Loopback. Required; of a plain
+	// OAuth 2.0 provider it is what its people's links name, and nobody is asked.
 	Issuer string
+	// TokenIssuer is what ID tokens and metadata name instead, with {tenantid} in
+	// the place of the claim tid, for providers with an issuer for each tenant.
+	TokenIssuer string
+	// Tenants are the only ones that people may come from; empty: all of the provider's.
+	Tenants []string
+	// Endpoints are stated by hand; nil: found by discovery.
+	Endpoints *Endpoints
+	// OAuth2 makes it a plain OAuth 2.0 provider: there is no ID token, and UserInfo says
+	// who signed on. It needs Endpoints.
+	OAuth2 *UserMapping
 	// ClientID is how we are registered there. Required.
 	ClientID string
-	// ClientSecret authenticates us; "" makes a public client.
-	ClientSecret string
-	// Scopes to ask for; openid is added if it is not among them.
+	// Authentication says how we prove that; the zero value makes a public client.
+	Authentication Authentication
+	// Scopes to ask for; openid is added if it is not among them, but for OAuth2.
 	Scopes []string
 	// Algorithms that ID tokens may be signed with. Default: RS256, PS256,
 	// ES256, ES384 and EdDSA, as far as the provider says that it uses them.
 	Algorithms []string
 	// UserInfo asks the UserInfo endpoint too, if there is one.
 	UserInfo bool
-	// Transport carries all requests. Default: one of the package's own.
+	// ResponseMode is how responses come back; "" is query, the default of the
+	// code flow.
+	ResponseMode ResponseMode
+	// Push says whether requests are pushed; default: where the provider can.
+	Push Push
+	// DPoP binds code and tokens to a key of each sign-on (RFC 9449), and refuses
+	// tokens that are not.
+	DPoP bool
+	// ResponseClaims is a parameter of responses that holds a JSON object; "": there is none.
+	ResponseClaims string
+	// SpentCodes are error codes of the token endpoint that say what invalid_grant says.
+	SpentCodes []string
+	// Network is where the provider may be. Default: public addresses only.
+	Network Network
+	// RootCAs are what its certificate is held against; nil: those of the system.
+	RootCAs *x509.CertPool
+	// Transport carries all requests in place of the package's own. Network,
+	// RootCAs and the certificate of Authentication are its own business then.
 	Transport http.RoundTripper
 	// Now tells the time. Required.
 	Now func() time.Time
@@ -39,6 +68,34 @@ type Config struct {
 	MaxTokenAge time.Duration
 }
 
+// Endpoints are a provider's, stated by hand.
+type Endpoints struct {
+	Authorization, Token string // required
+	Keys                 string // the key set; required but for plain OAuth 2.0
+	UserInfo             string // required for plain OAuth 2.0
+	Push                 string // of pushed requests (RFC 9126)
+}
+
+// UserMapping says what UserInfo of a plain OAuth 2.0 provider calls things. A name
+// with dots leads into objects.
+type UserMapping struct {
+	Subject string // what stays when a person is renamed; required
+	Email   string // "" if it says none
+	// EmailVerified says whether the address was verified; "" if nothing does.
+	EmailVerified string
+}
+
+// ResponseMode is how an authorization response comes back.
+type ResponseMode string
+
+// The response modes of OAuth 2.0 Multiple Response Type Encoding Practices §2.1 and
+// Form Post Response Mode.
+const (
+	ModeQuery    ResponseMode = "query"
+	ModeFragment ResponseMode = "fragment"
+	ModeFormPost ResponseMode = "form_post"
+)
+
 const (
 	defaultTimeout  = 5 * time.Second
 	defaultLeeway   = 30 * time.Second
@@ -49,34 +106,40 @@ const (
 // Provider is a remote OpenID provider. Safe for concurrent use.
 type Provider struct {
 	cfg      Config
-	http     *http.Client
+	http     *http.Client // to what acts for one sign-on
+	lookup   *http.Client // to what the provider publishes
+	nonces   nonces
 	metadata *cache[metadata]
 	keys     *keys
 }
 
 // New checks the configuration and reports every mistake in it. It asks nobody.
 func New(cfg Config) (*Provider, error) {
-	issuer, err := checkIssuer(cfg.Issuer)
-	errs := []error{err}
+	errs := []error{checkIssuer(cfg.Issuer, cfg.Network)}
 	if cfg.ClientID == "" {
 		errs = append(errs, errors.New("oidcclient: ClientID is required"))
 	}
 	if cfg.Now == nil {
 		errs = append(errs, errors.New("oidcclient: Now is required"))
 	}
-	errs = append(errs, cfg.complete())
+	errs = append(errs, cfg.complete(), cfg.Authentication.complete(), cfg.checkShape())
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	transport := cfg.Transport
 	if transport == nil {
-		transport = newTransport(isLoopback(issuer))
+		transport = newTransport(cfg)
 	}
 	p := &Provider{cfg: cfg}
-	p.http = &http.Client{Transport: strict{transport}, Timeout: cfg.Timeout, CheckRedirect: noRedirect}
+	p.lookup = p.client(strict{transport})
+	p.http = p.client(&breaker{inner: strict{transport}, now: cfg.Now})
 	p.metadata = newCache(metadataFresh, metadataStale, cfg.Now, p.discover)
 	p.keys = newKeys(cfg.Now, p.fetchKeys)
 	return p, nil
+}
+
+func (p *Provider) client(transport http.RoundTripper) *http.Client {
+	return &http.Client{Transport: transport, Timeout: p.cfg.Timeout, CheckRedirect: noRedirect}
 }
 
 // Issuer is the issuer identifier.
@@ -105,7 +168,7 @@ func (c *Config) complete() error {
 		}
 	}
 	c.Scopes = slices.Clone(c.Scopes)
-	if !slices.Contains(c.Scopes, "openid") { // without it there is no ID token
+	if c.OAuth2 == nil && !slices.Contains(c.Scopes, "openid") { // without it there is no ID token
 		c.Scopes = append([]string{"openid"}, c.Scopes...)
 	}
 	return nil
@@ -114,17 +177,50 @@ func (c *Config) complete() error {
 // algorithms are all that can be verified here. None is symmetric.
 func algorithms() []string { return []string{"RS256", "PS256", "ES256", "ES384", "EdDSA"} }
 
-func checkIssuer(issuer string) (*url.URL, error) {
+// checkShape refuses what does not fit together.
+func (c *Config) checkShape() error {
+	var errs []error
+	bad := func(wrong bool, what string) {
+		if wrong {
+			errs = append(errs, errors.New("oidcclient: "+what))
+		}
+	}
+	e := c.Endpoints
+	bad(e != nil && (e.Authorization == "" || e.Token == ""), "Endpoints needs Authorization and Token")
+	bad(e != nil && c.OAuth2 == nil && e.Keys == "", "Endpoints needs Keys")
+	bad(c.OAuth2 != nil && (e == nil || e.UserInfo == ""), "OAuth2 needs Endpoints with UserInfo")
+	bad(c.OAuth2 != nil && c.OAuth2.Subject == "", "OAuth2 needs Subject")
+	bad(c.TokenIssuer != "" && strings.Count(c.TokenIssuer, tenantMark) != 1, "TokenIssuer needs {tenantid} once")
+	bad(c.TokenIssuer == "" && len(c.Tenants) > 0, "Tenants without TokenIssuer")
+	switch c.ResponseMode {
+	case "", ModeQuery, ModeFragment, ModeFormPost:
+	default:
+		bad(true, "there is no such ResponseMode")
+	}
+	switch c.Push {
+	case PushAdvertised, PushAlways, PushNever:
+	default:
+		bad(true, "there is no such Push")
+	}
+	return errors.Join(errs...)
+}
+
+func checkIssuer(issuer string, n Network) error {
 	u, err := url.Parse(issuer)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil:
-		return nil, errors.New("oidcclient: Issuer is not an absolute URL")
+		return errors.New("oidcclient: Issuer is not an absolute URL")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(issuer, "#"):
-		return nil, errors.New("oidcclient: Issuer has a query or a fragment")
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u)):
-		return nil, errors.New("oidcclient: Issuer must be https, or http on a loopback host")
+		return errors.New("oidcclient: Issuer has a query or a fragment")
+	case !secure(u, n):
+		return errors.New("oidcclient: Issuer must be https, or http on a loopback host of the network Loopback")
 	}
-	return u, nil
+	return nil
+}
+
+// secure says whether secrets may go there.
+func secure(u *url.URL, n Network) bool {
+	return u.Scheme == "https" || u.Scheme == "http" && n == Loopback && isLoopback(u)
 }
 
 func isLoopback(u *url.URL) bool {

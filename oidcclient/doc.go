@@ -2,7 +2,8 @@
 // authorization code flow with PKCE, for one provider and one client id.
 //
 //	p, err := oidcclient.New(oidcclient.Config{
-//		Issuer: "https://idp.bank.example", ClientID: "stile", ClientSecret: secret, Now: time.Now,
+//		Issuer: "https://idp.bank.example", ClientID: "stile", Now: time.Now,
+//		Authentication: oidcclient.Authentication{Secret: secret},
 //	})
 //	a, err := p.AuthorizationRequest(ctx, oidcclient.RequestOptions{RedirectURI: "com.bank.app:/oauth2"})
 //	// keep a.Request where only this user's run can reach it; send the user to a.URL

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"regexp"
 
@@ -29,6 +30,20 @@ func (e *AuthorizationError) Error() string {
 	return "oidcclient: the provider answered " + e.Code
 }
 
+// statusError is an answer that is no success.
+type statusError struct {
+	what      string
+	status    int
+	challenge string // of WWW-Authenticate: not repeated
+}
+
+func (e *statusError) Error() string {
+	return ErrUnavailable.Error() + ": " + e.what + ": HTTP " + http.StatusText(e.status)
+}
+
+// Unwrap says what class it is of.
+func (e *statusError) Unwrap() error { return ErrUnavailable }
+
 // errorForm is narrower than RFC 6749 allows: every registered code fits it,
 // and what fits it can be logged.
 var errorForm = regexp.MustCompile(`^[a-z][a-z_]{0,63}$`)
@@ -45,6 +60,8 @@ func networkError(what string, err error) error {
 	var operation *net.OpError
 	var location *url.Error
 	switch {
+	case errors.Is(err, ErrUnavailable): // said already
+		return err
 	case errors.Is(err, errAmbiguous):
 		return refused(what + ": ambiguous JSON")
 	case errors.Is(err, errUnusable):

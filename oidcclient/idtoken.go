@@ -17,6 +17,8 @@ import (
 type header struct {
 	Algorithm string
 	KeyID     *string
+
+	issuer, template string // whose key it must be: see [published]
 }
 
 // verify checks an ID token as OpenID Connect Core §3.1.3.7 wants, and more:
@@ -29,12 +31,17 @@ func (p *Provider) verify(ctx context.Context, m metadata, r Request, t tokens, 
 	if !slices.Contains(m.allowed(p.cfg.Algorithms), h.Algorithm) {
 		return nil, refused("ID token: alg")
 	}
+	issuer, err := p.tokenIssuer(t.id)
+	if err != nil {
+		return nil, err
+	}
+	h.issuer, h.template = issuer, p.cfg.TokenIssuer
 	key, err := p.keys.find(ctx, h)
 	if err != nil {
 		return nil, err
 	}
 	now := p.cfg.Now()
-	verifier := oidc.NewVerifier(p.cfg.Issuer, &oidc.StaticKeySet{PublicKeys: []crypto.PublicKey{key}}, &oidc.Config{
+	verifier := oidc.NewVerifier(issuer, &oidc.StaticKeySet{PublicKeys: []crypto.PublicKey{key}}, &oidc.Config{
 		ClientID:             p.cfg.ClientID,
 		SupportedSigningAlgs: []string{h.Algorithm},
 		Now:                  func() time.Time { return now.Add(-p.cfg.Leeway) },
@@ -47,7 +54,7 @@ func (p *Provider) verify(ctx context.Context, m metadata, r Request, t tokens, 
 	if err != nil {
 		return nil, err
 	}
-	return c, c.check(p.expect(r, now, h.Algorithm, t.access, code.value))
+	return c, c.check(p.expect(r, issuer, now, h.Algorithm, t.access, code.value))
 }
 
 // parseHeader reads the header of a compact JWS strictly (RFC 7515 §5.2).

@@ -23,16 +23,27 @@ const (
 	minRSABits = 2048
 )
 
+// published is one key. Some that many tenants share say whose tokens they sign.
+type published struct {
+	jose.JSONWebKey
+	issuer string // "": of any that the provider has; may hold {tenantid}
+}
+
+// signs says whether the key signs for that issuer.
+func (k published) signs(issuer, template string) bool {
+	return k.issuer == "" || k.issuer == issuer || template != "" && k.issuer == template
+}
+
 // keys are the issuer's published keys.
 type keys struct {
-	cache *cache[[]jose.JSONWebKey]
+	cache *cache[[]published]
 	now   func() time.Time
 
 	mu   sync.Mutex
 	next time.Time // no fetch for an unknown kid before
 }
 
-func newKeys(now func() time.Time, fetch func(context.Context) ([]jose.JSONWebKey, error)) *keys {
+func newKeys(now func() time.Time, fetch func(context.Context) ([]published, error)) *keys {
 	return &keys{cache: newCache(keysFresh, keysStale, now, fetch), now: now}
 }
 
@@ -71,10 +82,10 @@ func (k *keys) mayRefetch() bool {
 
 // choose returns the one key that fits; nil if there is none, or more than one.
 // A token may leave kid out only where that leaves no choice (Core §10.1).
-func choose(all []jose.JSONWebKey, h header) crypto.PublicKey {
+func choose(all []published, h header) crypto.PublicKey {
 	var found crypto.PublicKey
 	for _, key := range all {
-		if h.KeyID != nil && key.KeyID != *h.KeyID || !fits(key, h.Algorithm) {
+		if h.KeyID != nil && key.KeyID != *h.KeyID || !fits(key.JSONWebKey, h.Algorithm) || !key.signs(h.issuer, h.template) {
 			continue
 		}
 		if found != nil {
@@ -97,21 +108,26 @@ func fits(key jose.JSONWebKey, alg string) bool {
 	case *rsa.PublicKey:
 		return (alg == "RS256" || alg == "PS256") && k.N.BitLen() >= minRSABits
 	case *ecdsa.PublicKey:
-		return map[string]string{"P-256": "ES256", "P-384": "ES384"}[k.Params().Name] == alg
+		return curveAlgorithm(k) == alg
 	case ed25519.PublicKey:
 		return alg == "EdDSA"
 	}
 	return false
 }
 
+// curveAlgorithm is the algorithm of keys on that curve; "" if it is not used here.
+func curveAlgorithm(k *ecdsa.PublicKey) string {
+	return map[string]string{"P-256": "ES256", "P-384": "ES384"}[k.Params().Name]
+}
+
 // fetchKeys gets the key set (RFC 7517 §5). Keys that cannot be read are left
 // out, as §5 wants; private and symmetric ones are of no use here.
-func (p *Provider) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
+func (p *Provider) fetchKeys(ctx context.Context) ([]published, error) {
 	m, err := p.metadata.get(ctx)
 	if err != nil {
 		return nil, err
 	}
-	body, err := p.getJSON(ctx, "keys", m.Keys, "")
+	body, err := p.getJSON(ctx, p.lookup, "keys", m.Keys, tokens{})
 	if err != nil {
 		return nil, err
 	}
@@ -121,32 +137,35 @@ func (p *Provider) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
 	if err := json.Unmarshal(body, &set); err != nil || len(set.Keys) > maxKeys {
 		return nil, unavailable("keys: not a key set")
 	}
-	var usable []jose.JSONWebKey
+	var usable []published
 	for _, raw := range set.Keys {
 		var key jose.JSONWebKey
-		if err := json.Unmarshal(raw, &key); err == nil && key.IsPublic() && key.Valid() {
-			usable = append(usable, key)
+		var whose struct {
+			Issuer string `json:"issuer"`
+		}
+		if json.Unmarshal(raw, &key) == nil && json.Unmarshal(raw, &whose) == nil && key.IsPublic() && key.Valid() {
+			usable = append(usable, published{key, whose.Issuer})
 		}
 	}
 	return usable, nil
 }
 
-// getJSON gets a document; token, if it is not "", is presented as Bearer (RFC 6750 §2.1).
-func (p *Provider) getJSON(ctx context.Context, what, address, token string) ([]byte, error) {
+// getJSON gets a document. who carries its access token, if it takes one.
+func (p *Provider) getJSON(ctx context.Context, client *http.Client, what, address string, who tokens) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return nil, unavailable(what + ": not an address")
 	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
+	if who.access != "" {
+		req.Header.Set("Authorization", who.scheme+" "+who.access)
 	}
-	resp, err := p.http.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, networkError(what, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, unavailable(what + ": HTTP " + http.StatusText(resp.StatusCode))
+		return nil, &statusError{what, resp.StatusCode, resp.Header.Get("WWW-Authenticate")}
 	}
 	body, err := io.ReadAll(resp.Body) // in memory already, and within bounds
 	if err != nil {

@@ -1,6 +1,7 @@
 package oidcclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -18,19 +19,39 @@ const (
 
 // metadata is what is used of a provider's metadata (Discovery §3, RFC 8414 §2).
 type metadata struct {
-	Authorization string   `json:"authorization_endpoint"`
-	Token         string   `json:"token_endpoint"`
-	Keys          string   `json:"jwks_uri"`
-	UserInfo      string   `json:"userinfo_endpoint"`
-	Algorithms    []string `json:"id_token_signing_alg_values_supported"`
-	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
-	SendsIssuer   bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207 §3
+	Issuer         string   `json:"issuer"`
+	Authorization  string   `json:"authorization_endpoint"`
+	Token          string   `json:"token_endpoint"`
+	Keys           string   `json:"jwks_uri"`
+	UserInfo       string   `json:"userinfo_endpoint"`
+	Push           string   `json:"pushed_authorization_request_endpoint"` // RFC 9126 §5
+	RequiresPush   bool     `json:"require_pushed_authorization_requests"`
+	Algorithms     []string `json:"id_token_signing_alg_values_supported"`
+	AuthMethods    []string `json:"token_endpoint_auth_methods_supported"`
+	AuthAlgorithms []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	Modes          []string `json:"response_modes_supported"`
+	Proofs         []string `json:"dpop_signing_alg_values_supported"`              // RFC 9449 §5.1
+	SendsIssuer    bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207 §3
+	Aliases        struct { // of endpoints, for clients that show a certificate (RFC 8705 §5)
+		Token    string `json:"token_endpoint"`
+		UserInfo string `json:"userinfo_endpoint"`
+		Push     string `json:"pushed_authorization_request_endpoint"`
+	} `json:"mtls_endpoint_aliases"`
 }
 
-// discover fetches the metadata. They must name the very issuer that they were
-// asked of (Discovery §4.3).
+// discover fetches the metadata, or takes them from the configuration. They must
+// name the very issuer that they were asked of (Discovery §4.3).
 func (p *Provider) discover(ctx context.Context) (metadata, error) {
-	found, err := oidc.NewProvider(oidc.ClientContext(ctx, p.http), p.cfg.Issuer)
+	var m metadata
+	if e := p.cfg.Endpoints; e != nil {
+		m = metadata{Authorization: e.Authorization, Token: e.Token, Keys: e.Keys, UserInfo: e.UserInfo, Push: e.Push}
+		return m, m.check(p.cfg.Network, p.cfg.OAuth2 == nil)
+	}
+	ctx = oidc.ClientContext(ctx, p.lookup)
+	if p.cfg.TokenIssuer != "" { // not unsafe: compared below
+		ctx = oidc.InsecureIssuerURLContext(ctx, p.cfg.TokenIssuer)
+	}
+	found, err := oidc.NewProvider(ctx, p.cfg.Issuer)
 	var mismatch *oidc.IssuerMismatchError
 	if errors.As(err, &mismatch) {
 		return metadata{}, refused("the metadata name another issuer")
@@ -38,51 +59,37 @@ func (p *Provider) discover(ctx context.Context) (metadata, error) {
 	if err != nil {
 		return metadata{}, networkError("discovery", err)
 	}
-	var m metadata
 	if err := found.Claims(&m); err != nil {
 		return metadata{}, unavailable("discovery: the metadata cannot be read")
 	}
-	return m, m.check(p.cfg.Issuer)
+	if m.Issuer != cmp.Or(p.cfg.TokenIssuer, p.cfg.Issuer) {
+		return metadata{}, refused("the metadata name another issuer")
+	}
+	if p.cfg.Authentication.Certificate != nil {
+		m.Token, m.UserInfo, m.Push = cmp.Or(m.Aliases.Token, m.Token), cmp.Or(m.Aliases.UserInfo, m.UserInfo), cmp.Or(m.Aliases.Push, m.Push)
+	}
+	return m, m.check(p.cfg.Network, true)
 }
 
-// check refuses endpoints that a provider of that issuer cannot have: secrets
-// go there.
-func (m metadata) check(issuer string) error {
-	u, err := url.Parse(issuer)
-	if err != nil {
-		return refused("issuer")
-	}
-	local := isLoopback(u)
+// check refuses endpoints that such a provider cannot have: secrets go there.
+func (m metadata) check(n Network, signs bool) error {
+	optional := map[string]bool{"userinfo_endpoint": true, "pushed_authorization_request_endpoint": true, "jwks_uri": !signs}
 	for name, endpoint := range map[string]string{
 		"authorization_endpoint": m.Authorization, "token_endpoint": m.Token, "jwks_uri": m.Keys, "userinfo_endpoint": m.UserInfo,
+		"pushed_authorization_request_endpoint": m.Push,
 	} {
-		if endpoint == "" && name == "userinfo_endpoint" {
+		if endpoint == "" && optional[name] {
 			continue
 		}
 		u, err := url.Parse(endpoint)
 		if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
 			return refused("the metadata's " + name + " is no URL of an endpoint")
 		}
-		if u.Scheme != "https" && (u.Scheme != "http" || !local || !isLoopback(u)) {
+		if !secure(u, n) {
 			return refused("the metadata's " + name + " is not https")
 		}
 	}
 	return nil
-}
-
-// authStyle is how the token endpoint wants us to authenticate, decided once:
-// trying one after the other would send a code twice.
-func (m metadata) authStyle(secret string) (oauth2.AuthStyle, error) {
-	basic, post := "client_secret_basic", "client_secret_post"
-	switch {
-	case secret == "":
-		return oauth2.AuthStyleInParams, nil
-	case m.AuthMethods == nil || slices.Contains(m.AuthMethods, basic): // the default of Discovery §3
-		return oauth2.AuthStyleInHeader, nil
-	case slices.Contains(m.AuthMethods, post):
-		return oauth2.AuthStyleInParams, nil
-	}
-	return 0, unavailable("the token endpoint takes no client secret")
 }
 
 // allowed are the algorithms that an ID token may be signed with.
@@ -93,10 +100,9 @@ func (m metadata) allowed(configured []string) []string {
 	return slices.DeleteFunc(slices.Clone(configured), func(a string) bool { return !slices.Contains(m.Algorithms, a) })
 }
 
-func (p *Provider) oauth2(m metadata, redirectURI string) (*oauth2.Config, error) {
-	style, err := m.authStyle(p.cfg.ClientSecret)
+func (p *Provider) oauth2(m metadata, redirectURI string, us credentials) *oauth2.Config {
 	return &oauth2.Config{
-		ClientID: p.cfg.ClientID, ClientSecret: p.cfg.ClientSecret, RedirectURL: redirectURI, Scopes: p.cfg.Scopes,
-		Endpoint: oauth2.Endpoint{AuthURL: m.Authorization, TokenURL: m.Token, AuthStyle: style},
-	}, err
+		ClientID: p.cfg.ClientID, ClientSecret: us.secret, RedirectURL: redirectURI, Scopes: p.cfg.Scopes,
+		Endpoint: oauth2.Endpoint{AuthURL: m.Authorization, TokenURL: m.Token, AuthStyle: us.style()},
+	}
 }

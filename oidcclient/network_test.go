@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -310,24 +311,24 @@ func TestWithdrawnKey(t *testing.T) {
 
 func TestAddresses(t *testing.T) { // T-52
 	t.Parallel()
-	for _, address := range []string{
-		"127.0.0.1:443", "[::1]:443", "[::ffff:127.0.0.1]:443", "169.254.169.254:80", "[::ffff:169.254.169.254]:80",
-		"[64:ff9b::a9fe:a9fe]:80", "[64:ff9b::7f00:1]:443", "[fe80::1]:443", "0.0.0.0:443", "[::]:443", "224.0.0.1:443", "nonsense",
+	public := []string{"192.0.2.1:443", "[2001:db8::1]:443", "[64:ff9b::c000:201]:443"}
+	private := []string{"10.1.2.3:443", "172.16.0.1:443", "192.168.1.1:443", "[::ffff:10.0.0.1]:443", "[fd00::1]:443", "100.64.0.1:443", "198.18.0.1:443", "[64:ff9b::a00:1]:443"}
+	own := []string{"127.0.0.1:443", "[::1]:443", "[::ffff:127.0.0.1]:443"}
+	never := []string{
+		"169.254.169.254:80", "[::ffff:169.254.169.254]:80", "[64:ff9b::a9fe:a9fe]:80", "[fe80::1]:443", "0.0.0.0:443", "0.1.2.3:443",
+		"[::]:443", "224.0.0.1:443", "255.255.255.255:443", "192.0.0.1:443", "[2002:7f00:1::]:443", "[2001::1]:443", "nonsense",
+	}
+	for n, allowed := range map[oidcclient.Network][][]string{
+		oidcclient.Public:   {public},
+		oidcclient.Private:  {public, private},
+		oidcclient.Loopback: {public, own},
 	} {
-		if err := oidcclient.CheckAddress(address, false); err == nil {
-			t.Errorf("%s was accepted", address)
+		open := slices.Concat(allowed...)
+		for _, address := range slices.Concat(public, private, own, never) {
+			if err := oidcclient.CheckAddress(address, n); (err == nil) != slices.Contains(open, address) {
+				t.Errorf("network %q: %s: %v", n, address, err)
+			}
 		}
-	}
-	for _, address := range []string{"10.1.2.3:443", "192.0.2.1:443", "[2001:db8::1]:443", "[64:ff9b::c000:201]:443"} {
-		if err := oidcclient.CheckAddress(address, false); err != nil {
-			t.Error(err)
-		}
-	}
-	if err := oidcclient.CheckAddress("127.0.0.1:1", true); err != nil {
-		t.Error(err)
-	}
-	if err := oidcclient.CheckAddress("169.254.169.254:1", true); err == nil {
-		t.Error("a loopback issuer opens link-local addresses")
 	}
 }
 

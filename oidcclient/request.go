@@ -1,12 +1,16 @@
 package oidcclient
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +36,14 @@ type RequestOptions struct {
 	Prompt string
 	// Locales are sent as ui_locales, the preferred first.
 	Locales []string
+	// DomainHint is sent as domain_hint, which some providers know: the domain
+	// whose people are meant.
+	DomainHint string
+	// Claims is sent as claims (Core §5.5): a JSON object.
+	Claims map[string]any
+	// Parameters are sent besides. None of those that this package sends by
+	// itself can be among them: see [Reserved].
+	Parameters map[string]string
 }
 
 // Request is one authorization request as it waits for its response. It is
@@ -45,12 +57,14 @@ type Request struct {
 	IssuedAt    time.Time      `json:"issuedAt"`
 	MaxAge      *time.Duration `json:"maxAge,omitempty"`
 	ACRValues   []string       `json:"acrValues,omitempty"` // only if one is required
+	ProofKey    []byte         `json:"proofKey,omitempty"`  // PKCS #8: what code and tokens are bound to
 }
 
 // Authorization is an authorization request in the forms in which it is used.
 // All but Request may be shown to the user's device.
 type Authorization struct {
 	URL        string            // where the browser goes
+	Mode       ResponseMode      // how it comes back
 	Endpoint   string            // the authorization endpoint
 	Parameters map[string]string // of the URL
 	Request    Request
@@ -66,11 +80,10 @@ func (p *Provider) AuthorizationRequest(ctx context.Context, o RequestOptions) (
 	if o.RequireACR && len(o.ACRValues) == 0 {
 		return Authorization{}, errors.New("oidcclient: RequireACR without ACRValues")
 	}
-	m, err := p.metadata.get(ctx)
-	if err != nil {
+	if err := checkParameters(o.Parameters); err != nil {
 		return Authorization{}, err
 	}
-	client, err := p.oauth2(m, o.RedirectURI)
+	m, err := p.metadata.get(ctx)
 	if err != nil {
 		return Authorization{}, err
 	}
@@ -82,38 +95,141 @@ func (p *Provider) AuthorizationRequest(ctx context.Context, o RequestOptions) (
 	if o.RequireACR {
 		r.ACRValues = o.ACRValues
 	}
-	a := Authorization{URL: client.AuthCodeURL(r.State, o.parameters(r)...), Endpoint: m.Authorization, Request: r}
+	list, err := p.parameters(m, o, &r)
+	if err != nil {
+		return Authorization{}, err
+	}
+	return p.authorization(ctx, m, r, p.oauth2(m, o.RedirectURI, credentials{}).AuthCodeURL(r.State, list...))
+}
+
+// authorization is the request in the form in which the browser carries it.
+func (p *Provider) authorization(ctx context.Context, m metadata, r Request, address string) (Authorization, error) {
+	a := Authorization{URL: address, Mode: cmp.Or(p.cfg.ResponseMode, ModeQuery), Endpoint: m.Authorization, Request: r}
+	var err error
+	if a.Parameters, err = parameters(a.URL); err != nil {
+		return Authorization{}, err
+	}
+	pushed, err := p.pushes(m)
+	if err != nil || !pushed {
+		return a, err
+	}
+	form := url.Values{}
+	for name, value := range a.Parameters {
+		form.Set(name, value)
+	}
+	query, err := p.push(ctx, m, form)
+	if err != nil {
+		return Authorization{}, err
+	}
+	endpoint, err := url.Parse(m.Authorization)
+	if err != nil {
+		return Authorization{}, unavailable("the authorization endpoint is no URL")
+	}
+	endpoint.RawQuery = query.Encode()
+	a.URL = endpoint.String()
 	a.Parameters, err = parameters(a.URL)
 	return a, err
 }
 
 // parameters are those that oauth2 does not set by itself.
-func (o RequestOptions) parameters(r Request) []oauth2.AuthCodeOption {
-	list := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(r.Verifier), oauth2.SetAuthURLParam("nonce", r.Nonce)}
+func (p *Provider) parameters(m metadata, o RequestOptions, r *Request) ([]oauth2.AuthCodeOption, error) {
+	list := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(r.Verifier)}
 	add := func(name, value string) {
 		if value != "" {
 			list = append(list, oauth2.SetAuthURLParam(name, value))
 		}
 	}
+	for name, value := range o.Parameters {
+		add(name, value)
+	}
+	if p.cfg.ResponseMode != "" && p.cfg.ResponseMode != ModeQuery {
+		if m.Modes != nil && !slices.Contains(m.Modes, string(p.cfg.ResponseMode)) {
+			return nil, unavailable("the provider does not answer by " + string(p.cfg.ResponseMode))
+		}
+		add("response_mode", string(p.cfg.ResponseMode))
+	}
 	add("login_hint", o.LoginHint)
+	add("domain_hint", o.DomainHint)
 	add("prompt", o.Prompt)
 	add("ui_locales", strings.Join(o.Locales, " "))
 	add("acr_values", strings.Join(o.ACRValues, " "))
 	if o.MaxAge != nil {
 		add("max_age", strconv.FormatInt(int64(*o.MaxAge/time.Second), 10))
 	}
-	if o.RequireACR {
-		add("claims", essential(o.ACRValues))
+	if p.cfg.OAuth2 == nil { // without an ID token nobody says it back
+		add("nonce", r.Nonce)
 	}
-	return list
+	text, err := o.claims()
+	if err != nil {
+		return nil, err
+	}
+	add("claims", text)
+	jkt, err := p.bind(m, r)
+	add("dpop_jkt", jkt)
+	return list, err
 }
 
-// essential is a claims parameter (Core §5.5) that asks for one of the values.
-func essential(values []string) string {
-	text, _ := json.Marshal(map[string]any{ // strings: cannot fail
-		"id_token": map[string]any{"acr": map[string]any{"essential": true, "values": values}},
-	})
-	return string(text)
+// bind gives the request a key, if tokens are to be bound to one.
+func (p *Provider) bind(m metadata, r *Request) (string, error) {
+	if !p.cfg.DPoP {
+		return "", nil
+	}
+	if m.Proofs != nil && !slices.Contains(m.Proofs, "ES256") {
+		return "", unavailable("the provider takes no proofs by ES256")
+	}
+	var err error
+	if r.ProofKey, err = newProofKey(); err != nil {
+		return "", err
+	}
+	key, err := parseProofKey(r.ProofKey)
+	if err != nil {
+		return "", err
+	}
+	return thumbprint(key)
+}
+
+// claims is the claims parameter (Core §5.5), with one of ACRValues essential if that is required.
+func (o RequestOptions) claims() (string, error) {
+	all := maps.Clone(o.Claims)
+	if o.RequireACR {
+		token, ok := all["id_token"].(map[string]any)
+		if _, there := all["id_token"]; there && !ok {
+			return "", errors.New("oidcclient: Claims: id_token is not an object")
+		}
+		token = maps.Clone(token)
+		if token == nil {
+			token = map[string]any{}
+		}
+		token["acr"] = map[string]any{"essential": true, "values": o.ACRValues}
+		if all == nil {
+			all = map[string]any{}
+		}
+		all["id_token"] = token
+	}
+	if len(all) == 0 {
+		return "", nil
+	}
+	text, err := json.Marshal(all)
+	return string(text), err
+}
+
+// Reserved are the parameters of a request that nobody else sets: what they say
+// is checked in the response, or decided by the configuration.
+func Reserved() []string {
+	return []string{
+		"acr_values", "claims", "client_assertion", "client_assertion_type", "client_id", "client_secret", "code_challenge",
+		"code_challenge_method", "domain_hint", "dpop_jkt", "id_token_hint", "login_hint", "max_age", "nonce", "prompt", "redirect_uri",
+		"registration", "request", "request_uri", "response_mode", "response_type", "scope", "state", "ui_locales",
+	}
+}
+
+func checkParameters(extra map[string]string) error {
+	for name := range extra {
+		if slices.Contains(Reserved(), name) {
+			return fmt.Errorf("oidcclient: the parameter %s cannot be set", name)
+		}
+	}
+	return nil
 }
 
 // parameters reads the query of an authorization request.

@@ -114,24 +114,30 @@ func TestEndpointWithQuery(t *testing.T) {
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	now := time.Now
-	good := oidcclient.Config{Issuer: "https://idp.example", ClientID: "stile", Now: now}
+	good := oidcclient.Config{Issuer: "https://idp.example", ClientID: "stile", Now: now, Network: oidcclient.Loopback}
 	for name, change := range map[string]func(*oidcclient.Config){
 		"no issuer":          func(c *oidcclient.Config) { c.Issuer = "" },
 		"http":               func(c *oidcclient.Config) { c.Issuer = "http://idp.example" },
 		"http private":       func(c *oidcclient.Config) { c.Issuer = "http://10.0.0.1" },
 		"http like loopback": func(c *oidcclient.Config) { c.Issuer = "http://127.0.0.1.evil.example" },
-		"other scheme":       func(c *oidcclient.Config) { c.Issuer = "file:///etc/passwd" },
-		"user":               func(c *oidcclient.Config) { c.Issuer = "https://x@idp.example" },
-		"query":              func(c *oidcclient.Config) { c.Issuer = "https://idp.example?x" },
-		"empty query":        func(c *oidcclient.Config) { c.Issuer = "https://idp.example?" },
-		"fragment":           func(c *oidcclient.Config) { c.Issuer = "https://idp.example#" },
-		"no client":          func(c *oidcclient.Config) { c.ClientID = "" },
-		"no clock":           func(c *oidcclient.Config) { c.Now = nil },
-		"much leeway":        func(c *oidcclient.Config) { c.Leeway = 61 * time.Second },
-		"negative leeway":    func(c *oidcclient.Config) { c.Leeway = -1 },
-		"negative timeout":   func(c *oidcclient.Config) { c.Timeout = -1 },
-		"none":               func(c *oidcclient.Config) { c.Algorithms = []string{"none"} },
-		"symmetric":          func(c *oidcclient.Config) { c.Algorithms = []string{"ES256", "HS256"} },
+		"http without the switch": func(c *oidcclient.Config) {
+			c.Issuer, c.Network = "http://127.0.0.1:1", oidcclient.Public
+		},
+		"http in a private network": func(c *oidcclient.Config) {
+			c.Issuer, c.Network = "http://127.0.0.1:1", oidcclient.Private
+		},
+		"other scheme":     func(c *oidcclient.Config) { c.Issuer = "file:///etc/passwd" },
+		"user":             func(c *oidcclient.Config) { c.Issuer = "https://x@idp.example" },
+		"query":            func(c *oidcclient.Config) { c.Issuer = "https://idp.example?x" },
+		"empty query":      func(c *oidcclient.Config) { c.Issuer = "https://idp.example?" },
+		"fragment":         func(c *oidcclient.Config) { c.Issuer = "https://idp.example#" },
+		"no client":        func(c *oidcclient.Config) { c.ClientID = "" },
+		"no clock":         func(c *oidcclient.Config) { c.Now = nil },
+		"much leeway":      func(c *oidcclient.Config) { c.Leeway = 61 * time.Second },
+		"negative leeway":  func(c *oidcclient.Config) { c.Leeway = -1 },
+		"negative timeout": func(c *oidcclient.Config) { c.Timeout = -1 },
+		"none":             func(c *oidcclient.Config) { c.Algorithms = []string{"none"} },
+		"symmetric":        func(c *oidcclient.Config) { c.Algorithms = []string{"ES256", "HS256"} },
 	} {
 		cfg := good
 		change(&cfg)

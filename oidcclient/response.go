@@ -10,7 +10,10 @@ import (
 const maxResponse = 16 << 10
 
 // Code is an authorization code that was meant for us. It is secret, and good once.
-type Code struct{ value string }
+type Code struct {
+	value    string
+	response map[string]any // of the parameter ResponseClaims
+}
 
 // String hides the code.
 func (Code) String() string { return "[redacted]" }
@@ -19,14 +22,17 @@ func (Code) String() string { return "[redacted]" }
 func (Code) GoString() string { return "[redacted]" }
 
 // Receive checks an authorization response, given as the query of the redirect
-// with or without its question mark, against the request that waits for it. It
+// with or without the mark before it, against the request that waits for it. It
 // asks nobody, except for metadata that have to be renewed.
 //
 // [ErrIncomplete]: there is no response in it. [ErrResponse]: it is not one to
 // this request. [AuthorizationError]: the provider refuses. In the first two
 // cases the request stays good.
+//
+// A response of the mode fragment is given as its fragment, one of form_post as
+// the query that its form makes: they are encoded alike.
 func (p *Provider) Receive(ctx context.Context, r Request, query string) (Code, error) {
-	values, err := parseResponse(query)
+	values, err := parseResponse(strings.TrimPrefix(query, p.mark()))
 	if err != nil {
 		return Code{}, err
 	}
@@ -44,18 +50,40 @@ func (p *Provider) Receive(ctx context.Context, r Request, query string) (Code, 
 	case code != "" && failure != "":
 		return Code{}, unfit("a code and an error")
 	case code != "":
-		return Code{code}, nil
+		return Code{code, p.responseClaims(values)}, nil
 	case !errorForm.MatchString(failure):
 		return Code{}, unfit("error")
 	}
 	return Code{}, &AuthorizationError{Code: failure}
 }
 
+// responseClaims reads the parameter that holds claims. It came through the
+// browser: what cannot be read is not there, and nothing is decided by it.
+func (p *Provider) responseClaims(values url.Values) map[string]any {
+	text := values.Get(p.cfg.ResponseClaims)
+	if p.cfg.ResponseClaims == "" || checkJSON([]byte(text)) != nil {
+		return nil
+	}
+	c, err := decode([]byte(text))
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
+// mark is what stands before a response in the redirect.
+func (p *Provider) mark() string {
+	if p.cfg.ResponseMode == ModeFragment {
+		return "#"
+	}
+	return "?"
+}
+
 func parseResponse(query string) (url.Values, error) {
 	if len(query) > maxResponse {
 		return nil, incomplete("too long")
 	}
-	values, err := url.ParseQuery(strings.TrimPrefix(query, "?"))
+	values, err := url.ParseQuery(query)
 	if err != nil {
 		return nil, incomplete("not a query")
 	}

@@ -77,8 +77,8 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 // How we authenticate is decided by the metadata. Nothing is tried twice.
 func TestClientAuthentication(t *testing.T) {
 	t.Parallel()
-	wrong := func(c *oidcclient.Config) { c.ClientSecret = "wrong" }
-	public := func(c *oidcclient.Config) { c.ClientSecret = "" }
+	wrong := func(c *oidcclient.Config) { c.Authentication.Secret = "wrong" }
+	public := func(c *oidcclient.Config) { c.Authentication.Secret = "" }
 	publicThere := func(c *oidctest.Config) { c.Clients[0].Secret = "" }
 	tests := []struct {
 		name    string

@@ -2,6 +2,7 @@ package oidcclient
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -66,15 +68,31 @@ func checkAnswer(h http.Header, body []byte) error {
 	return checkJSON(body)
 }
 
-// newTransport makes a transport that trusts neither the environment nor what
-// names resolve to.
-func newTransport(loopback bool) *http.Transport {
+// Network is where a provider may be. It is asked about each address that is about
+// to be connected to: what a name resolves to may change.
+type Network string
+
+// The networks. Link-local addresses, where clouds keep their credentials, are in none.
+const (
+	Public   Network = ""         // addresses that everybody reaches
+	Private  Network = "private"  // those, and the ones of private networks
+	Loopback Network = "loopback" // those of Public, and this machine, by plain HTTP too: for trials
+)
+
+// newTransport makes a transport with connections of its own, which trusts neither
+// the environment nor what names resolve to.
+func newTransport(cfg Config) *http.Transport {
 	dialer := &net.Dialer{
 		Timeout: 5 * time.Second,
-		Control: func(_, address string, _ syscall.RawConn) error { return checkAddress(address, loopback) },
+		Control: func(_, address string, _ syscall.RawConn) error { return checkAddress(address, cfg.Network) },
+	}
+	secured := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs}
+	if c := cfg.Authentication.Certificate; c != nil {
+		secured.Certificates = []tls.Certificate{*c}
 	}
 	return &http.Transport{
 		DialContext:            dialer.DialContext,
+		TLSClientConfig:        secured,
 		TLSHandshakeTimeout:    5 * time.Second,
 		IdleConnTimeout:        30 * time.Second,
 		MaxIdleConnsPerHost:    8,
@@ -85,21 +103,33 @@ func newTransport(loopback bool) *http.Transport {
 }
 
 // checkAddress is asked about each address that is about to be connected to.
-// Private networks are allowed: a bank's provider may well be there. Link-local
-// ones are where clouds keep their credentials.
-func checkAddress(address string, loopback bool) error {
+func checkAddress(address string, n Network) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return fmt.Errorf("%w: %s", errAddress, address)
 	}
-	ip := embedded(ap.Addr())
+	ip := embedded(ap.Addr().Unmap())
 	switch {
-	case ip.IsLoopback() && loopback:
+	case ip.IsLoopback() && n == Loopback:
 		return nil
-	case ip.IsLoopback(), ip.IsUnspecified(), ip.IsMulticast(), ip.IsLinkLocalUnicast():
+	case ip.IsLoopback(), ip.IsUnspecified(), ip.IsMulticast(), ip.IsLinkLocalUnicast(), within(ip, reserved()):
 		return fmt.Errorf("%w: %s", errAddress, ip)
+	case n != Private && (ip.IsPrivate() || within(ip, shared())):
+		return fmt.Errorf("%w: %s is of a private network", errAddress, ip)
 	}
 	return nil
+}
+
+// reserved are addresses that lead nowhere, or somewhere that they do not say (RFC 6890).
+func reserved() []string {
+	return []string{"0.0.0.0/8", "192.0.0.0/24", "240.0.0.0/4", "2001::/32", "2002::/16", "64:ff9b:1::/48"}
+}
+
+// shared are private addresses that netip does not count among them.
+func shared() []string { return []string{"100.64.0.0/10", "198.18.0.0/15"} }
+
+func within(ip netip.Addr, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool { return netip.MustParsePrefix(p).Contains(ip) })
 }
 
 // embedded returns the IPv4 address that a NAT64 address leads to (RFC 6052).

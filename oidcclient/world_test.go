@@ -42,6 +42,7 @@ type world struct {
 	*oidctest.Provider
 	clock  *clock
 	wire   *http.Transport
+	road   http.RoundTripper // the browser's, if not wire
 	client *oidcclient.Provider
 }
 
@@ -79,8 +80,8 @@ func newWorld(t testing.TB, changes ...any) *world {
 func (w *world) newClient(t testing.TB, changes ...any) *oidcclient.Provider {
 	t.Helper()
 	cfg := oidcclient.Config{
-		Issuer: w.Issuer(), ClientID: "stile", ClientSecret: secret, Scopes: []string{"email"},
-		Transport: w.wire, Now: w.clock.Now,
+		Issuer: w.Issuer(), ClientID: "stile", Authentication: oidcclient.Authentication{Secret: secret}, Scopes: []string{"email"},
+		Network: oidcclient.Loopback, Transport: w.wire, Now: w.clock.Now,
 	}
 	for _, c := range changes {
 		if f, ok := c.(rp); ok {
@@ -108,7 +109,11 @@ func (w *world) request(t testing.TB, o oidcclient.RequestOptions) oidcclient.Au
 // visit is the person with the browser: it returns the query that the app gets.
 func (w *world) visit(t testing.TB, a oidcclient.Authorization) string {
 	t.Helper()
-	b, err := browser.New(browser.Config{Transport: w.wire})
+	road := w.road
+	if road == nil {
+		road = w.wire
+	}
+	b, err := browser.New(browser.Config{Transport: road})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,12 +122,14 @@ func (w *world) visit(t testing.TB, a oidcclient.Authorization) string {
 		t.Fatal(err)
 	}
 	who := oidctest.DefaultUser()
-	for range 2 {
+	for range 3 {
 		if page.Handed != nil {
 			break
 		}
 		button, values := "Allow", map[string]string(nil)
-		if _, err := page.Form("password"); err == nil {
+		if a.Mode == oidcclient.ModeFormPost && len(page.Forms) == 1 && page.Forms[0].Has("state") {
+			button = "Continue"
+		} else if _, err := page.Form("password"); err == nil {
 			button, values = "Sign in", map[string]string{"username": who.Username, "password": who.Password}
 		}
 		if page, err = page.Submit(t.Context(), button, values); err != nil {
@@ -131,6 +138,12 @@ func (w *world) visit(t testing.TB, a oidcclient.Authorization) string {
 	}
 	if page.Handed == nil {
 		t.Fatalf("nothing was handed to the app, but a page was shown: %s", page.Body)
+	}
+	if page.Handed.Fragment != "" {
+		return page.Handed.EscapedFragment()
+	}
+	if page.Posted != nil {
+		return page.Posted.Encode()
 	}
 	return page.Handed.RawQuery
 }

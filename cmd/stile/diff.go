@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stile-auth/stile/cmd/stile/node"
@@ -305,12 +306,73 @@ func mappings(p *flowdefs.Provider) []string {
 	return out
 }
 
+// providerPart is a part of a provider of which only a person can say whether its
+// change allows more.
+type providerPart struct {
+	key string
+	of  func(p *flowdefs.Provider) string
+}
+
+func providerParts() []providerPart {
+	return []providerPart{
+		{"preset", func(p *flowdefs.Provider) string { return p.Preset }},
+		{"token_issuer", func(p *flowdefs.Provider) string { return p.TokenIssuer }},
+		{"tenants", func(p *flowdefs.Provider) string { return fmt.Sprint(p.Tenants) }},
+		{"endpoints", func(p *flowdefs.Provider) string { return parts(p.Endpoints) }},
+		{"user", func(p *flowdefs.Provider) string { return parts(p.User) }},
+		{"client_authentication", func(p *flowdefs.Provider) string { return p.Credentials.Method }},
+		{"client_secret", func(p *flowdefs.Provider) string { return secretPlace(p.Credentials.Secret) }},
+		{"client_key", func(p *flowdefs.Provider) string {
+			return secretPlace(p.Credentials.Key) + " " + p.Credentials.KeyID + " " + p.Credentials.Team
+		}},
+		{"client_certificate", func(p *flowdefs.Provider) string { return secretPlace(p.Credentials.Certificate) }},
+		{"client_assertion_audience", func(p *flowdefs.Provider) string { return fmt.Sprint(p.Credentials.AtToken) }},
+		{"userinfo", func(p *flowdefs.Provider) string { return fmt.Sprint(p.UserInfo) }},
+		{"response_mode", func(p *flowdefs.Provider) string { return p.Mode }},
+		{"par", func(p *flowdefs.Provider) string { return p.Push }},
+		{"dpop", func(p *flowdefs.Provider) string { return fmt.Sprint(p.DPoP) }},
+		{"request", func(p *flowdefs.Provider) string { return fmt.Sprint(p.Request) }},
+		{"response_claims", func(p *flowdefs.Provider) string { return p.Response }},
+		{"attributes", mappedAttributes},
+		{"groups", func(p *flowdefs.Provider) string {
+			if p.Groups == nil {
+				return ""
+			}
+			return p.Groups.Value.Source + " " + fmt.Sprint(p.Groups.Roles)
+		}},
+		{"codes", func(p *flowdefs.Provider) string { return fmt.Sprint(p.Codes) }},
+	}
+}
+
+// mappedAttributes are what accounts have of a provider, as text.
+func mappedAttributes(p *flowdefs.Provider) string {
+	var out []string
+	for _, a := range p.Attributes {
+		text := a.Name + ": " + a.Value.Source + " " + string(a.Update)
+		if a.Verified != nil {
+			text += " if " + a.Verified.Source
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, "; ")
+}
+
+// parts is what stands behind a pointer, as text.
+func parts[T any](p *T) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf("%+v", *p)
+}
+
 func (d *differ) provider(a, b *flowdefs.Provider) {
 	if a.Issuer != b.Issuer {
 		d.note(more, "issuer changed from %q to %q", a.Issuer, b.Issuer)
 	}
 	d.judge("client_id", a.ClientID, b.ClientID)
-	d.judge("client_secret", secretPlace(a.ClientSecret), secretPlace(b.ClientSecret))
+	for _, part := range providerParts() {
+		d.judge(part.key, part.of(a), part.of(b))
+	}
 	d.judge("scopes", fmt.Sprint(a.Scopes), fmt.Sprint(b.Scopes))
 	d.level("cap", a.Cap, b.Cap)
 	var before, after []string

@@ -62,6 +62,7 @@ func TestChangedExamples(t *testing.T) {
 		{"text-message", "requires: { acr: aal1 }", "requires: { acr: aal2 }", prove.Level},
 		{"lost-phone", "      - { id: password, type: password }\n      - id: besides", "      - { id: password, type: message, with: { text: hello } }\n      - id: besides", prove.SubjectUnknown},
 		{"transfer", "require: acr >= level.aal2", "require: acr >= level.aal1", prove.Broken},
+		{"visitors", "requires: { acr: aal1 }", "requires: { acr: aal2 }", prove.Level},
 		{"step-up", `target == "vault"`, `target == "valut"`, prove.Unreachable},
 		{"step-up", "acr: aal2, max_age: 10m", "acr: aal3, max_age: 10m", prove.Level},
 	}

@@ -23,6 +23,7 @@ type authorizationRequest struct {
 	maxAge       time.Duration // -1: not asked for
 	loginHint    string
 	subject      string // of the id_token_hint, or ""
+	proofKey     string // dpop_jkt
 }
 
 func (r authorizationRequest) prompts(value string) bool { return slices.Contains(r.prompt, value) }
@@ -30,6 +31,11 @@ func (r authorizationRequest) prompts(value string) bool { return slices.Contain
 // authorize is the authorization endpoint (OpenID Connect Core section 3.1.2).
 func (p *Provider) authorize(c *gin.Context) {
 	in, problem := requestParams(c.Request)
+	if problem != nil {
+		p.errorPage(c, http.StatusBadRequest, problem.code, problem.description)
+		return
+	}
+	in, problem = p.resolve(in)
 	if problem != nil {
 		p.errorPage(c, http.StatusBadRequest, problem.code, problem.description)
 		return
@@ -107,6 +113,7 @@ func (p *Provider) fillShape(req *authorizationRequest, in params) *oauthError {
 	}
 	req.nonce = in.get("nonce")
 	req.loginHint = in.get("login_hint")
+	req.proofKey = in.get("dpop_jkt")
 	return nil
 }
 
@@ -123,8 +130,11 @@ func (p *Provider) fillScopes(req *authorizationRequest, in params) *oauthError 
 			req.scopes = append(req.scopes, scope)
 		}
 	}
-	if !slices.Contains(req.scopes, "openid") {
+	if p.signsOn() && !slices.Contains(req.scopes, "openid") {
 		return invalidScope("the scope openid is missing")
+	}
+	if s := p.cfg.Shape; s != nil && !s.allows(req.scopes, req.responseMode) {
+		return invalidRequest("these scopes need the response_mode form_post")
 	}
 	return nil
 }
@@ -134,7 +144,7 @@ func (p *Provider) fillScopes(req *authorizationRequest, in params) *oauthError 
 func (p *Provider) fillPKCE(req *authorizationRequest, in params) *oauthError {
 	challenge, method := in.get("code_challenge"), in.get("code_challenge_method")
 	if challenge == "" {
-		if method != "" || req.client.Secret == "" {
+		if method != "" || req.client.Secret == "" && req.client.Auth == "" {
 			return invalidRequest("code challenge required")
 		}
 		return nil

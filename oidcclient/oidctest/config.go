@@ -1,6 +1,8 @@
 package oidctest
 
 import (
+	"crypto"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -33,6 +35,15 @@ type Config struct {
 	// Alg is the JWS algorithm of the ID tokens: ES256 (the default), ES384,
 	// RS256, PS256 or EdDSA (Ed25519).
 	Alg string
+	// TLS, if set, makes it speak TLS with that configuration, on loopback too.
+	TLS *tls.Config
+	// PAR takes pushed authorization requests (RFC 9126); RequirePAR takes no others.
+	PAR, RequirePAR bool
+	// DPoP wants token requests with a DPoP proof (RFC 9449), and binds tokens; without
+	// it tokens are bound only for who brings one. DPoPNonce wants a nonce in each.
+	DPoP, DPoPNonce bool
+	// Shape makes it look like another provider; nil: it looks like itself.
+	Shape *Shape
 }
 
 // Client is a registered relying party.
@@ -44,6 +55,19 @@ type Client struct {
 	// Secret authenticates a confidential client; "" makes a public client,
 	// which must use PKCE.
 	Secret string
+	// Auth is the one way to authenticate: client_secret_basic, client_secret_post,
+	// none, private_key_jwt, tls_client_auth, or signed_client_secret, which is
+	// Apple's. Default: any of the first three that Secret fits.
+	Auth string
+	// Key verifies what the client signs, KeyID is its kid, and Team is who a
+	// signed secret comes from.
+	Key   crypto.PublicKey
+	KeyID string
+	Team  string
+	// TokenEndpointAudience wants assertions addressed to the token endpoint.
+	TokenEndpointAudience bool
+	// CertificateSubject is the name in the certificate of tls_client_auth (RFC 4514).
+	CertificateSubject string
 	// RedirectURIs are matched as exact strings, except that an http URI of a
 	// loopback IP literal matches with any port (RFC 8252 section 7.3).
 	// Allowed are https, http on loopback, and private-use schemes that
@@ -149,6 +173,9 @@ func (c Config) validate() error {
 	}
 	if !slices.Contains(algorithms(), c.Alg) {
 		bad("algorithm %q is not supported", c.Alg)
+	}
+	if c.RequirePAR && !c.PAR || c.DPoPNonce && !c.DPoP {
+		bad("RequirePAR needs PAR, and DPoPNonce needs DPoP")
 	}
 	if c.AccessTokenTTL < 0 || c.IDTokenTTL < 0 || c.CodeTTL < 0 {
 		bad("a lifetime is negative")

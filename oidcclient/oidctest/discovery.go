@@ -11,33 +11,47 @@ import (
 // 8414 section 2, RFC 9207 section 3). Everything in it is true; therefore
 // RS256 is in it only if the provider signs with RS256.
 func (p *Provider) discovery(c *gin.Context) {
-	c.JSON(http.StatusOK, gin.H{
-		"issuer":                                         p.issuer,
-		"authorization_endpoint":                         p.issuer + "/authorize",
-		"token_endpoint":                                 p.issuer + "/token",
-		"userinfo_endpoint":                              p.issuer + "/userinfo",
-		"jwks_uri":                                       p.issuer + "/jwks",
-		"revocation_endpoint":                            p.issuer + "/revoke",
-		"end_session_endpoint":                           p.issuer + "/logout",
-		"scopes_supported":                               p.cfg.scopes(),
-		"response_types_supported":                       []string{"code"},
-		"response_modes_supported":                       responseModes(),
-		"grant_types_supported":                          grantTypes(),
-		"acr_values_supported":                           p.cfg.acrValues(),
-		"subject_types_supported":                        []string{"public"},
-		"id_token_signing_alg_values_supported":          []string{p.cfg.Alg},
-		"token_endpoint_auth_methods_supported":          authMethods(),
-		"revocation_endpoint_auth_methods_supported":     authMethods(),
-		"code_challenge_methods_supported":               []string{"S256"},
-		"prompt_values_supported":                        promptValues(),
-		"claim_types_supported":                          []string{"normal"},
-		"claims_supported":                               claimsSupported(),
-		"claims_parameter_supported":                     false,
-		"request_parameter_supported":                    false,
-		"request_uri_parameter_supported":                false,
-		"require_request_uri_registration":               false,
-		"authorization_response_iss_parameter_supported": true,
-	})
+	if s := p.cfg.Shape; s != nil && s.Metadata == nil {
+		c.Status(http.StatusNotFound)
+		c.Writer.WriteHeaderNow()
+		return
+	}
+	m := map[string]any{
+		"issuer":                                           p.issuer,
+		"authorization_endpoint":                           p.issuer + "/authorize",
+		"token_endpoint":                                   p.issuer + "/token",
+		"userinfo_endpoint":                                p.issuer + "/userinfo",
+		"jwks_uri":                                         p.issuer + "/jwks",
+		"revocation_endpoint":                              p.issuer + "/revoke",
+		"end_session_endpoint":                             p.issuer + "/logout",
+		"scopes_supported":                                 p.cfg.scopes(),
+		"response_types_supported":                         []string{"code"},
+		"response_modes_supported":                         responseModes(),
+		"grant_types_supported":                            grantTypes(),
+		"acr_values_supported":                             p.cfg.acrValues(),
+		"subject_types_supported":                          []string{"public"},
+		"id_token_signing_alg_values_supported":            []string{p.cfg.Alg},
+		"token_endpoint_auth_methods_supported":            p.cfg.authMethods(),
+		"token_endpoint_auth_signing_alg_values_supported": assertionAlgorithms(),
+		"revocation_endpoint_auth_methods_supported":       p.cfg.authMethods(),
+		"code_challenge_methods_supported":                 []string{"S256"},
+		"prompt_values_supported":                          promptValues(),
+		"claim_types_supported":                            []string{"normal"},
+		"claims_supported":                                 claimsSupported(),
+		"claims_parameter_supported":                       false,
+		"request_parameter_supported":                      false,
+		"request_uri_parameter_supported":                  false,
+		"require_request_uri_registration":                 false,
+		"authorization_response_iss_parameter_supported":   true,
+	}
+	if p.cfg.PAR {
+		m["pushed_authorization_request_endpoint"] = p.issuer + "/par"
+		m["require_pushed_authorization_requests"] = p.cfg.RequirePAR
+	}
+	if p.cfg.DPoP {
+		m["dpop_signing_alg_values_supported"] = []string{"ES256"}
+	}
+	c.JSON(http.StatusOK, p.shaped(m))
 }
 
 func claimsSupported() []string {
@@ -55,6 +69,9 @@ func (p *Provider) jwks(c *gin.Context) {
 		if err != nil {
 			jsonError(c, &oauthError{code: "server_error", description: err.Error(), status: http.StatusInternalServerError})
 			return
+		}
+		if s := p.cfg.Shape; s != nil && s.KeyIssuer != "" {
+			raw = appendMember(raw, "issuer", s.KeyIssuer)
 		}
 		keys = append(keys, raw)
 	}

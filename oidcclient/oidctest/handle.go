@@ -30,6 +30,7 @@ func (p *Provider) routes() (*gin.Engine, error) {
 	e.GET("/consent", p.showConsent)
 	e.POST("/consent", p.postConsent)
 	e.POST("/token", p.token)
+	e.POST("/par", p.push)
 	e.GET("/userinfo", p.userInfo)
 	e.POST("/userinfo", p.userInfo)
 	e.POST("/revoke", p.revoke)
@@ -43,7 +44,7 @@ func endpointOf(path string) string {
 	switch path {
 	case "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server":
 		return EndpointDiscovery
-	case "/jwks", "/authorize", "/login", "/consent", "/token", "/userinfo", "/revoke", "/logout":
+	case "/jwks", "/authorize", "/login", "/consent", "/token", "/par", "/userinfo", "/revoke", "/logout":
 		return path[1:]
 	}
 	return ""
@@ -52,6 +53,7 @@ func endpointOf(path string) string {
 // handle is the way of every request: count it, let the faults hold it, answer
 // it into memory, let the faults bend the answer, send it.
 func (p *Provider) handle(w http.ResponseWriter, r *http.Request) {
+	p.reshape(r)
 	endpoint := endpointOf(r.URL.Path)
 	if p.down.Load() || !p.enter(endpoint) {
 		panic(http.ErrAbortHandler) // net/http's way to cut the connection

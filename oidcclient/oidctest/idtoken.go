@@ -15,7 +15,7 @@ import (
 func (p *Provider) idToken(g *grant, nonce, access string, now time.Time) (string, error) {
 	key := p.keys.signing()
 	claims := map[string]any{
-		"iss":       p.issuer,
+		"iss":       p.tokenIssuer(),
 		"sub":       g.user.Subject,
 		"aud":       g.client.ID,
 		"exp":       now.Add(p.cfg.IDTokenTTL).Unix(),
@@ -30,6 +30,12 @@ func (p *Provider) idToken(g *grant, nonce, access string, now time.Time) (strin
 	}
 	if g.user.ACR != "" {
 		claims["acr"] = g.user.ACR
+	}
+	if s := p.cfg.Shape; s != nil {
+		if s.Tenant != "" {
+			claims["tid"] = s.Tenant
+		}
+		s.bend(claims)
 	}
 	return p.assemble(key, map[string]any{"alg": key.Alg, "kid": key.ID, "typ": "JWT"}, claims)
 }
@@ -101,7 +107,7 @@ func (p *Provider) readHint(token string) (*hintClaims, error) {
 	if err != nil {
 		return nil, err
 	}
-	if claims.Issuer != p.issuer {
+	if claims.Issuer != p.tokenIssuer() {
 		return nil, fmt.Errorf("oidctest: the issuer is another")
 	}
 	return &claims, nil

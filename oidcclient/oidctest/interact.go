@@ -1,6 +1,7 @@
 package oidctest
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 
@@ -26,12 +27,16 @@ func (p *Provider) proceed(c *gin.Context, id string, pending interaction) {
 	default:
 		g := &grant{
 			client: req.client, user: sn.user, scopes: req.scopes, nonce: req.nonce,
-			sid: sn.sid, authTime: sn.authTime,
+			sid: sn.sid, authTime: sn.authTime, boundTo: req.proofKey,
 		}
 		issued := p.state.addCode(code{
 			grant: g, redirectURI: req.redirectURI, challenge: req.challenge, expires: p.cfg.Now().Add(p.cfg.CodeTTL),
 		})
-		p.respond(c, req, Param{"code", issued})
+		answer := []Param{{"code", issued}}
+		if s := p.cfg.Shape; s != nil && s.FirstTime && p.state.takeOnce("first "+req.client.ID+" "+sn.user.Subject) {
+			answer = append(answer, Param{"user", `{"name":{"firstName":` + quoted(sn.user.Name) + `},"email":` + quoted(sn.user.Email) + `}`})
+		}
+		p.respond(c, req, answer...)
 	}
 }
 
@@ -161,3 +166,12 @@ func describe(scopes []string) []scopeLine {
 }
 
 type scopeLine struct{ Scope, Text string }
+
+// quoted is a text as JSON.
+func quoted(text string) string {
+	out, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // strings can be written
+	}
+	return string(out)
+}

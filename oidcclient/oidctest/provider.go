@@ -2,6 +2,7 @@ package oidctest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +22,7 @@ const (
 	EndpointLogin     = "login"
 	EndpointConsent   = "consent"
 	EndpointToken     = "token"
+	EndpointPAR       = "par"
 	EndpointUserInfo  = "userinfo"
 	EndpointRevoke    = "revoke"
 	EndpointLogout    = "logout"
@@ -69,6 +71,12 @@ func Start(cfg Config) (*Provider, error) {
 		return nil, fmt.Errorf("oidctest: %w", err)
 	}
 	p.issuer = "http://" + listener.Addr().String()
+	if cfg.TLS != nil {
+		p.issuer = "https://" + listener.Addr().String()
+	}
+	if cfg.Shape != nil {
+		p.issuer = cfg.Shape.Issuer
+	}
 	if _, p.port, err = net.SplitHostPort(listener.Addr().String()); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
@@ -96,7 +104,11 @@ func (p *Provider) serve(listener net.Listener) {
 	go func() {
 		defer close(p.served)
 		// Serve always fails in the end: with ErrServerClosed after Close.
-		_ = p.server.Serve(&refusing{Listener: listener, down: &p.down})
+		var l net.Listener = &refusing{Listener: listener, down: &p.down}
+		if p.cfg.TLS != nil {
+			l = tls.NewListener(l, p.cfg.TLS)
+		}
+		_ = p.server.Serve(l)
 	}()
 }
 

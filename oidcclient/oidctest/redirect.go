@@ -129,7 +129,9 @@ func (p *Provider) respond(c *gin.Context, req authorizationRequest, list ...Par
 	if req.state != "" {
 		r.Add("state", req.state)
 	}
-	r.Add("iss", p.issuer)
+	if p.sendsIssuer() {
+		r.Add("iss", p.issuer)
+	}
 	p.bendRedirect(r)
 	if r.Mode == "form_post" {
 		p.page(c, http.StatusOK, "form_post.html", pageData{

@@ -61,6 +61,7 @@ type grant struct {
 	nonce    string
 	sid      string
 	authTime time.Time
+	boundTo  string // thumbprint of the key that the code is bound to; "": none
 	revoked  atomic.Bool
 }
 
@@ -77,6 +78,7 @@ type code struct {
 type accessToken struct {
 	grant   *grant
 	scopes  []string
+	boundTo string // thumbprint of the key that it is bound to; "": none
 	expires time.Time
 }
 
@@ -101,6 +103,8 @@ type state struct {
 	codes        map[digest]*code
 	access       map[digest]accessToken
 	refresh      map[digest]*refreshToken
+	pushed       map[string]pushed
+	once         map[string]bool // what is good once
 }
 
 func newState() *state {
@@ -112,6 +116,8 @@ func newState() *state {
 		codes:        map[digest]*code{},
 		access:       map[digest]accessToken{},
 		refresh:      map[digest]*refreshToken{},
+		pushed:       map[string]pushed{},
+		once:         map[string]bool{},
 	}
 }
 

@@ -67,12 +67,12 @@ func (s *state) rotate(secret string, now time.Time, check func(*grant) *oauthEr
 }
 
 // addTokens stores a new pair of tokens and returns it.
-func (s *state) addTokens(g *grant, scopes []string, now time.Time, accessTTL time.Duration) (access, refresh string) {
+func (s *state) addTokens(g *grant, scopes []string, boundTo string, now time.Time, accessTTL time.Duration) (access, refresh string) {
 	access, refresh = newSecret(), newSecret()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweep(now)
-	s.access[digestOf(access)] = accessToken{grant: g, scopes: scopes, expires: now.Add(accessTTL)}
+	s.access[digestOf(access)] = accessToken{grant: g, scopes: scopes, boundTo: boundTo, expires: now.Add(accessTTL)}
 	s.refresh[digestOf(refresh)] = &refreshToken{grant: g, expires: now.Add(refreshTTL)}
 	return access, refresh
 }

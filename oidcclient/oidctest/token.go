@@ -3,7 +3,9 @@ package oidctest
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,15 +20,19 @@ func grantTypes() []string { return []string{"authorization_code", "refresh_toke
 // token is the token endpoint (RFC 6749 section 3.2).
 func (p *Provider) token(c *gin.Context) {
 	in, client, problem := p.clientRequest(c)
+	boundTo := ""
+	if problem == nil {
+		boundTo, problem = p.proved(c.Writer, c.Request, EndpointToken, "")
+	}
 	if problem != nil {
 		jsonError(c, problem)
 		return
 	}
 	switch in.get("grant_type") {
 	case "authorization_code":
-		problem = p.codeGrant(c, client, in)
+		problem = p.codeGrant(c, client, in, boundTo)
 	case "refresh_token":
-		problem = p.refreshGrant(c, client, in)
+		problem = p.refreshGrant(c, client, in, boundTo)
 	case "":
 		problem = invalidRequest("grant_type is missing")
 	default:
@@ -50,7 +56,7 @@ func (p *Provider) clientRequest(c *gin.Context) (params, *Client, *oauthError) 
 	return in, client, problem
 }
 
-func (p *Provider) codeGrant(c *gin.Context, client *Client, in params) *oauthError {
+func (p *Provider) codeGrant(c *gin.Context, client *Client, in params, boundTo string) *oauthError {
 	if in.get("code") == "" {
 		return invalidRequest("code is missing")
 	}
@@ -61,12 +67,18 @@ func (p *Provider) codeGrant(c *gin.Context, client *Client, in params) *oauthEr
 		if issued.redirectURI != in.get("redirect_uri") {
 			return invalidGrant("redirect_uri differs from the authorization request")
 		}
+		if issued.grant.boundTo != "" && issued.grant.boundTo != boundTo {
+			return invalidGrant("the authorization code is bound to another key")
+		}
 		return checkVerifier(issued.challenge, in.get("code_verifier"))
 	})
 	if problem != nil {
+		if s := p.cfg.Shape; s != nil && s.SpentCode != "" && problem.code == "invalid_grant" {
+			return &oauthError{code: s.SpentCode, description: problem.description, status: http.StatusOK}
+		}
 		return problem
 	}
-	return p.issue(c, g, g.scopes, g.nonce)
+	return p.issue(c, g, g.scopes, g.nonce, boundTo)
 }
 
 // checkVerifier is RFC 7636 section 4.6. A verifier without a challenge is
@@ -92,7 +104,7 @@ func checkVerifier(challenge, verifier string) *oauthError {
 
 // refreshGrant rotates a refresh token. A smaller scope is good for the new
 // access token only; the new refresh token keeps all (RFC 6749 section 6).
-func (p *Provider) refreshGrant(c *gin.Context, client *Client, in params) *oauthError {
+func (p *Provider) refreshGrant(c *gin.Context, client *Client, in params, boundTo string) *oauthError {
 	if in.get("refresh_token") == "" {
 		return invalidRequest("refresh_token is missing")
 	}
@@ -114,19 +126,22 @@ func (p *Provider) refreshGrant(c *gin.Context, client *Client, in params) *oaut
 	if len(scopes) == 0 {
 		scopes = g.scopes
 	}
-	return p.issue(c, g, scopes, "")
+	return p.issue(c, g, scopes, "", boundTo)
 }
 
 // issue answers with new tokens. An ID token comes with the scope openid; a
 // refreshed one has no nonce (OpenID Connect Core section 12.2).
-func (p *Provider) issue(c *gin.Context, g *grant, scopes []string, nonce string) *oauthError {
-	now := p.cfg.Now()
-	access, refresh := p.state.addTokens(g, scopes, now, p.cfg.AccessTokenTTL)
+func (p *Provider) issue(c *gin.Context, g *grant, scopes []string, nonce, boundTo string) *oauthError {
+	now, kind := p.cfg.Now(), "Bearer"
+	if boundTo != "" {
+		kind = "DPoP"
+	}
+	access, refresh := p.state.addTokens(g, scopes, boundTo, now, p.cfg.AccessTokenTTL)
 	answer := gin.H{
-		"access_token": access, "token_type": "Bearer", "refresh_token": refresh,
+		"access_token": access, "token_type": kind, "refresh_token": refresh,
 		"expires_in": int64(p.cfg.AccessTokenTTL.Seconds()), "scope": strings.Join(scopes, " "),
 	}
-	if slices.Contains(scopes, "openid") {
+	if p.signsOn() && slices.Contains(scopes, "openid") {
 		idToken, err := p.idToken(g, nonce, access, now)
 		if err != nil {
 			return &oauthError{code: "server_error", description: err.Error(), status: http.StatusInternalServerError}
@@ -134,6 +149,14 @@ func (p *Provider) issue(c *gin.Context, g *grant, scopes []string, nonce string
 		answer["id_token"] = idToken
 	}
 	noStore(c)
+	if s := p.cfg.Shape; s != nil && s.TokenForms && !strings.Contains(c.GetHeader("Accept"), "json") {
+		form := url.Values{}
+		for name, value := range answer {
+			form.Set(name, fmt.Sprint(value))
+		}
+		c.Data(http.StatusOK, "application/x-www-form-urlencoded", []byte(form.Encode()))
+		return nil
+	}
 	c.JSON(http.StatusOK, answer)
 	return nil
 }

@@ -19,6 +19,9 @@ type Accounts interface {
 	// CreateAccount stores an account with its authenticators and links, all of it
 	// or nothing. [account.ErrExists] if the subject, a login or a link is taken.
 	CreateAccount(ctx context.Context, a account.Account, auths []account.Authenticator, links []account.Link) error
+	// SetAttributes sets these attributes of an account and removes those that are
+	// set to ""; [account.ErrNotFound].
+	SetAttributes(ctx context.Context, subject string, attributes map[string]string) error
 }
 
 // errUnknown reports an identity that belongs to no account.
@@ -31,16 +34,14 @@ func (s *step) subject(ctx context.Context, v *flows.Visit, p Provider, id oidcc
 	found, err := s.accounts.AccountByLink(ctx, id.Issuer, id.Subject)
 	switch {
 	case err == nil:
-		return found.Subject, nil
+		return found.Subject, s.update(ctx, p, id, found)
 	case !errors.Is(err, account.ErrNotFound):
 		return "", err
 	case p.Provision != flowdefs.ProvisionCreate:
 		return "", errUnknown
 	}
 	made := account.Account{Subject: rand.Text(), Status: account.Active, Created: v.Now.UTC()}
-	if id.Email != "" && id.EmailVerified {
-		made.Attributes = map[string]string{"email": id.Email}
-	}
+	made.Attributes = p.first(ctx, id)
 	link := account.Link{Issuer: id.Issuer, External: id.Subject, Subject: made.Subject, Created: made.Created}
 	err = s.accounts.CreateAccount(ctx, made, nil, []account.Link{link})
 	if errors.Is(err, account.ErrExists) { // made by somebody else in the meantime

@@ -18,6 +18,7 @@ import (
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/seal"
 	"github.com/stile-auth/stile/flows/store/memory"
+	"github.com/stile-auth/stile/oidcclient"
 	"github.com/stile-auth/stile/oidcclient/oidctest"
 	"github.com/stile-auth/stile/oidcclient/oidctest/browser"
 	"github.com/stile-auth/stile/steps"
@@ -35,6 +36,13 @@ flows:
   sign-on:
     steps:
       - { id: sso, type: sso, with: { provider: corporate } }
+  handled:
+    steps:
+      - { id: sso, type: sso, with: { provider: corporate }, on: { denied: denied, cancelled: cancelled, unavailable: unavailable } }
+    handlers:
+      denied: [{ id: denied, type: sso, with: { provider: other } }]
+      cancelled: [{ id: cancelled, type: sso, with: { provider: other } }]
+      unavailable: [{ id: unavailable, type: sso, with: { provider: other } }]
   fresh:
     steps:
       - { id: sso, type: sso, with: { provider: corporate, max_age: 5m } }
@@ -45,8 +53,9 @@ providers:
     client_secret: { env: SECRET }
     scopes: [openid, email]
     assurance: { categories: [knowledge], cap: aal2 }
+  other: { issuer: "https://other.example", client_id: stile }
 clients:
-  app: { flows: [sign-on, fresh], redirect_uris: ["com.bank.app:/oauth2", "https://other.example/"], dpop: optional }
+  app: { flows: [sign-on, fresh, handled], redirect_uris: ["com.bank.app:/oauth2", "https://other.example/"], dpop: optional }
   lost: { flows: [sign-on], dpop: optional }
 `
 
@@ -126,6 +135,8 @@ type kit struct {
 	links  sso.Accounts
 	people *repository
 	wire   *http.Transport
+	road   http.RoundTripper // the browser's, if not wire
+	access sso.Access        // if not that of a provider on this machine
 	def    flowdefs.Provider
 	secret string
 	engine *flows.Engine
@@ -189,7 +200,11 @@ func (k *kit) link(t testing.TB, subject, issuer, external string) {
 
 func (k *kit) provider(t testing.TB) sso.Provider {
 	t.Helper()
-	p, err := sso.NewProvider(&k.def, sso.Access{Secret: k.secret, Transport: k.wire, Now: k.clock.Now})
+	access := sso.Access{Secret: k.secret, Network: oidcclient.Loopback, Transport: k.wire, Now: k.clock.Now}
+	if k.access.Now != nil {
+		access = k.access
+	}
+	p, err := sso.NewProvider(&k.def, access)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +213,7 @@ func (k *kit) provider(t testing.TB) sso.Provider {
 
 func (k *kit) newEngine(t testing.TB, set *flowdefs.Set) *flows.Engine {
 	t.Helper()
-	registry, err := flows.NewRegistry(sso.Type(sso.Providers{"corporate": k.provider(t)}, k.links))
+	registry, err := flows.NewRegistry(sso.Type(sso.Providers{"corporate": k.provider(t), "other": standing{}.provider()}, k.links))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,6 +261,7 @@ type asked struct {
 	Endpoint   string            `json:"authorizationEndpoint"`
 	Parameters map[string]string `json:"parameters"`
 	Redirect   string            `json:"redirectUri"`
+	Mode       string            `json:"responseMode"`
 	ExpiresAt  time.Time         `json:"expiresAt"`
 }
 
@@ -273,7 +289,11 @@ func (tk *talk) visit(t testing.TB) string {
 
 func (k *kit) visit(t testing.TB, address string) string {
 	t.Helper()
-	b, err := browser.New(browser.Config{Transport: k.wire})
+	road := k.road
+	if road == nil {
+		road = k.wire
+	}
+	b, err := browser.New(browser.Config{Transport: road})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,10 +307,17 @@ func (k *kit) visit(t testing.TB, address string) string {
 			t.Fatal(err)
 		}
 	}
-	if page.Handed == nil {
+	posts := func() bool { return len(page.Forms) == 1 && page.Forms[0].Has("state") }
+	if page.Handed == nil && !posts() {
 		if page, err = page.Submit(t.Context(), "Allow", nil); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if page.Handed == nil { // a form that a script would send
+		if page, err = page.Submit(t.Context(), "Continue", nil); err != nil {
+			t.Fatal(err)
+		}
+		return page.Posted.Encode()
 	}
 	return page.Handed.RawQuery
 }
@@ -380,3 +407,12 @@ func edited(t testing.TB, query string, changes ...string) string {
 	}
 	return q.Encode()
 }
+
+// standing is a provider that only asks.
+type standing struct{ sso.Client }
+
+func (standing) AuthorizationRequest(context.Context, oidcclient.RequestOptions) (oidcclient.Authorization, error) {
+	return oidcclient.Authorization{URL: "https://other.example/authorize"}, nil
+}
+
+func (s standing) provider() sso.Provider { return sso.Provider{Client: s} }

@@ -2,6 +2,9 @@ package sso
 
 import (
 	"context"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -31,6 +34,11 @@ type Provider struct {
 	Cap        assurance.Level      // most that it is trusted for
 	Mapping    []flowdefs.Mapping   // what it says to what that proves
 	Provision  flowdefs.Provision   // what an unknown identity comes to; "" is never
+	Request    flowdefs.RequestExtras
+	Cancelled  []string // its words for a person who did not want to
+	Attributes []flowdefs.Attribute
+	Groups     *flowdefs.Groups
+	OAuth2     bool // it says nothing of how and when people signed on
 }
 
 // Providers are the providers by name. It is not changed once it is in use.
@@ -49,25 +57,57 @@ func (ps Providers) find(name string) (Provider, error) {
 
 // Access is what a provider's definition leaves to the deployment.
 type Access struct {
-	Secret    string            // of the client; "" where the definition names one: not set
-	Transport http.RoundTripper // nil: that of package oidcclient
-	Now       func() time.Time  // required
+	Secret      string             // of the client; "" where the definition names one: not set
+	Key         crypto.Signer      // the client's; nil where the definition names one: not set
+	Certificate *tls.Certificate   // the client's, with its key; nil where the definition names one: not set
+	Network     oidcclient.Network // where the provider may be
+	RootCAs     *x509.CertPool     // nil: those of the system
+	Transport   http.RoundTripper  // nil: that of package oidcclient
+	Now         func() time.Time   // required
 }
 
 // NewProvider makes a provider of its definition. It asks nobody: a provider
 // that is down fails when it is used, and one whose secret is not set too.
 func NewProvider(d *flowdefs.Provider, a Access) (Provider, error) {
-	p := Provider{Categories: d.Categories, Cap: d.Cap, Mapping: d.Mapping, Provision: d.Provision}
-	client, err := oidcclient.New(oidcclient.Config{
-		Issuer: d.Issuer, ClientID: d.ClientID, ClientSecret: a.Secret, Scopes: d.Scopes,
-		UserInfo:  d.Provision == flowdefs.ProvisionCreate && slices.Contains(d.Scopes, "email"), // used for nothing else
-		Transport: a.Transport, Now: a.Now,
-	})
+	p := Provider{
+		Categories: d.Categories, Cap: d.Cap, Mapping: d.Mapping, Provision: d.Provision,
+		Request: d.Request, Cancelled: d.Codes.Cancelled, OAuth2: d.OAuth2(), Attributes: d.Attributes, Groups: d.Groups,
+	}
+	c := d.Credentials
+	certified := c.Certificate != nil
+	if c.Secret != nil && a.Secret == "" || c.Key != nil && !certified && a.Key == nil || certified && a.Certificate == nil {
+		return p, nil
+	}
+	client, err := oidcclient.New(clientConfig(d, a))
 	if err != nil {
 		return Provider{}, errors.Join(fmt.Errorf("sso: provider %s", d.Name), err)
 	}
-	if d.ClientSecret == nil || a.Secret != "" {
-		p.Client = client
-	}
+	p.Client = client
 	return p, nil
+}
+
+// clientConfig is the definition in the words of package oidcclient.
+func clientConfig(d *flowdefs.Provider, a Access) oidcclient.Config {
+	c := d.Credentials
+	cfg := oidcclient.Config{
+		Issuer: d.Issuer, TokenIssuer: d.TokenIssuer, Tenants: d.Tenants, ClientID: d.ClientID, Scopes: d.Scopes,
+		Authentication: oidcclient.Authentication{
+			Method: oidcclient.AuthMethod(c.Method), Secret: a.Secret, KeyID: c.KeyID, Team: c.Team,
+			TokenEndpointAudience: c.AtToken, Certificate: a.Certificate,
+		},
+		UserInfo:     d.UserInfo || d.Provision == flowdefs.ProvisionCreate && slices.Contains(d.Scopes, "email"),
+		ResponseMode: oidcclient.ResponseMode(d.Mode), Push: oidcclient.Push(d.Push), DPoP: d.DPoP, SpentCodes: d.Codes.Spent,
+		ResponseClaims: d.Response,
+		Network:        a.Network, RootCAs: a.RootCAs, Transport: a.Transport, Now: a.Now,
+	}
+	if c.Certificate == nil {
+		cfg.Authentication.Key = a.Key
+	}
+	if e := d.Endpoints; e != nil {
+		cfg.Endpoints = &oidcclient.Endpoints{Authorization: e.Authorization, Token: e.Token, Keys: e.Keys, UserInfo: e.UserInfo, Push: e.Push}
+	}
+	if u := d.User; u != nil {
+		cfg.OAuth2 = &oidcclient.UserMapping{Subject: u.Subject, Email: u.Email, EmailVerified: u.EmailVerified}
+	}
+	return cfg
 }

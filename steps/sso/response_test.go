@@ -1,6 +1,9 @@
 package sso_test
 
 import (
+	"encoding/json"
+	"maps"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +34,11 @@ func TestNoResponse(t *testing.T) {
 		"continue":      flows.Input(`{"continue":true}`),
 		"other case":    flows.Input(`{"querystring":"code=x&state=y"}`),
 		"twice":         flows.Input(`{"queryString":"code=x&state=y","queryString":"code=x&state=y"}`),
+		"form without":  flows.Input(`{"form":{}}`),
+		"two things":    flows.Input(`{"queryString":"code=x&state=y","form":{"code":"x","state":"y"}}`),
+		"two wishes":    flows.Input(`{"again":true,"cancelled":true}`),
+		"no wish":       flows.Input(`{"again":false}`),
+		"list in form":  flows.Input(`{"form":{"code":["x"],"state":"y"}}`),
 		"too long":      body(right + "&x=" + strings.Repeat("x", 16<<10)),
 	} {
 		for range 2 {
@@ -144,6 +152,101 @@ func TestDenied(t *testing.T) {
 			k.idp.Behave()
 			tk.completes(t)
 		}
+	}
+}
+
+// Who did not go through with it is not told from who was refused, but by the flow.
+func TestCancelled(t *testing.T) {
+	t.Parallel()
+	for name, code := range map[string]string{
+		"in the standard's words": "consent_required", "in its own words": "user_cancelled_login", "by closing the browser": "",
+		"refused": "access_denied",
+	} {
+		k := newKit(t, func(k *kit) { k.def.Codes.Cancelled = []string{"user_cancelled_login"} })
+		tk := k.start(t, flows.StartRequest{Flow: "handled"})
+		in := flows.Input(`{"cancelled":true}`)
+		if code != "" {
+			k.idp.Misbehave(oidctest.RefuseWith(code))
+			in = body(tk.visit(t))
+		}
+		if err := tk.submit(t, in); err != nil {
+			t.Fatal(err)
+		}
+		want := "cancelled"
+		if code == "access_denied" {
+			want = "denied"
+		}
+		if tk.view.NextStep == nil || tk.view.NextStep.StepID != want {
+			t.Errorf("%s: the run is at %+v", name, tk.view.NextStep)
+		}
+		k.wantTokenCalls(t, 0)
+	}
+	k := newKit(t)
+	tk := k.start(t, flows.StartRequest{})
+	wants(t, tk.submit(t, flows.Input(`{"cancelled":true}`)), flows.KindFailed)
+}
+
+// A provider that is down leads to where the flow says, if it says so.
+func TestUnavailableExit(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	tk := k.start(t, flows.StartRequest{Flow: "handled"})
+	query := tk.visit(t)
+	k.idp.Down()
+	if err := tk.answer(t, query); err != nil || tk.view.NextStep.StepID != "unavailable" {
+		t.Errorf("in the exchange: %v, %+v", err, tk.view.NextStep)
+	}
+	down := newKit(t)
+	down.idp.Down()
+	if tk := down.start(t, flows.StartRequest{Flow: "handled"}); tk.view.NextStep.StepID != "unavailable" {
+		t.Errorf("at the start: %+v", tk.view.NextStep)
+	}
+}
+
+// A fresh request makes the one before void, and is nobody's mistake.
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	tk := k.start(t, flows.StartRequest{})
+	old := tk.visit(t)
+	if err := tk.submit(t, flows.Input(`{"again":true}`)); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, tk.answer(t, old), flows.KindRejected)
+	k.wantTokenCalls(t, 0)
+	tk.completes(t)
+}
+
+// The fields of a form are taken as a query is.
+func TestForm(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, func(k *kit) { k.def.Mode = "form_post" })
+	tk := k.start(t, flows.StartRequest{})
+	if mode := tk.asked(t).Mode; mode != "form_post" {
+		t.Errorf("response mode %q", mode)
+	}
+	fields, err := url.ParseQuery(tk.visit(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := map[string]string{}
+	for name := range fields {
+		form[name] = fields.Get(name)
+	}
+	send := func(changes map[string]string) error {
+		mine := maps.Clone(form)
+		maps.Copy(mine, changes)
+		in, err := json.Marshal(map[string]any{"form": mine})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tk.submit(t, in)
+	}
+	wants(t, send(map[string]string{"state": "another"}), flows.KindRejected)
+	wants(t, send(map[string]string{"iss": "https://evil.example"}), flows.KindRejected)
+	k.wantTokenCalls(t, 0)
+	if err := send(nil); err != nil || tk.view.Flow.Status != flows.Completed {
+		t.Errorf("the form: %v, %s", err, tk.view.Flow.Status)
 	}
 }
 

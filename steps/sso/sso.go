@@ -2,10 +2,12 @@
 package sso
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 
@@ -22,8 +24,16 @@ browser, and posts back the query of the redirect, as it came.
 
 	prompt  OAUTH2_CLIENT_AUTHORIZATION_REQUIRED
 	        {"provider", "authorizationRequestUri", "authorizationEndpoint",
-	         "parameters", "redirectUri", "expiresAt"}
-	answer  {"queryString": "code=...&state=...&iss=..."}
+	         "parameters", "redirectUri", "responseMode", "expiresAt"}
+	answer  {"queryString": "code=...&state=...&iss=..."}, or one of
+	        {"form": {"code": "...", "state": "..."}}  the fields of a form that was
+	                                                   posted to the redirect URI
+	        {"again": true}      a fresh request: the last one is void
+	        {"cancelled": true}  the person has closed the browser
+
+The provider says how its answer comes back: as the query of the redirect URI, as its
+fragment, which goes into queryString all the same, or as a form (responseMode query,
+fragment or form_post).
 
 	with    provider: name of an entry of "providers"
 	        max_age:  greatest age of the sign-on at the provider; optional
@@ -32,6 +42,14 @@ browser, and posts back the query of the redirect, as it came.
 	        unmet:    what follows if it says none of these: accept (what it did
 	                  say is mapped; default), again (the person is sent there
 	                  once more, to sign on anew; then exit), or exit
+	        prompt:   what the provider is asked to do: login, consent or
+	                  select_account; optional
+	        login_hint: true tells the provider the name that was typed before
+
+	exits   denied:      the provider or the person refuses, or nobody is known
+	        cancelled:   the person did not go through with it
+	        unmet:       it says none of acr_values, and that is not accepted
+	        unavailable: the provider cannot be used now
 
 The redirect URI is the client's first. State, nonce and PKCE verifier stay here.
 A request is good for ten minutes. A response with another state or issuer is a
@@ -42,21 +60,24 @@ this node died, the next answer gets a fresh request instead.
 
 What an unknown identity (issuer and subject, never an e-mail address) comes to
 is the provider's "provision": with create, an account and its link; otherwise the
-exit "denied". The exit is also taken when the person or the provider refuses. The
-exit "unmet" is taken when the provider says none of acr_values and that is not
-accepted.
+exit "denied". A provider that is down is 503 where the exit "unavailable" leads
+nowhere.
+
+A plain OAuth 2.0 provider says nothing of when a person signed on there: where that
+is asked, by max_age here or of the run, the exit "unmet" is taken at once.
 
 It proves what the provider is configured to prove, up to its cap: by the first
 entry of its assurance.map that fits what it says, or else the least. What the
 provider says of the sign-on is kept for audit and copied into nothing.
 
-Scenarios: ok, wrong (another state), denied.
+Scenarios: ok, wrong (another state), denied, cancelled, again.
 `
 
 const (
-	requestLife = 10 * time.Minute
-	exitDenied  = "denied"
-	exitUnmet   = "unmet"
+	requestLife   = 10 * time.Minute
+	exitDenied    = "denied"
+	exitCancelled = "cancelled"
+	exitUnmet     = "unmet"
 )
 
 // Type returns the step type. An unknown provider fails when the step is
@@ -71,7 +92,7 @@ func Type(providers Providers, accounts Accounts) flows.StepType {
 		Input:    flowdefs.SchemaFor[answer](),
 		Evidence: []assurance.Ceiling{ceiling()},
 		Ceilings: ceilings,
-		Exits:    []string{exitDenied, exitUnmet},
+		Exits:    []string{exitDenied, exitCancelled, exitUnmet},
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			var c config
 			if err := cfg.Decode(&c); err != nil {
@@ -93,11 +114,16 @@ type config struct {
 	Provider  string        `yaml:"provider" ref:"provider" doc:"Name of the provider."`
 	MaxAge    time.Duration `yaml:"max_age,optional" doc:"Greatest age of the sign-on at the provider."`
 	ACRValues []string      `yaml:"acr_values,optional" doc:"What the provider is asked to reach, in its own words, the first most."`
+	Prompt    string        `yaml:"prompt,optional" enum:"login,consent,select_account" doc:"What the provider is asked to do."`
+	LoginHint bool          `yaml:"login_hint,optional" doc:"Tells the provider the name that was typed before."`
 	Unmet     string        `yaml:"unmet,optional" enum:"accept,again,exit" doc:"What follows if it says none of acr_values; accept if absent."`
 }
 
 type answer struct {
-	QueryString string `json:"queryString" minLength:"1" maxLength:"16384"`
+	QueryString string            `json:"queryString,omitempty" minLength:"1" maxLength:"16384" doc:"The query or the fragment of the redirect, as it came."`
+	Form        map[string]string `json:"form,omitempty" doc:"The fields of a form that was posted to the redirect URI."`
+	Again       bool              `json:"again,omitempty" doc:"Asks for a fresh request."`
+	Cancelled   bool              `json:"cancelled,omitempty" doc:"The person has closed the browser."`
 }
 
 type prompt struct {
@@ -106,6 +132,7 @@ type prompt struct {
 	Endpoint   string            `json:"authorizationEndpoint" doc:"The request in parts: where it goes."`
 	Parameters map[string]string `json:"parameters" doc:"The request in parts: what it says."`
 	Redirect   string            `json:"redirectUri" doc:"Where the browser comes back to."`
+	Mode       string            `json:"responseMode" doc:"How the answer comes back: query, fragment or form_post."`
 	ExpiresAt  time.Time         `json:"expiresAt" doc:"How long the request is good."`
 }
 
@@ -128,6 +155,9 @@ func (s *step) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error)
 	if err != nil {
 		return flows.Outcome{}, err
 	}
+	if p.OAuth2 && (s.cfg.MaxAge > 0 || v.MaxAge != nil) {
+		return flows.Exit(exitUnmet), nil
+	}
 	asked, err := s.request(ctx, v, p, false)
 	if err != nil {
 		return flows.Outcome{}, err
@@ -141,7 +171,13 @@ func (s *step) request(ctx context.Context, v *flows.Visit, p Provider, anew boo
 	if len(v.Client.RedirectURIs) == 0 {
 		return flows.Prompt{}, fmt.Errorf("sso: client %s has no redirect URI", v.Client.ID)
 	}
-	o := oidcclient.RequestOptions{RedirectURI: v.Client.RedirectURIs[0], ACRValues: s.cfg.ACRValues}
+	o := oidcclient.RequestOptions{
+		RedirectURI: v.Client.RedirectURIs[0], ACRValues: s.cfg.ACRValues, Prompt: cmp.Or(s.cfg.Prompt, p.Request.Prompt),
+		DomainHint: p.Request.DomainHint, Claims: p.Request.Claims, Parameters: p.Request.Parameters,
+	}
+	if s.cfg.LoginHint {
+		o.LoginHint = v.Identifier
+	}
 	if anew {
 		o.Prompt = "login"
 	}
@@ -157,7 +193,7 @@ func (s *step) request(ctx context.Context, v *flows.Visit, p Provider, anew boo
 		return flows.Prompt{}, fmt.Errorf("%w: sso: %w", flows.ErrUnavailable, err)
 	}
 	expires := v.Now.Add(requestLife).UTC()
-	data := prompt{s.cfg.Provider, a.URL, a.Endpoint, a.Parameters, o.RedirectURI, expires}
+	data := prompt{s.cfg.Provider, a.URL, a.Endpoint, a.Parameters, o.RedirectURI, string(a.Mode), expires}
 	return flows.Prompt{Data: data}, v.Keep(pending{a.Request, expires, anew})
 }
 
@@ -191,25 +227,65 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	if !v.Now.Before(waits.Expires) {
 		return s.Enter(ctx, v)
 	}
-	code, err := p.Client.Receive(ctx, waits.Request, a.QueryString)
+	query, err := a.response()
 	if err != nil {
-		return received(err)
+		return flows.Outcome{}, err
+	}
+	switch {
+	case a.Cancelled:
+		return flows.Exit(exitCancelled), nil
+	case a.Again:
+		asked, err := s.request(ctx, v, p, waits.Anew)
+		return flows.Ask(asked), err
+	}
+	code, err := p.Client.Receive(ctx, waits.Request, query)
+	if err != nil {
+		return received(p, err)
 	}
 	return s.exchange(ctx, v, p, waits.Request, code)
 }
 
+// response is the authorization response in an answer, which is one thing and no other.
+func (a answer) response() (string, error) {
+	given := 0
+	for _, there := range []bool{a.QueryString != "", a.Form != nil, a.Again, a.Cancelled} {
+		if there {
+			given++
+		}
+	}
+	if given != 1 {
+		return "", fmt.Errorf("%w: sso: expected one of queryString, form, again and cancelled", flows.ErrMalformed)
+	}
+	if a.Form == nil {
+		return a.QueryString, nil
+	}
+	form := url.Values{}
+	for name, value := range a.Form {
+		form.Set(name, value)
+	}
+	return form.Encode(), nil
+}
+
 // received says what a response without a code comes to.
-func received(err error) (flows.Outcome, error) {
+func received(p Provider, err error) (flows.Outcome, error) {
 	var answered *oidcclient.AuthorizationError
 	switch {
 	case errors.Is(err, oidcclient.ErrIncomplete):
 		return flows.Outcome{}, fmt.Errorf("%w: sso: %w", flows.ErrMalformed, err)
 	case errors.Is(err, oidcclient.ErrResponse):
 		return flows.Reject("response", nil), nil
+	case errors.As(err, &answered) && (slices.Contains(p.Cancelled, answered.Code) || slices.Contains(notGoneThrough(), answered.Code)):
+		return flows.Exit(exitCancelled), nil
 	case errors.As(err, &answered) && answered.Code != "server_error" && answered.Code != "temporarily_unavailable":
 		return flows.Exit(exitDenied), nil
 	}
 	return flows.Outcome{}, fmt.Errorf("%w: sso: %w", flows.ErrUnavailable, err)
+}
+
+// notGoneThrough are the codes of OpenID Connect Core §3.1.2.6 for a person who has
+// not done what the provider asks of them.
+func notGoneThrough() []string {
+	return []string{"login_required", "interaction_required", "consent_required", "account_selection_required"}
 }
 
 // pass completes the step for the account that the identity belongs to.
@@ -256,7 +332,11 @@ func actor(state json.RawMessage, how string) (json.RawMessage, error) {
 		"denied": "error=access_denied&state=" + p.Parameters["state"],
 	}[how]
 	if query == "" {
+		other := map[string]answer{"cancelled": {Cancelled: true}, "again": {Again: true}}
+		if a, known := other[how]; known {
+			return json.Marshal(a)
+		}
 		return nil, fmt.Errorf("sso: the actor does not know %q", how)
 	}
-	return json.Marshal(answer{query})
+	return json.Marshal(answer{QueryString: query})
 }

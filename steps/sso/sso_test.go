@@ -15,6 +15,7 @@ import (
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/assurance"
+	"github.com/stile-auth/stile/oidcclient"
 	"github.com/stile-auth/stile/oidcclient/oidctest"
 	"github.com/stile-auth/stile/steps/sso"
 	"github.com/stile-auth/stile/steps/steptest"
@@ -230,8 +231,8 @@ func TestNewProvider(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	d := k.def
-	d.ClientSecret = nil
-	if p, err := sso.NewProvider(&d, sso.Access{Now: k.clock.Now}); err != nil || p.Client == nil {
+	d.Credentials.Secret = nil
+	if p, err := sso.NewProvider(&d, sso.Access{Network: oidcclient.Loopback, Now: k.clock.Now}); err != nil || p.Client == nil {
 		t.Errorf("a public client: %+v, %v", p, err)
 	}
 	d.Issuer = "http://idp.bank.example"

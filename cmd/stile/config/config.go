@@ -178,8 +178,12 @@ type Shutdown struct {
 
 // Provider replaces parts of a provider of the definitions.
 type Provider struct {
-	Issuer       string `yaml:"issuer" doc:"Its issuer URL instead of the definitions'."`
-	ClientSecret Secret `yaml:"client_secret" doc:"Where its client secret is, instead of where the definitions say."`
+	Issuer            string `yaml:"issuer" doc:"Its issuer URL instead of the definitions'."`
+	ClientSecret      Secret `yaml:"client_secret" doc:"Where its client secret is, instead of where the definitions say."`
+	ClientKey         Secret `yaml:"client_key" doc:"Where the client's key is (PEM), likewise."`
+	ClientCertificate Secret `yaml:"client_certificate" doc:"Where the client's certificate is (PEM), likewise."`
+	CA                string `yaml:"ca" doc:"File of the certificates (PEM) that its own is held against. Default: those of the system."`
+	Network           string `yaml:"network" default:"public" enum:"public,private,loopback" doc:"Where it may be: public addresses, private networks too (private), or this machine too, by plain HTTP as well (loopback): for trials."`
 }
 
 // Directory replaces parts of a directory of the definitions.

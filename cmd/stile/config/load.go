@@ -145,10 +145,12 @@ func (c *Config) resolve(folder string) {
 		}
 	}
 	for name, p := range c.Providers {
-		if f := p.ClientSecret.File; f != "" && !filepath.IsAbs(f) {
-			p.ClientSecret.File = filepath.Join(folder, f)
-			c.Providers[name] = p
+		for _, f := range []*string{&p.ClientSecret.File, &p.ClientKey.File, &p.ClientCertificate.File, &p.CA} {
+			if *f != "" && !filepath.IsAbs(*f) {
+				*f = filepath.Join(folder, *f)
+			}
 		}
+		c.Providers[name] = p
 	}
 	for name, d := range c.Directories {
 		for _, p := range []*string{&d.CA, &d.BindPassword.File} {

@@ -174,7 +174,7 @@ func (w *world) configure(outer testing.TB, t tb, s setup) {
 		s.hashing = "{ memory: 8, time: 1, threads: 1, concurrent: 64 }"
 	}
 	text := fmt.Sprintf("listen: 127.0.0.1:0\ndata_dir: data\nstore: { type: %s, durability: normal }\nhashing: %s\n"+
-		"providers: { corporate: { issuer: %q, client_secret: { file: secret } } }\n", s.store, s.hashing, w.provider.Issuer())
+		"providers: { corporate: { issuer: %q, client_secret: { file: secret }, network: loopback } }\n", s.store, s.hashing, w.provider.Issuer())
 	text += s.more
 	if s.definitions != "" {
 		text += "definitions: flows\n"

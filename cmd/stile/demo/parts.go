@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -85,7 +86,8 @@ providers:
   corporate:
     issuer: %q
     client_secret: { file: provider-secret }
-`, p.provider.Issuer)
+    network: %s
+`, p.provider.Issuer, networkOf(p.provider.Issuer))
 	if err := os.WriteFile(p.path("stile.yaml"), []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -186,4 +188,13 @@ func (p *parts) close() error {
 		errs = append(errs, os.RemoveAll(p.folder))
 	}
 	return errors.Join(errs...)
+}
+
+// networkOf is where the provider of an issuer may be: one of this machine or of
+// a private network must be said to be one.
+func networkOf(issuer string) string {
+	if u, err := url.Parse(issuer); err == nil && u.Scheme == "http" {
+		return "loopback"
+	}
+	return "private"
 }

@@ -9,7 +9,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/stile-auth/stile/cmd/stile/config"
 	"github.com/stile-auth/stile/cmd/stile/users"
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
@@ -101,28 +100,4 @@ func (n *Node) providers(l *loaded) (sso.Providers, error) {
 		all[name] = p
 	}
 	return all, errors.Join(errs...)
-}
-
-func (n *Node) provider(l *loaded, d flowdefs.Provider, with config.Provider) (sso.Provider, error) {
-	if with.Issuer != "" {
-		d.Issuer = with.Issuer
-	}
-	where := with.ClientSecret
-	if where.IsZero() && d.ClientSecret != nil {
-		where = config.Secret{Env: d.ClientSecret.Env, File: d.ClientSecret.File}
-	}
-	secret := ""
-	if !where.IsZero() {
-		var err error
-		if secret, err = where.Read(); err != nil && !errors.Is(err, config.ErrUnset) {
-			return sso.Provider{}, err
-		}
-		d.ClientSecret = &flowdefs.SecretRef{Env: where.Env, File: where.File} // confidential, also if the definitions say otherwise
-	}
-	if secret == "" && d.ClientSecret != nil {
-		l.missing = append(l.missing, d.Name)
-		n.opts.Logger.Warn("provider has no client secret; steps that use it answer 503",
-			zap.String("provider", d.Name), zap.Stringer("where", where))
-	}
-	return sso.NewProvider(&d, sso.Access{Secret: secret, Transport: n.opts.ProviderTransport, Now: n.opts.Now})
 }

@@ -61,7 +61,7 @@ func agree(step string) scenario.Actor {
 	}
 }
 
-func reply(members map[string]string, err error) (json.RawMessage, error) {
+func reply(members any, err error) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -196,11 +196,23 @@ type signOn struct {
 	Provider   string `json:"provider"`
 	RequestURI string `json:"authorizationRequestUri"`
 	Redirect   string `json:"redirectUri"`
+	Mode       string `json:"responseMode"`
+}
+
+// form is the answer of an app whose server was posted a form.
+func form(query string, err error) (json.RawMessage, error) {
+	values, perr := url.ParseQuery(query)
+	fields := map[string]string{}
+	for name := range values {
+		fields[name] = values.Get(name)
+	}
+	return reply(map[string]any{"form": fields}, errors.Join(err, perr))
 }
 
 // newBrowser is the actor of sso: the person's browser, which keeps its cookies.
-// It knows ok, wrong (the answer to another request) and denied (the person
-// declines at the provider).
+// It knows ok, wrong (the answer to another request), denied (the person
+// declines at the provider), cancelled (the person closes the browser) and again
+// (the app asks for a fresh request).
 func (p *play) newBrowser() scenario.Actor {
 	var redirect string
 	var b *browser.Browser
@@ -213,21 +225,28 @@ func (p *play) newBrowser() scenario.Actor {
 		if b == nil || q.Word == "denied" { // who has agreed before is not asked again in the same browser
 			var err error
 			b, err = browser.New(browser.Config{
-				Transport: p.outside.transport,
+				Transport: p.outside,
 				Claimed:   func(u *url.URL) bool { return addressed(u, redirect) },
 			})
 			if err != nil {
 				return nil, err
 			}
 		}
-		if !slices.Contains([]string{"ok", "wrong", "denied"}, q.Word) {
-			return nil, unknownWord("sso", q.Word, "ok, wrong, denied")
+		switch q.Word {
+		case "ok", "wrong", "denied":
+		case "cancelled", "again":
+			return reply(map[string]bool{q.Word: true}, nil)
+		default:
+			return nil, unknownWord("sso", q.Word, "ok, wrong, denied, cancelled, again")
 		}
 		query, err := p.visit(ctx, b, prompt, q.Word == "denied")
 		if q.Word == "wrong" {
 			values, perr := url.ParseQuery(query)
 			values.Set("state", "another")
 			query, err = values.Encode(), errors.Join(err, perr)
+		}
+		if prompt.Mode == "form_post" {
+			return form(query, err)
 		}
 		return reply(map[string]string{"queryString": query}, err)
 	}
@@ -251,6 +270,10 @@ func (p *play) visit(ctx context.Context, b *browser.Browser, prompt signOn, den
 		switch {
 		case err != nil:
 			return "", err
+		case page.Posted != nil && page.Handed != nil:
+			return page.Posted.Encode(), nil
+		case page.Handed != nil && prompt.Mode == "fragment":
+			return page.Handed.EscapedFragment(), nil
 		case page.Handed != nil:
 			return page.Handed.RawQuery, nil
 		case page.Status != http.StatusOK:
@@ -258,6 +281,10 @@ func (p *play) visit(ctx context.Context, b *browser.Browser, prompt signOn, den
 		}
 		if _, login := page.Form("password"); login == nil {
 			page, err = page.Submit(ctx, "Sign in", map[string]string{"username": p.outside.people[name], "password": password})
+			continue
+		}
+		if _, posts := page.Form("state"); posts == nil { // a script would send it
+			page, err = page.Submit(ctx, "Continue", nil)
 			continue
 		}
 		button := "Allow"

@@ -31,15 +31,17 @@ const Variable = "STILE_TEST_OIDC_PROVIDER"
 // patience is how long the process may take to end before it is killed.
 const patience = 5 * time.Second
 
-// Provider is a running provider and the one client that is registered there.
+// Provider is a running provider and the first of the clients that are registered there.
 type Provider struct {
 	Issuer       string `json:"issuer"`
 	ClientID     string `json:"clientId"`
 	ClientSecret string `json:"clientSecret"`
+	ClientKey    string `json:"clientKey"` // of the client "key": PEM
 	RedirectURI  string `json:"redirectUri"`
 
+	said    *bufio.Reader
 	process *exec.Cmd
-	alive   io.Closer // the process ends when this is closed
+	alive   io.WriteCloser // the process ends when this is closed
 	once    sync.Once
 	ended   error
 }
@@ -86,7 +88,8 @@ func Start(ctx context.Context, folder string) (*Provider, error) {
 	p := &Provider{process: cmd, alive: in}
 	stop := context.AfterFunc(ctx, func() { _ = in.Close() }) // unblocks the read
 	defer stop()
-	line, err := bufio.NewReader(out).ReadBytes('\n')
+	p.said = bufio.NewReader(out)
+	line, err := p.said.ReadBytes('\n')
 	if err == nil {
 		err = json.Unmarshal(line, p)
 	}
@@ -95,6 +98,17 @@ func Start(ctx context.Context, folder string) (*Provider, error) {
 		return nil, fmt.Errorf("certified: the provider did not start: %w: %s", err, said.String())
 	}
 	return p, nil
+}
+
+// Rotate makes the provider sign with a new key; the old one is withdrawn.
+func (p *Provider) Rotate() error {
+	if _, err := p.alive.Write([]byte("rotate\n")); err != nil {
+		return fmt.Errorf("certified: %w", err)
+	}
+	if _, err := p.said.ReadBytes('\n'); err != nil {
+		return fmt.Errorf("certified: %w", err)
+	}
+	return nil
 }
 
 // Close ends the process and waits for it. A second call does nothing.

@@ -1,0 +1,159 @@
+package oidcclient_test
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stile-auth/stile/oidcclient"
+	"github.com/stile-auth/stile/oidcclient/oidctest/browser"
+	"github.com/stile-auth/stile/oidcclient/oidctest/certified"
+)
+
+// elsewhere is the provider that others wrote, and one of its clients.
+type elsewhere struct {
+	*certified.Provider
+	wire   *http.Transport
+	client *oidcclient.Provider
+}
+
+func (e *elsewhere) as(t *testing.T, id string, change func(*oidcclient.Config)) *elsewhere {
+	t.Helper()
+	cfg := oidcclient.Config{
+		Issuer: e.Issuer, ClientID: id, Authentication: oidcclient.Authentication{Secret: e.ClientSecret},
+		Scopes: []string{"openid", "email"}, UserInfo: true, Network: oidcclient.Loopback, Transport: e.wire, Now: time.Now,
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	client, err := oidcclient.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &elsewhere{e.Provider, e.wire, client}
+}
+
+// signOn goes through its pages, and returns who came back.
+func (e *elsewhere) signOn(t *testing.T) (oidcclient.Identity, error) {
+	t.Helper()
+	a, err := e.client.AuthorizationRequest(t.Context(), oidcclient.RequestOptions{RedirectURI: e.RedirectURI})
+	if err != nil {
+		return oidcclient.Identity{}, err
+	}
+	b, err := browser.New(browser.Config{Transport: e.wire})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := b.Open(t.Context(), a.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, button := range []string{"Sign-in", "Continue"} {
+		values := map[string]string(nil)
+		if button == "Sign-in" {
+			values = map[string]string{"login": "jane", "password": "any"}
+		}
+		if page, err = page.Submit(t.Context(), button, values); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, err := e.client.Receive(t.Context(), a.Request, came(t, page, a.Mode))
+	if err != nil {
+		return oidcclient.Identity{}, err
+	}
+	return e.client.Redeem(t.Context(), a.Request, code)
+}
+
+// came is the response that the browser has brought.
+func came(t *testing.T, page *browser.Page, mode oidcclient.ResponseMode) string {
+	t.Helper()
+	switch {
+	case mode == oidcclient.ModeFormPost && len(page.Forms) == 1: // a script sends it
+		return page.Forms[0].Fields.Encode()
+	case page.Handed == nil:
+		t.Fatalf("a page was shown: %s", page.Body)
+	case mode == oidcclient.ModeFragment:
+		return page.Handed.EscapedFragment()
+	}
+	return page.Handed.RawQuery
+}
+
+func TestCertifiedWays(t *testing.T) {
+	t.Parallel()
+	idp := &elsewhere{Provider: certified.Open(t, os.Getenv), wire: &http.Transport{DisableKeepAlives: true}}
+	block, _ := pem.Decode([]byte(idp.ClientKey))
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _ := parsed.(crypto.Signer)
+	mode := func(m oidcclient.ResponseMode) func(*oidcclient.Config) {
+		return func(c *oidcclient.Config) { c.ResponseMode = m }
+	}
+	for name, test := range map[string]struct {
+		client string
+		change func(*oidcclient.Config)
+	}{
+		"secret in the form":  {"post", func(c *oidcclient.Config) { c.Authentication.Method = oidcclient.AuthPost }},
+		"a signed assertion":  {"key", func(c *oidcclient.Config) { c.Authentication = oidcclient.Authentication{Key: key, KeyID: "stile-1"} }},
+		"a public client":     {"public", func(c *oidcclient.Config) { c.Authentication = oidcclient.Authentication{} }},
+		"requests are pushed": {"pushed", func(c *oidcclient.Config) { c.Push = oidcclient.PushAlways }},
+		"requests are not":    {"stile", func(c *oidcclient.Config) { c.Push = oidcclient.PushNever }},
+		"tokens are bound":    {"bound", func(c *oidcclient.Config) { c.DPoP = true }},
+		"query":               {"stile", mode(oidcclient.ModeQuery)},
+		"fragment":            {"stile", mode(oidcclient.ModeFragment)},
+		"form_post":           {"stile", mode(oidcclient.ModeFormPost)},
+		"endpoints by hand": {"stile", func(c *oidcclient.Config) {
+			c.Endpoints = &oidcclient.Endpoints{Authorization: c.Issuer + "/auth", Token: c.Issuer + "/token", Keys: c.Issuer + "/jwks", UserInfo: c.Issuer + "/me"}
+		}},
+		"signed ES256": {"alg-ES256", nil},
+		"signed ES384": {"alg-ES384", nil},
+		"signed RS256": {"alg-RS256", nil},
+		"signed PS256": {"alg-PS256", nil},
+		"signed EdDSA": {"alg-EdDSA", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			who, err := idp.as(t, test.client, test.change).signOn(t)
+			if err != nil || who.Subject != "jane" || who.Email != "jane@bank.example" {
+				t.Errorf("%+v, %v", who, err)
+			}
+		})
+	}
+	for name, test := range map[string]struct {
+		client string
+		change func(*oidcclient.Config)
+	}{
+		"T-99 an assertion by another key": {"key", func(c *oidcclient.Config) {
+			c.Authentication = oidcclient.Authentication{Key: keysOfAllKinds(t)["P-256"], KeyID: "stile-1"}
+		}},
+		"tokens that have to be bound":       {"bound", nil},
+		"a pushed request by another secret": {"pushed", func(c *oidcclient.Config) { c.Authentication.Secret = "wrong" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if who, err := idp.as(t, test.client, test.change).signOn(t); err == nil {
+				t.Errorf("signed on as %+v", who)
+			}
+		})
+	}
+}
+
+// The provider changes its key while it runs; who has the old one fetches the new.
+func TestCertifiedRotation(t *testing.T) {
+	t.Parallel()
+	idp := &elsewhere{Provider: certified.Open(t, os.Getenv), wire: &http.Transport{DisableKeepAlives: true}}
+	us := idp.as(t, "stile", nil)
+	for range 2 {
+		if who, err := us.signOn(t); err != nil || who.Subject != "jane" {
+			t.Fatalf("%+v, %v", who, err)
+		}
+		if err := idp.Rotate(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,37 @@
+package oidcclient
+
+import (
+	"encoding/base64"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// tenantMark stands in TokenIssuer for the tenant.
+const tenantMark = "{tenantid}"
+
+var tenantForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$`)
+
+// tokenIssuer is the issuer that an ID token must name. Of a provider with an
+// issuer for each tenant it follows from the claim tid, of which nothing is
+// believed yet: it stands under the same signature, and tokens of tenants that
+// are not ours end here.
+func (p *Provider) tokenIssuer(compact string) (string, error) {
+	if p.cfg.TokenIssuer == "" {
+		return p.cfg.Issuer, nil
+	}
+	segments := strings.Split(compact, ".")
+	text, err := base64.RawURLEncoding.Strict().DecodeString(segments[1]) // parseHeader has counted them
+	if err != nil || checkJSON(text) != nil {
+		return "", refused("ID token: claims")
+	}
+	c, err := decode(text)
+	if err != nil {
+		return "", err
+	}
+	tenant, _ := c["tid"].(string)
+	if !tenantForm.MatchString(tenant) || len(p.cfg.Tenants) > 0 && !slices.Contains(p.cfg.Tenants, tenant) {
+		return "", refused("ID token: tid")
+	}
+	return strings.Replace(p.cfg.TokenIssuer, tenantMark, tenant, 1), nil
+}
