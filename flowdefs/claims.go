@@ -12,7 +12,6 @@ import (
 	"unicode"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/env"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 )
@@ -135,15 +134,7 @@ func celData(value any) any {
 // claimsEnvironment is made when the first provider maps claims: it is memory that most have no use for.
 var claimsEnvironment = sync.OnceValues(func() (*cel.Env, error) { //nolint:gochecknoglobals // it never changes
 	object := cel.MapType(cel.StringType, cel.DynType)
-	return cel.NewCustomEnv(
-		cel.StdLib(cel.StdLibSubset(&env.LibrarySubset{DisableMacros: true})),
-		cel.Macros(cel.StandardMacros...),
-		cel.DefaultUTCTimeZone(true),
-		cel.ParserRecursionLimit(maxNesting),
-		cel.ParserExpressionSizeLimit(maxExpression),
-		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateComprehensionNestingLimit(maxLoops)),
-		cel.Variable("claims", object), cel.Variable("response", object),
-	)
+	return cel.NewCustomEnv(append(dialect(), cel.Variable("claims", object), cel.Variable("response", object))...)
 })
 
 // claimExpr compiles an expression over claims that has one of some types.
@@ -152,41 +143,18 @@ func (l *loader) claimExpr(n *node, what string, allowed ...*cel.Type) *ClaimExp
 		l.fail(n.pos, "%s: expected an expression, found %s%s", what, n.describe(), n.quoteHint())
 		return nil
 	}
-	environment, err := claimsEnvironment()
-	if err != nil {
-		l.fail(n.pos, "%s: %v", what, err)
+	program, out, complaints := compileIn(claimsEnvironment, n.text, []string{"claims", "response"})
+	for _, c := range complaints {
+		l.fail(n.at(c.line, c.column), "%s: %s", what, c.message)
+	}
+	if len(complaints) > 0 {
 		return nil
 	}
-	parsed, issues := environment.Parse(n.text)
-	if issues.Err() != nil {
-		l.complain(n, what, complaintsOf(issues, nil))
-		return nil
-	}
-	checked, issues := environment.Check(parsed)
-	if issues.Err() != nil {
-		l.complain(n, what, complaintsOf(issues, parsed))
-		return nil
-	}
-	if !slices.ContainsFunc(append(allowed, cel.DynType), checked.OutputType().IsAssignableType) {
-		l.fail(n.pos, "%s: expected %s, found %s", what, allowed[0], checked.OutputType())
-		return nil
-	}
-	program, err := environment.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost), cel.InterruptCheckFrequency(100))
-	if err != nil {
-		l.fail(n.pos, "%s: %v", what, err)
+	if !slices.ContainsFunc(append(allowed, cel.DynType), out.IsAssignableType) {
+		l.fail(n.pos, "%s: expected %s, found %s", what, allowed[0], out)
 		return nil
 	}
 	return &ClaimExpr{Source: n.text, Pos: n.pos, program: program}
-}
-
-func (l *loader) complain(n *node, what string, complaints []complaint) {
-	for _, c := range complaints {
-		message, _, meant := strings.Cut(c.message, "; did you mean") // what other expressions know
-		if meant {
-			message += "; known: claims, response"
-		}
-		l.fail(n.at(c.line, c.column), "%s: %s", what, message)
-	}
 }
 
 var mappedForm = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)

@@ -67,11 +67,11 @@ func (c *compiler) compileOnce(source string) *compiled {
 	}
 	parsed, issues := c.env.Parse(source)
 	if issues.Err() != nil {
-		return &compiled{complaints: complaintsOf(issues, nil)}
+		return &compiled{complaints: complaintsOf(issues, nil, names())}
 	}
 	checked, issues := c.env.Check(parsed)
 	if issues.Err() != nil {
-		return &compiled{complaints: complaintsOf(issues, parsed)}
+		return &compiled{complaints: complaintsOf(issues, parsed, names())}
 	}
 	result := &compiled{out: checked.OutputType()}
 	result.inspect(checked)
@@ -101,7 +101,7 @@ func (c *compiled) inspect(checked *cel.Ast) {
 		start := native.SourceInfo().GetStartLocation(id)
 		return complaint{line: start.Line(), column: start.Column()}
 	}
-	c.reads = reads{names: map[string]bool{}, fields: map[string]bool{}, ends: endsOf(native.Expr()), exact: exactText(native.Expr()), attributes: attributesOf(native.Expr()), held: heldOf(native.Expr()), loose: !steady(native.Expr(), nil, nil)}
+	c.reads = reads{names: map[string]bool{}, fields: map[string]bool{}, ends: endsOf(native.Expr()), exact: exactText(native.Expr()), attributes: attributesOf(native.Expr()), assigned: assignedOf(native.Expr()), held: heldOf(native.Expr()), loose: !steady(native.Expr(), nil, nil)}
 	ast.PreOrderVisit(native.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.SelectKind:
@@ -183,18 +183,18 @@ var (
 	overloadForm   = regexp.MustCompile(`^found no matching overload for '_?([^']*?)_?' applied to '([^']*)'`)
 )
 
-func complaintsOf(issues *cel.Issues, parsed *cel.Ast) []complaint {
+func complaintsOf(issues *cel.Issues, parsed *cel.Ast, known []string) []complaint {
 	var out []complaint
 	for _, e := range issues.Errors() {
-		out = append(out, complaint{max(e.Location.Line(), 1), max(e.Location.Column(), 0), reword(e, parsed)})
+		out = append(out, complaint{max(e.Location.Line(), 1), max(e.Location.Column(), 0), reword(e, parsed, known)})
 	}
 	return out
 }
 
 // reword says in the language's terms what CEL says in its own.
-func reword(e *cel.Error, parsed *cel.Ast) string {
+func reword(e *cel.Error, parsed *cel.Ast, known []string) string {
 	if m := undeclaredForm.FindStringSubmatch(e.Message); m != nil {
-		return fmt.Sprintf("unknown name %s%s", quote(m[1]), didYouMean(m[1], names()))
+		return fmt.Sprintf("unknown name %s%s", quote(m[1]), didYouMean(m[1], known))
 	}
 	if m := fieldForm.FindStringSubmatch(e.Message); m != nil {
 		return fmt.Sprintf("unknown field %s%s", quote(m[1]), didYouMean(m[1], fieldNames(e.ExprID, parsed)))

@@ -56,7 +56,8 @@ const Accepted = "accepted:"
 
 // DeviceEnv is "device".
 type DeviceEnv struct {
-	Bound bool // the run's key belongs to a bound device of the account
+	Bound    bool // the run's key belongs to a bound device of the account
+	Attested bool // and the maker of that device has vouched for its key when it was bound
 }
 
 // ClientEnv is "client"; ID is empty unless the client authenticated itself.

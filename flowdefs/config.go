@@ -17,7 +17,8 @@ type config struct {
 }
 
 // Decode implements [Config]. It understands string, bool, int, [time.Duration],
-// structs with `yaml` tags, maps from string to string, and slices of these.
+// [Query], structs with `yaml` tags, maps from string to string or [Query], and
+// slices of these.
 //
 //	Provider string        `yaml:"provider" ref:"provider"` // required; must name a provider
 //	Grace    time.Duration `yaml:"grace,optional"`          // keeps its value if absent
@@ -132,12 +133,16 @@ func (d *structDecoder) value(n *node, v reflect.Value, what string) error {
 		if d.is(n, intKind, what, "a whole number", "") {
 			d.integer(n, v, what)
 		}
+	case v.Type() == reflect.TypeFor[Query]():
+		v.Set(reflect.ValueOf(d.query(n, what)))
 	case v.Kind() == reflect.Struct:
 		return d.structure(n, v, what)
 	case v.Kind() == reflect.Slice:
 		return d.slice(n, v, what)
 	case v.Type() == reflect.TypeFor[map[string]string]():
 		d.words(n, v, what)
+	case v.Type() == reflect.TypeFor[map[string]Query]():
+		v.Set(reflect.ValueOf(d.queries(n, what)))
 	default:
 		return fmt.Errorf("flowdefs: %s: cannot decode into %s", what, v.Type())
 	}

@@ -55,6 +55,7 @@
 //
 //	account.has("totp"), account.attributes.NAME   the account has such an authenticator; an attribute
 //	device.bound      the run's key belongs to a bound device of the account
+//	device.attested   and the maker of that device has vouched for its key
 //	client.id         of a client that authenticated itself
 //	evidence          list of what was proved: step, type, method, authenticator, device, at, expires,
 //	                  categories, binding, cap, phishing_resistant, replay_resistant, hardware_bound, ...

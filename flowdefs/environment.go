@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/env"
@@ -56,17 +57,10 @@ func variables() map[string]*cel.Type {
 	}
 }
 
-// newEnvironment builds the typed environment. Left out of the standard library
-// are the functions that would let an expression escape its types.
-func newEnvironment() (*cel.Env, error) {
-	registry, err := types.NewRegistry()
-	if err != nil {
-		return nil, fmt.Errorf("flowdefs: %w", err)
-	}
-	base := &typeProvider{Registry: registry, fields: fieldsOf()}
-	options := []cel.EnvOption{
-		cel.CustomTypeAdapter(base),
-		cel.CustomTypeProvider(base),
+// dialect is what all expressions have in common. Left out of the standard
+// library are the functions that would let an expression escape its types.
+func dialect() []cel.EnvOption {
+	return []cel.EnvOption{
 		cel.StdLib(cel.StdLibSubset(&env.LibrarySubset{
 			DisableMacros:    true,
 			ExcludeFunctions: []*env.Function{{Name: "dyn"}, {Name: "type"}},
@@ -78,11 +72,34 @@ func newEnvironment() (*cel.Env, error) {
 		cel.ParserExpressionSizeLimit(maxExpression),
 		cel.ASTValidators(cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals(),
 			cel.ValidateRegexLiterals(), cel.ValidateComprehensionNestingLimit(maxLoops)),
+		cel.Function("words", cel.Overload("words_string", []*cel.Type{cel.StringType}, cel.ListType(cel.StringType), cel.UnaryBinding(words))),
+	}
+}
+
+// words are those of a text, between its spaces.
+func words(text ref.Val) ref.Val {
+	s, ok := text.(types.String)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(text)
+	}
+	return types.NewStringList(types.DefaultTypeAdapter, strings.Fields(string(s)))
+}
+
+// newEnvironment builds the typed environment.
+func newEnvironment() (*cel.Env, error) {
+	registry, err := types.NewRegistry()
+	if err != nil {
+		return nil, fmt.Errorf("flowdefs: %w", err)
+	}
+	base := &typeProvider{Registry: registry, fields: fieldsOf()}
+	options := append(dialect(),
+		cel.CustomTypeAdapter(base),
+		cel.CustomTypeProvider(base),
 		cel.Function("has", cel.MemberOverload("account_has", []*cel.Type{cel.ObjectType(accountName), cel.StringType},
 			cel.BoolType, cel.BinaryBinding(holds("")))),
 		cel.Function("accepted", cel.MemberOverload("account_accepted", []*cel.Type{cel.ObjectType(accountName), cel.StringType},
 			cel.BoolType, cel.BinaryBinding(holds(Accepted)))),
-	}
+	)
 	for _, op := range []string{"_<_", "_<=_", "_>_", "_>=_"} {
 		options = append(options, cel.Function(op,
 			cel.Overload("level"+op, []*cel.Type{levelTypeOf(), levelTypeOf()}, cel.BoolType)))

@@ -69,7 +69,7 @@ func variable(e ast.Expr) bool {
 		return false
 	}
 	s := e.AsSelect()
-	return attributes(s.Operand()) || s.FieldName() == "locale" && isIdent(s.Operand(), untrusted)
+	return attributes(s.Operand()) || isIdent(s.Operand(), "assigned") || s.FieldName() == "locale" && isIdent(s.Operand(), untrusted)
 }
 
 // attributes reports whether a part is account.attributes.
@@ -92,6 +92,21 @@ func attributesOf(e ast.Expr) []string {
 			out = append(out, wordsOf(e.AsCall().Args()[1])...)
 		case e.Kind() == ast.CallKind && e.AsCall().FunctionName() == operators.In && attributes(e.AsCall().Args()[1]):
 			out = append(out, wordsOf(e.AsCall().Args()[0])...)
+		}
+	}))
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// assignedOf are the names of assigned values that an expression names.
+func assignedOf(e ast.Expr) []string {
+	var out []string
+	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
+		switch {
+		case e.Kind() == ast.SelectKind && isIdent(e.AsSelect().Operand(), "assigned"):
+			out = append(out, e.AsSelect().FieldName())
+		case e.Kind() == ast.CallKind && e.AsCall().FunctionName() == operators.Index && isIdent(e.AsCall().Args()[0], "assigned"):
+			out = append(out, wordsOf(e.AsCall().Args()[1])...)
 		}
 	}))
 	slices.Sort(out)

@@ -25,7 +25,10 @@ func fieldsOf() map[string]map[string]*types.FieldType {
 				return a.Attributes
 			}),
 		},
-		deviceName: {"bound": always(cel.BoolType, func(d *DeviceEnv) any { return d.Bound })},
+		deviceName: {
+			"bound":    always(cel.BoolType, func(d *DeviceEnv) any { return d.Bound }),
+			"attested": always(cel.BoolType, func(d *DeviceEnv) any { return d.Attested }),
+		},
 		clientName: {"id": present(cel.StringType, func(c *ClientEnv) (any, bool) { return c.ID, c.ID != "" })},
 		runName: {
 			"flow": always(cel.StringType, func(r *RunEnv) any { return r.Flow }),

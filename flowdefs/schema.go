@@ -54,6 +54,8 @@ func schemaOf(t reflect.Type) (*jsonschema.Schema, error) {
 		return &jsonschema.Schema{Type: "string", Pattern: durationForm.String()}, nil
 	case t == reflect.TypeFor[time.Time]():
 		return &jsonschema.Schema{Type: "string", Format: "date-time"}, nil
+	case t == reflect.TypeFor[Query]():
+		return &jsonschema.Schema{Type: "string"}, nil
 	case t == reflect.TypeFor[json.RawMessage]() || t.Kind() == reflect.Interface:
 		return &jsonschema.Schema{}, nil
 	}

@@ -29,7 +29,8 @@ type Unknowns interface {
 	Text(c *Condition, env *Env, known string) (string, error)
 }
 
-// UnknownValue begins an assigned value that is not known: what reads it is settled by [Unknowns].
+// UnknownValue begins an assigned value that is not known: what reads it is settled
+// by [Unknowns].
 const UnknownValue = "\x00"
 
 // reads is what an expression names.
@@ -42,6 +43,7 @@ type reads struct {
 	loose  bool            // it is not steady
 
 	attributes []string // of the account
+	assigned   []string // values that were assigned
 	held       []string // types of authenticators that it asks the account for
 	presence   bool     // it asks whether something made is there: see madeField
 }
@@ -83,6 +85,14 @@ func (c *Condition) Attributes() []string {
 		return nil
 	}
 	return c.reads.attributes
+}
+
+// Assigned returns the names of the assigned values that the expression reads, sorted.
+func (c *Condition) Assigned() []string {
+	if c == nil {
+		return nil
+	}
+	return c.reads.assigned
 }
 
 // Exact reports whether the expression compares what is not known only with
@@ -217,7 +227,7 @@ func ofAccount(value ref.Val) bool {
 func (c *Condition) known(env *Env) string {
 	facts := map[string]any{}
 	for name, value := range map[string]any{
-		"device": env.Device.Bound, "evidence": env.Evidence, "acr": env.ACR, "tags": env.Tags, "owed": env.Owed,
+		"device": env.Device, "evidence": env.Evidence, "acr": env.ACR, "tags": env.Tags, "owed": env.Owed,
 		"assigned": env.Assigned, "target": env.Target, "run": env.Run.Flow,
 	} {
 		if c.Reads(name) {

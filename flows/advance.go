@@ -21,18 +21,20 @@ type signal struct {
 type signalKind int
 
 const (
-	sigBegin    signalKind = iota // a new run
-	sigOutcome                    // the current step decided
-	sigPick                       // the client picked an option of the choose that waits
-	sigReopen                     // the client wants another option than the current one
-	sigBack                       // the client goes back one prompt
-	sigCancel                     // the client gives up
-	sigLock                       // the authenticator of the current step is locked for good
-	sigTime                       // the prompt that waits has timed out, or its delay is over
-	sigActivate                   // the client activates a later step
-	sigIssue                      // the end is reached, and the account was looked up again
-	sigDenied                     // the account may not be used any more
-	sigResend                     // the client wants what the current step has sent once more
+	sigBegin     signalKind = iota // a new run
+	sigOutcome                     // the current step decided
+	sigPick                        // the client picked an option of the choose that waits
+	sigReopen                      // the client wants another option than the current one
+	sigBack                        // the client goes back one prompt
+	sigCancel                      // the client gives up
+	sigLock                        // the authenticator of the current step is locked for good
+	sigTime                        // the prompt that waits has timed out, or its delay is over
+	sigActivate                    // the client activates a later step
+	sigIssue                       // the end is reached, and the account was looked up again
+	sigDenied                      // the account may not be used any more
+	sigEnded                       // the account's sessions were ended after the run began
+	sigResend                      // the client wants what the current step has sent once more
+	sigElsewhere                   // who got the link of the current step has confirmed it, or denied it
 )
 
 // move is what the shell has to do next.
@@ -109,6 +111,8 @@ func (m *machine) take(sig signal) move {
 		return m.cancel()
 	case sigDenied:
 		return m.fail(CodeDenied)
+	case sigEnded:
+		return m.fail(CodeLoginRequired)
 	case sigIssue:
 		return m.gate()
 	default:
@@ -118,6 +122,9 @@ func (m *machine) take(sig signal) move {
 		return m.fail(CodeInternal)
 	}
 	isStep := n.def.Kind == flowdefs.Step
+	if m.s.Denied { // whatever the client wants
+		return m.exit(n, exitDenied)
+	}
 	switch {
 	case sig.kind == sigOutcome && isStep:
 		return m.decided(n, sig)
@@ -135,6 +142,8 @@ func (m *machine) take(sig signal) move {
 		return m.activate(sig.name)
 	case sig.kind == sigResend && isStep:
 		return m.resend(n)
+	case sig.kind == sigElsewhere && m.s.Link != nil:
+		return m.elsewhere(n, sig)
 	}
 	return refuse(CodeNotPossibleHere)
 }
@@ -292,6 +301,9 @@ func (m *machine) decided(n *node, sig signal) move {
 	case outcomeDone:
 		if o.enrolled != "" {
 			m.s.Enrolled = append(m.s.Enrolled, o.enrolled)
+		}
+		for name, v := range o.assigned {
+			m.s.Assigned = put(m.s.Assigned, name, v)
 		}
 		return m.finish(n, Event{Type: EventStepDone})
 	case outcomeExit:

@@ -41,6 +41,57 @@ func TestBudgetOfAClient(t *testing.T) {
 	}
 }
 
+// The runs of one device send so many, whomever they are about; a run without a key is none (T-46).
+func TestBudgetOfADevice(t *testing.T) {
+	t.Parallel()
+	k := within(t, flows.Budget{PerDevice: 2})
+	send := func(key, hint string) string {
+		tk, err := k.start(flows.StartRequest{ClientID: "app", Target: "t", LoginHint: hint}, flows.Caller{Key: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tk.shown()
+	}
+	for i, hint := range []string{"jane", "nobody", "bob", "other"} {
+		want := `{"again":30,"sent":true}`
+		if i >= 2 {
+			want = `{"again":3600,"sent":false}`
+		}
+		if got := send("thumb-1", hint); got != want {
+			t.Errorf("%s: %s", hint, got)
+		}
+		if got := send("", hint); got != `{"again":30,"sent":true}` {
+			t.Errorf("%s, without a key: %s", hint, got)
+		}
+	}
+	if got := send("thumb-2", "bob"); got != `{"again":30,"sent":true}` {
+		t.Errorf("another device: %s", got)
+	}
+}
+
+// All messages together cost so much and no more. What is above is not sent,
+// nobody can tell, and who is nobody uses nothing up.
+func TestBudgetOfTheDeployment(t *testing.T) {
+	t.Parallel()
+	k := within(t, flows.Budget{Total: 2})
+	for _, hint := range []string{"nobody", "nobody", "nobody", "jane", "bob", "bare", "jane", "nobody"} {
+		if tk := k.must(flows.StartRequest{Target: "t", LoginHint: hint}); tk.shown() != `{"again":30,"sent":true}` {
+			t.Errorf("%s: %s", hint, tk.shown())
+		}
+	}
+	if got := k.mails.to(); len(got) != 2 {
+		t.Errorf("sent to %v", got)
+	}
+	if n := k.count(flows.EventMessageDropped); n != 2 {
+		t.Errorf("%d dropped", n)
+	}
+	k.clock.pass(time.Hour)
+	k.must(flows.StartRequest{Target: "t", LoginHint: "bob"})
+	if got := k.mails.to(); len(got) != 3 {
+		t.Errorf("after the window: %v", got)
+	}
+}
+
 // Where no message may go none goes, and whoever watches the client sees no difference (T-46).
 func TestRegionsThatAreRefused(t *testing.T) {
 	t.Parallel()

@@ -34,6 +34,7 @@ func (x *exchange) commit(ctx context.Context) (View, error) {
 	if err := r.remember(x.c, x.presented, v, x.link, x.refused); err != nil {
 		return View{}, err
 	}
+	r.Ends = x.endOthers()
 	x.stamp()
 	if err := x.store(ctx); err != nil {
 		return View{}, err
@@ -99,7 +100,7 @@ func (x *exchange) stamp() {
 // authenticators that it makes active or takes out of use, the messages that it sends, and its notices. It does
 // nothing if this node knows that it is done.
 func (e *Engine) recordEffects(ctx context.Context, r *run) error {
-	if len(r.Effects)+len(r.Activate)+len(r.Remove)+len(r.Messages)+len(r.Notices) == 0 {
+	if len(r.Effects)+len(r.Activate)+len(r.Remove)+len(r.Messages)+len(r.Notices) == 0 && r.Ends == nil {
 		return nil
 	}
 	key := fmt.Sprintf("%s.%d", r.ID, r.version)
@@ -117,6 +118,11 @@ func (e *Engine) recordEffects(ctx context.Context, r *run) error {
 	for _, id := range r.Remove {
 		if err := e.cfg.Accounts.Disable(ctx, id); err != nil {
 			return fmt.Errorf("%w: removal: %w", ErrUnavailable, err)
+		}
+	}
+	if r.Ends != nil { // behind the removal: with what was removed nobody begins a run any more
+		if err := e.cfg.Sessions.EndSessions(ctx, *r.Ends); err != nil {
+			return fmt.Errorf("%w: sessions: %w", ErrUnavailable, err)
 		}
 	}
 	if err := e.handOver(ctx, key, r.Messages); err != nil {
@@ -202,7 +208,7 @@ func classify(err error) *Problem {
 	switch {
 	case errors.Is(err, ErrMalformed):
 		return &Problem{Kind: KindMalformed, Code: CodeMalformed, Detail: "The request has not the promised form.", Err: err}
-	case errors.Is(err, ErrTaken), errors.Is(err, ErrConflict):
+	case errors.Is(err, ErrTaken), errors.Is(err, ErrConflict), errors.Is(err, ErrEnded): // sent again, it learns that it is over
 		return &Problem{Kind: KindConflict, Code: CodeInFlight, Detail: "The same is being done already.", Err: err}
 	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &Problem{Kind: KindUnavailable, Code: CodeUnavailable, Detail: "Try again later.", Err: err}

@@ -11,6 +11,7 @@ var (
 	ErrNotFound    = errors.New("flows: not found")
 	ErrExists      = errors.New("flows: exists already")
 	ErrConflict    = errors.New("flows: changed by somebody else")
+	ErrEnded       = errors.New("flows: the account's sessions have ended")
 	ErrTaken       = errors.New("flows: one-time mark is taken")
 	ErrUnavailable = errors.New("flows: a dependency is unavailable")
 	ErrMalformed   = errors.New("flows: malformed input")

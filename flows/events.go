@@ -20,12 +20,15 @@ const (
 	EventRefused         = "request_refused"      // nothing changed; Reason is the problem's code
 	EventLocked          = "authenticator_locked" // the last attempt was a wrong one
 	EventSignedOut       = "signed_out"
+	EventSessionsEnded   = "sessions_ended" // the account's sessions but this one end with a change
 	EventMessageSent     = "message_sent"
 	EventNotified        = "notified"              // the account's owner is told; Reason is the notice
 	EventMessageDropped  = "message_dropped"       // a message goes where none may go, or where too many have gone
 	EventMessageHeld     = "message_held"          // a step was to send something, and the budget is spent
 	EventRemoved         = "authenticator_removed" // its owner took it out of use; Reason is its type
 	EventSessionIgnored  = "session_ignored"
+	EventLinkConfirmed   = "link_confirmed"    // who got a link stands by it; the client has still to prove it
+	EventLinkDenied      = "link_denied"       // who got a link did not ask for it: somebody else did
 	EventHandedOver      = "handed_over"       // a link to a page was made
 	EventPageOpened      = "handover_opened"   // a browser has taken the link
 	EventPageAnswered    = "handover_answered" // what was typed there waits for the client

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stile-auth/stile/flowdefs"
@@ -38,6 +39,7 @@ type exchange struct {
 	refused  *Problem
 	events   []Event
 	removed  []string  // authenticators that go out of use with the change
+	ends     bool      // the account's other sessions end with the change
 	enrolled []string  // pending authenticators that become active with the change
 	messages []Message // to be sent with the change
 	notices  []Message // to the account's owner, likewise
@@ -81,6 +83,9 @@ func (x *exchange) look(ctx context.Context) error {
 			return err
 		}
 		x.w.over = err != nil
+	}
+	if err := x.lookEnd(ctx); err != nil {
+		return err
 	}
 	return x.lookUp(ctx, cmp.Or(x.r.State.Subject, x.r.State.Claimed))
 }
@@ -164,6 +169,9 @@ func (x *exchange) enter(ctx context.Context, n *node, quiet time.Time) (Outcome
 	if n.typ.Sends {
 		v.sender = &sender{x: x, n: n, quiet: quiet}
 	}
+	if n.typ.Links {
+		v.link, v.linkURL = &x.r.State.Link, x.e.cfg.LinkURL
+	}
 	out, err := n.step.Enter(ctx, v)
 	out.sent = len(x.messages) > before
 	return x.routed(n, out, err)
@@ -212,6 +220,9 @@ func (x *exchange) signal(ctx context.Context, n *node, out Outcome) (signal, er
 			return sig, fmt.Errorf("flows: step type %s raised the undeclared obligation %q", n.typ.Name, name)
 		}
 	}
+	if err := n.assigns(out); err != nil {
+		return sig, err
+	}
 	switch out.kind {
 	case outcomePass:
 		err := x.vouch(ctx, n, out.proof)
@@ -223,6 +234,10 @@ func (x *exchange) signal(ctx context.Context, n *node, out Outcome) (signal, er
 		x.completed(n, out) // the addresses are those before the change: it may be one of them that has gone
 		if out.enrolled != "" {
 			x.enrolled = append(x.enrolled, out.enrolled)
+		}
+		if len(out.removed) > 0 || n.typ.EndsSessions && out.enrolled != "" {
+			x.ends = true
+			x.events = append(x.events, Event{Type: EventSessionsEnded, Step: n.def.ID})
 		}
 		if out.enrolled != "" && !n.typ.Enrols {
 			return sig, fmt.Errorf("flows: step type %s enrols without declaring it", n.typ.Name)
@@ -250,6 +265,24 @@ func (x *exchange) signal(ctx context.Context, n *node, out Outcome) (signal, er
 	return sig, nil
 }
 
+// assigns holds a step to assigning all that its type says, when it is done, and
+// nothing else: later conditions and proofs rest on it.
+func (n *node) assigns(out Outcome) error {
+	var want []string
+	if n.typ.Assigns != nil && out.kind == outcomeDone {
+		want = n.typ.Assigns(n.def.With)
+	}
+	for _, name := range want {
+		if v, there := out.assigned[name]; !there || strings.HasPrefix(v, flowdefs.UnknownValue) {
+			return fmt.Errorf("flows: step type %s did not assign %q", n.typ.Name, name)
+		}
+	}
+	if len(out.assigned) != len(want) {
+		return fmt.Errorf("flows: step type %s assigned what it does not declare", n.typ.Name)
+	}
+	return nil
+}
+
 // vouch checks a proof against what the step type may prove at most, and looks
 // up whom it is about.
 func (x *exchange) vouch(ctx context.Context, n *node, proof *Proof) error {
@@ -273,9 +306,12 @@ func promptData(p *Prompt) (json.RawMessage, error) {
 	return data, nil
 }
 
-// overdue says whether the prompt that waits has timed out.
+// overdue says whether the prompt that waits has timed out, or was denied.
 func (x *exchange) overdue() bool {
 	s := &x.r.State
+	if s.Denied {
+		return true
+	}
 	n := x.p.current(s)
 	return n != nil && n.def.Kind == flowdefs.Step && !s.Until.IsZero() && !x.w.now.Before(s.Until)
 }

@@ -24,7 +24,7 @@ func (m *machine) gate() move {
 	switch {
 	case m.s.Subject == "" || m.w.account.Subject != m.s.Subject || m.w.account.Status != AccountActive:
 		return m.fail(CodeDenied)
-	case m.s.Reused && m.w.over: // what stood for a step has ended with its session
+	case m.w.stale, m.s.Reused && m.w.over: // what stood for a step has ended with its session
 		return m.fail(CodeLoginRequired)
 	case acr == "":
 		return m.fail(CodeUnmet)

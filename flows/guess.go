@@ -9,13 +9,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// Guesses bounds the wrong answers that come from one network and from the runs
-// of one client, whomever they are about: who tries one password on every account
-// stays under the limit of each. The zero value has no limits.
+// Guesses bounds the wrong answers that come from one network, from the runs of one
+// client and from one device, whomever they are about: who tries one password on
+// every account stays under the limit of each. The zero value has no limits.
 type Guesses struct {
 	PerNetwork int           // 0: no limit
 	PerClient  int           // 0: no limit; anybody can spend what a public client may
-	Window     time.Duration // that both are for; default an hour
+	PerDevice  int           // of the runs of one key; 0: no limit; anybody can make another key, but for one that is bound
+	Window     time.Duration // that all are for; default an hour
 }
 
 // guess takes one answer from the budgets before it is checked, or none and says
@@ -26,7 +27,7 @@ func (x *exchange) guess(ctx context.Context) error {
 	for _, budget := range []struct {
 		what, of string
 		most     int
-	}{{"network", x.c.Network, g.PerNetwork}, {"client", x.r.Client, g.PerClient}} {
+	}{{"network", x.c.Network, g.PerNetwork}, {"client", x.r.Client, g.PerClient}, {"device", x.r.Key, g.PerDevice}} {
 		if budget.most <= 0 || budget.of == "" {
 			continue
 		}

@@ -113,6 +113,8 @@ func (e *Engine) HandOver(ctx context.Context, h Secret, c Caller, turn int) (Vi
 			return x.conflict(CodeNotPossibleHere)
 		case s.Subject != "" && x.w.account.Status != AccountActive:
 			return x.drive(ctx, signal{kind: sigDenied})
+		case x.w.stale:
+			return x.drive(ctx, signal{kind: sigEnded})
 		case x.overdue():
 			return x.drive(ctx, signal{kind: sigTime})
 		}

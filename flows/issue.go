@@ -36,11 +36,11 @@ func (x *exchange) newSession() Secret {
 	secret, alias := newHandle()
 	s := &x.r.State
 	x.session = &Session{
-		ID: newID(), Secret: alias, Subject: s.Subject, Client: x.r.Client, Key: x.r.Key,
-		Evidence: s.Evidence, Tags: s.Tags, Created: x.w.now, Seen: x.w.now,
+		ID: x.sessionID(), Secret: alias, Subject: s.Subject, Client: x.r.Client, Key: x.r.Key,
+		Evidence: s.Evidence, Tags: s.Tags, Created: x.w.now, Began: x.r.Started, Seen: x.w.now,
 	}
 	if ps := s.Session; ps != nil && ps.Subject == s.Subject && !x.w.over {
-		x.session.ID, x.session.Created = ps.ID, ps.Created
+		x.session.Created = ps.Created
 		x.session.Evidence = merged(ps.Evidence, s.Evidence)
 	}
 	x.session.Expires = x.session.Created.Add(x.e.cfg.SessionTTL)

@@ -275,6 +275,7 @@ func (k *kit) another(text string) *flows.Engine {
 		Accounts: k.people, Recorder: k.events, Sealer: sealer, Logger: zap.NewNop(), Now: k.clock.now,
 		Propagators: map[string]flows.Propagator{"bearer_jwt": k.tokens}, DecoyKey: make([]byte, 32), Outbox: k.mails,
 		Budget: flows.Budget{PerAccount: 5, PerDestination: 6, Window: time.Hour}, HandoverURL: "https://stile.example/handover",
+		LinkURL: "https://stile.example/link",
 	}
 	e, err := flows.NewEngine(k.config)
 	if err != nil {
@@ -352,6 +353,8 @@ func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 		return out, err
 	}
 	switch f.typ {
+	case "replace":
+		return flows.Enrolled("jane-code"), nil
 	case "bind":
 		f.k.people.change(v.Subject, func(acc *flows.Account) {
 			acc.Authenticators = append(acc.Authenticators, flows.Authenticator{ID: "new-key", Type: "code", Binding: v.Level, Key: v.Key})
@@ -359,6 +362,8 @@ func (f fake) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flows
 		return flows.Enrolled("new-key"), nil
 	case "note", "who":
 		return flows.Done(), nil
+	case "tell":
+		return f.tell(a), nil
 	case "remove":
 		return flows.Removed(flows.Authenticator{ID: "jane-code", Type: "code"}), nil
 	case "approve":
@@ -409,12 +414,23 @@ func (f fake) send(ctx context.Context, v *flows.Visit) (flows.Outcome, error) {
 	if to == "bob" || to == "bare" {
 		to = "shared"
 	}
-	d, err := v.Send(ctx, flows.Message{Channel: "email", To: to, Template: "t", Expires: v.Now.Add(time.Minute)})
+	uri, _, err := v.Link(v.Now.Add(linkLife))
+	if err != nil {
+		return flows.Outcome{}, err
+	}
+	d, err := v.Send(ctx, flows.Message{Channel: "email", To: to, Template: "t", Expires: v.Now.Add(linkLife), Args: map[string]string{"link": uri}})
 	data := map[string]any{"sent": d.Sent}
 	if !d.Again.IsZero() {
 		data["again"] = int(d.Again.Sub(v.Now) / time.Second)
 	}
 	return flows.Ask(flows.Prompt{Data: data}), err
+}
+
+const linkLife = time.Minute
+
+// Confirmed shows a code that nobody asks for: what the fake step takes is ok.
+func (f fake) Confirmed(_ context.Context, v *flows.Visit, _ flows.Secret) (flows.Prompt, flows.Secret, error) {
+	return flows.Prompt{Data: map[string]any{"confirmed": true}}, "12345678", v.Keep("confirmed")
 }
 
 func (f fake) evidence(id string) assurance.Evidence {
@@ -439,25 +455,27 @@ func (k *kit) types() []flows.StepType {
 		return []assurance.Ceiling{{Method: m, Categories: []assurance.Category{c}, ReplayResistant: replay}}
 	}
 	base := map[string]flows.StepType{
-		"secret": {Authenticator: "secret", Guessable: true, Evidence: ceil(assurance.Password, false, assurance.Knowledge)},
-		"code":   {Authenticator: "code", Guessable: true, Evidence: ceil(assurance.TOTP, true, assurance.Possession)},
-		"sso":    {Evidence: ceil(assurance.Federated, true, assurance.Knowledge)},
-		"bind":   {Enrols: true},
-		"remove": {Removes: true, NeedsSubject: true},
-		"note":   {},
-		"who":    {Names: true},
-		"device": {NeedsDevice: true},
+		"secret":  {Authenticator: "secret", Guessable: true, Evidence: ceil(assurance.Password, false, assurance.Knowledge)},
+		"code":    {Authenticator: "code", Guessable: true, Evidence: ceil(assurance.TOTP, true, assurance.Possession)},
+		"sso":     {Evidence: ceil(assurance.Federated, true, assurance.Knowledge)},
+		"bind":    {Enrols: true},
+		"remove":  {Removes: true, NeedsSubject: true},
+		"replace": {Enrols: true, NeedsSubject: true, EndsSessions: true},
+		"note":    {},
+		"who":     {Names: true},
+		"device":  {NeedsDevice: true},
 		"approve": {
 			Authenticator: "code", Evidence: ceil(assurance.TOTP, true, assurance.Possession),
 			Transaction: func(flowdefs.Config) []string { return []string{"amount", "payee"} },
 		},
-		"mail": {Sends: true, Authenticator: "secret", Guessable: true, Evidence: ceil(assurance.Password, false, assurance.Knowledge)},
+		"tell": {Assigns: func(flowdefs.Config) []string { return []string{"tier"} }},
+		"mail": {Sends: true, Links: true, Authenticator: "secret", Guessable: true, Evidence: ceil(assurance.Password, false, assurance.Knowledge)},
 	}
 	var out []flows.StepType
 	for _, name := range slices.Sorted(maps.Keys(base)) {
 		t := base[name]
 		t.Name, t.Doc, t.Code = name, "Test step.\n\nA step of the tests.", "X_"+map[string]string{
-			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE", "mail": "MAIL", "who": "WHO", "approve": "APPROVE", "remove": "REMOVE",
+			"secret": "SECRET", "code": "CODE", "sso": "SSO", "bind": "BIND", "note": "NOTE", "device": "DEVICE", "mail": "MAIL", "who": "WHO", "approve": "APPROVE", "remove": "REMOVE", "replace": "REPLACE", "tell": "TELL",
 		}[name]+"_REQUIRED"
 		t.Exits = []string{"denied"}
 		t.Typed = slices.Contains(typed, name)

@@ -43,7 +43,8 @@ func (t *Trial) Type() string {
 // Signals are the signals by name.
 var Signals = map[string]signalKind{
 	"begin": sigBegin, "outcome": sigOutcome, "pick": sigPick, "reopen": sigReopen, "back": sigBack, "cancel": sigCancel,
-	"lock": sigLock, "time": sigTime, "activate": sigActivate, "issue": sigIssue, "denied": sigDenied, "resend": sigResend,
+	"lock": sigLock, "time": sigTime, "activate": sigActivate, "issue": sigIssue, "denied": sigDenied, "ended": sigEnded, "resend": sigResend,
+	"elsewhere": sigElsewhere,
 }
 
 var moveNames = map[moveKind]string{

@@ -27,14 +27,18 @@ type Outbox interface {
 	Delivered(ctx context.Context, key string) (bool, error)
 }
 
-// Budget bounds the messages to one account, to one destination and of one
-// client, and those to one region, within a window of time.
+// Budget bounds the messages to one account, to one destination, of one client and
+// of one device, those to one region, and all of them, within a window of time.
 type Budget struct {
 	PerAccount     int
 	PerDestination int
 	PerClient      int // 0: no limit
+	PerDevice      int // of the runs of one key, whomever they are about; 0: no limit
 	PerRegion      int // 0: no limit
-	Window         time.Duration
+	// Total is for the messages of the whole deployment that go to somebody; 0: no
+	// limit. What is above is treated like what is above PerRegion.
+	Total  int
+	Window time.Duration
 	// Region names where a message goes, such as a country; an error refuses it,
 	// and "" has no limit. nil: all are "". What is refused, or above PerRegion, is not
 	// sent, and neither client nor person is told: they would learn that there is
@@ -152,6 +156,7 @@ func (x *exchange) spend(ctx context.Context, m Message) (held time.Time, err er
 		{x.e.budgetOf("account", who), b.PerAccount},
 		{x.e.budgetOf(m.Channel, to), b.PerDestination},
 		{x.e.budgetOf("client", x.r.Client), b.PerClient},
+		{x.e.budgetOf("device", x.r.Key), x.perDevice(b.PerDevice)},
 	} {
 		if budget.most <= 0 {
 			continue
@@ -165,30 +170,45 @@ func (x *exchange) spend(ctx context.Context, m Message) (held time.Time, err er
 	return time.Time{}, nil
 }
 
-// restrict turns a message into one to nobody if it goes where none may go, or
-// where too many have gone. Whoever has messages sent for the sake of the fees
-// learns nothing, and no more does who looks for accounts: for nobody as much is counted.
+// perDevice is what one device has; a run without a key is no device.
+func (x *exchange) perDevice(most int) int {
+	if x.r.Key == "" {
+		return 0
+	}
+	return most
+}
+
+// restrict turns a message into one to nobody if it goes where none may go, or if
+// too many have gone there, or altogether. Whoever has messages sent for the sake of
+// the fees learns nothing, and no more does who looks for accounts: for nobody as
+// much is counted, elsewhere, so that a name that is nobody's takes nothing from anybody.
 func (x *exchange) restrict(ctx context.Context, m *Message) error {
 	b := x.e.cfg.Budget
-	if b.Region == nil {
-		return nil
-	}
-	region, refused := "nobody", error(nil)
-	if m.To != "" {
+	region, all, refused := "", "all", error(nil)
+	switch {
+	case m.To == "":
+		region, all = "nobody", "nobody"
+	case b.Region != nil:
 		region, refused = b.Region(*m)
 	}
-	held := time.Time{}
-	if b.PerRegion > 0 && region != "" {
-		key := x.e.budgetOf("region", region)
-		var err error
-		if held, err = x.count(ctx, key, b.PerRegion); err != nil {
+	over := refused != nil
+	for _, budget := range []struct {
+		what, of string
+		most     int
+	}{{"region", region, b.PerRegion}, {"all", all, b.Total}} {
+		if over || budget.most <= 0 || budget.of == "" {
+			continue
+		}
+		key := x.e.budgetOf(budget.what, budget.of)
+		held, err := x.count(ctx, key, budget.most)
+		if err != nil {
 			return err
 		}
-		if held.IsZero() {
+		if over = !held.IsZero(); !over {
 			x.spent = append(x.spent, key)
 		}
 	}
-	if m.To != "" && (refused != nil || !held.IsZero()) {
+	if m.To != "" && over {
 		m.To = ""
 		x.events = append(x.events, Event{Type: EventMessageDropped, Step: x.r.State.At})
 	}

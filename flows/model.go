@@ -200,6 +200,7 @@ type StepInfo struct {
 	Ceilings []assurance.Ceiling // what it can prove at most, as it is configured
 	Exits    []string            // of its type, as it is configured
 	Raises   []string            // of its type, as it is configured
+	Assigns  []string            // when it is done, as it is configured
 	Names    bool                // its answer says who one is
 	Choose   *flowdefs.Node      // whose option it is or begins; nil if none
 	Inside   []*flowdefs.Node    // the chooses that it stands in, innermost first
@@ -216,6 +217,9 @@ func (m *Model) Node(id string) (*flowdefs.Node, StepInfo) {
 	info := StepInfo{Type: n.typ, Ceilings: n.ceilings, Exits: n.typ.Exits, Raises: n.typ.Raises, Names: names || n.typ.Discovers}
 	if n.typ.ExitsOf != nil {
 		info.Exits = n.typ.ExitsOf(n.def.With)
+	}
+	if n.typ.Assigns != nil {
+		info.Assigns = n.typ.Assigns(n.def.With)
 	}
 	if n.typ.RaisesOf != nil {
 		info.Raises = n.typ.RaisesOf(n.def.With)

@@ -143,8 +143,23 @@ func (m *machine) resend(n *node) move {
 	case m.w.now.Before(at):
 		return move{kind: moveRefuse, code: CodeThrottled, until: at}
 	}
-	m.s.Memory = nil
+	m.s.Memory, m.s.Link = nil, nil
 	return move{kind: moveEnter, enter: n}
+}
+
+// elsewhere takes in what the page of a link was answered. It changes the prompt
+// and nothing else: no proof, no exit, no next step comes from there. Either way
+// the link is spent.
+func (m *machine) elsewhere(n *node, sig signal) move {
+	m.s.Link = nil
+	if sig.name == exitDenied {
+		m.s.Denied, m.s.Memory = true, nil
+		m.note(Event{Type: EventLinkDenied, Step: n.def.ID})
+		return move{kind: moveWait}
+	}
+	m.s.Data = sig.data
+	m.note(Event{Type: EventLinkConfirmed, Step: n.def.ID})
+	return move{kind: moveWait}
 }
 
 // activate lets a later step run that runs only if the client asks for it.

@@ -19,11 +19,14 @@ const (
 	NoticeAttempts Notice = "attempts_failed"      // so many wrong answers that a pause follows
 	NoticeReused   Notice = "code_reused"          // a code that had been used was presented
 	NoticeLocked   Notice = "authenticator_locked" // no attempt is left
+	NoticeDenied   Notice = "link_denied"          // they said that a link was not asked for by them
+	NoticeDisabled Notice = "account_disabled"     // an administrator has disabled the account
+	NoticeEnabled  Notice = "account_enabled"      // and this one has enabled it again
 )
 
 // Notices returns all of them.
 func Notices() []Notice {
-	return []Notice{NoticeAdded, NoticeRemoved, NoticePassword, NoticeRecovery, NoticeAttempts, NoticeReused, NoticeLocked}
+	return []Notice{NoticeAdded, NoticeRemoved, NoticePassword, NoticeRecovery, NoticeAttempts, NoticeReused, NoticeLocked, NoticeDenied, NoticeDisabled, NoticeEnabled}
 }
 
 // How long it is of use to be told, and how often what strangers can bring about
@@ -66,7 +69,7 @@ func (x *exchange) failed(ctx context.Context, n *node, at reservation, reason s
 	case at.fifth:
 		kind = NoticeAttempts
 	}
-	if kind == "" || x.silent(kind) {
+	if kind == "" || x.e.silent(kind) {
 		return nil
 	}
 	key := x.e.budgetOf("notice\x00"+string(kind)+"\x00"+n.typ.Authenticator, whose(x.r))
@@ -85,13 +88,11 @@ func (x *exchange) failed(ctx context.Context, n *node, at reservation, reason s
 const reasonReplayed = "replayed"
 
 // silent says whether nobody is to be told.
-func (x *exchange) silent(kind Notice) bool {
-	return x.e.cfg.Outbox == nil || x.e.quiet[kind]
-}
+func (e *Engine) silent(kind Notice) bool { return e.cfg.Outbox == nil || e.quiet[kind] }
 
 // tell tells the owner of the account, at each of their addresses; false if they have none.
 func (x *exchange) tell(n *node, kind Notice, about string) bool {
-	if x.silent(kind) || len(x.w.account.Contacts) == 0 {
+	if x.e.silent(kind) || len(x.w.account.Contacts) == 0 {
 		return false
 	}
 	for _, to := range x.w.account.Contacts {
@@ -108,10 +109,14 @@ func (x *exchange) tell(n *node, kind Notice, about string) bool {
 	return true
 }
 
-// notice holds no secret and nothing that the client said, but for a language.
 func (x *exchange) notice(kind Notice, about string, to Contact) Message {
+	return noticeOf(kind, about, to, x.r.Locale, x.w.now)
+}
+
+// noticeOf holds no secret and nothing that the client said, but for a language.
+func noticeOf(kind Notice, about string, to Contact, locale string, now time.Time) Message {
 	return Message{
-		Channel: to.Channel, To: to.To, Template: string(kind), Locale: x.r.Locale, Expires: x.w.now.Add(noticeLife),
-		Args: map[string]string{"time": x.w.now.UTC().Format("2006-01-02 15:04 UTC"), "authenticator": about},
+		Channel: to.Channel, To: to.To, Template: string(kind), Locale: locale, Expires: now.Add(noticeLife),
+		Args: map[string]string{"time": now.UTC().Format("2006-01-02 15:04 UTC"), "authenticator": about},
 	}
 }

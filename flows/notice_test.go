@@ -429,6 +429,28 @@ func TestSprayingOfAClient(t *testing.T) {
 	k.must(flows.StartRequest{ClientID: "paged", Target: "t", LoginHint: "jane"}).ok("ok", "")
 }
 
+// The runs of one device; what another device sends is another's.
+func TestSprayingOfADevice(t *testing.T) {
+	t.Parallel()
+	k := notified(t, definitions(secretThenCode, "{}"), func(c *flows.EngineConfig) { c.Guesses = flows.Guesses{PerDevice: 3} })
+	say := func(key, who, what string) error {
+		tk, err := k.start(flows.StartRequest{ClientID: "app", Target: "t", LoginHint: who}, flows.Caller{Key: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tk.say(what, "")
+	}
+	for _, who := range []string{"a", "b", "c"} {
+		wants(t, say("thumb-1", who, "no"), flows.KindRejected, flows.CodeWrongAnswer)
+	}
+	wants(t, say("thumb-1", "jane", "ok"), flows.KindThrottled, flows.CodeThrottled)
+	for _, key := range []string{"thumb-2", ""} {
+		if err := say(key, "jane", "ok"); err != nil {
+			t.Errorf("key %q: %v", key, err)
+		}
+	}
+}
+
 // A dependency that fails, or an answer of no right form, was no guess.
 func TestNoGuessNoCost(t *testing.T) {
 	t.Parallel()

@@ -99,6 +99,19 @@ func (e *Engine) paged(ctx context.Context, purpose string, s Secret, requestID 
 	if !ok {
 		return nil, notFound(nil)
 	}
+	x, err := e.elsewhere(ctx, alias, requestID)
+	if err != nil {
+		return nil, err
+	}
+	if h := x.r.Handover; h == nil || !x.w.web || !x.w.now.Before(h.Expires) || x.overdue() {
+		return nil, notFound(nil)
+	}
+	return x, nil
+}
+
+// elsewhere finds the run of what is presented outside its conversation with the
+// client. A run that is not there, or is over, is one and the same.
+func (e *Engine) elsewhere(ctx context.Context, alias Alias, requestID string) (*exchange, error) {
 	rec, err := e.cfg.Store.Load(ctx, alias, e.cfg.Now())
 	if errors.Is(err, ErrNotFound) {
 		return nil, notFound(err)
@@ -118,9 +131,6 @@ func (e *Engine) paged(ctx context.Context, purpose string, s Secret, requestID 
 	}
 	if err != nil {
 		return nil, err
-	}
-	if r.Handover == nil || !x.w.web || !x.w.now.Before(r.Handover.Expires) || x.overdue() {
-		return nil, notFound(nil)
 	}
 	return x, nil
 }

@@ -57,8 +57,22 @@ type Session struct {
 	Evidence []assurance.Evidence
 	Tags     []Tag
 	Created  time.Time
+	Began    time.Time // when the run began that left it: what an end of the account's sessions goes by
 	Seen     time.Time // when the person last proved something or completed a run with it; zero: Created
 	Expires  time.Time
+}
+
+// SessionsEnd says that the sessions of a subject ended.
+type SessionsEnd struct {
+	Subject string
+	At      time.Time // sessions whose run began before this instant are over
+	Spared  string    // ID of the session that goes on, "" if none does
+	Until   time.Time // no run that began before At can still be running
+}
+
+// Ends says whether a session of the subject is over that has this ID and began then.
+func (e SessionsEnd) Ends(id string, began time.Time) bool {
+	return began.Before(e.At) && (e.Spared == "" || e.Spared != id)
 }
 
 // Tag is a mark that a flow left on a run and on its session.
@@ -69,19 +83,34 @@ type Tag struct {
 
 // Sessions keeps sessions. Safe for concurrent use; what it returns is a copy.
 type Sessions interface {
-	// PutSession stores s.
+	// PutSession stores s; [ErrEnded] if the sessions of its subject were ended after it Began, and it is not the one spared.
 	PutSession(ctx context.Context, s Session) error
 	// Session finds a session by its secret; [ErrNotFound] if there is none or if now is not before Expires.
 	Session(ctx context.Context, secret Alias, now time.Time) (Session, error)
 	// SessionByID finds a session by its ID, whatever its secret is now; [ErrNotFound]
 	// if there is none or if now is not before Expires.
 	SessionByID(ctx context.Context, id string, now time.Time) (Session, error)
+	// DeleteExpiredSessions removes at most limit sessions that expired at or before
+	// now, and as many ends; it returns how many sessions.
+	DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error)
+	SessionEnds
+}
+
+// SessionEnds ends sessions: one by one, or all that an account has.
+type SessionEnds interface {
 	// RemoveSession removes the session of that secret; absent is no error.
 	RemoveSession(ctx context.Context, secret Alias) error
 	// EndSession removes every session of that ID; absent is no error.
 	EndSession(ctx context.Context, id string) error
-	// DeleteExpiredSessions removes at most limit sessions that expired at or before now.
-	DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error)
+	// EndSessions ends what an account has: in one instant it removes every session of
+	// end.Subject that Began before end.At, but for those with the ID that it spares,
+	// and from then on, at least until end.Until, PutSession refuses such sessions. So none
+	// survives that a run is about to leave. Of two ends of one subject the later
+	// (by At) is kept; the same one again changes nothing.
+	EndSessions(ctx context.Context, end SessionsEnd) error
+	// SessionsEnded returns the end of that subject's sessions that is kept, the zero
+	// value if there is none or if now is not before its Until.
+	SessionsEnded(ctx context.Context, subject string, now time.Time) (SessionsEnd, error)
 }
 
 // Counter is the state of one throttled key. The zero value is a key that nobody tried.
@@ -143,6 +172,9 @@ type Authenticator struct {
 	Binding assurance.Level
 	Key     string // thumbprint of the device key that it belongs to, "" if none
 	Pending bool   // its binding is not complete: it counts only in the run that binds it
+	// Attested is true if the maker of the device has vouched for the key: then it is
+	// not Unattested. What is neither has nothing to do with makers, or cannot be read.
+	Attested bool
 	// Unattested is true if nobody vouched for where it is kept, so that it cannot
 	// prove what only attested ones of its type can.
 	Unattested bool

@@ -140,6 +140,9 @@ func (c *compiler) bind(at int) error {
 	if err != nil {
 		return fmt.Errorf("step %q: %w", n.def.ID, err)
 	}
+	if _, ok := step.(Confirmer); typ.Links && !ok {
+		return fmt.Errorf("step %q: type %q sends links and takes no confirmation", n.def.ID, typ.Name)
+	}
 	n.typ, n.step, n.ceilings = typ, step, typ.Evidence
 	if typ.Transaction != nil {
 		c.p.transaction = append(c.p.transaction, typ.Transaction(n.def.With)...)

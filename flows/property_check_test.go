@@ -3,9 +3,12 @@ package flows_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/assurance"
@@ -172,5 +175,42 @@ func (w *model) leaks(text string) {
 		if strings.Contains(text, s) {
 			w.rt.Fatalf("a secret stands in %s", text)
 		}
+	}
+}
+
+// opened does something with a link that was sent, good or not, on any node. No
+// page proves, issues, moves on or ends anything: Keycloak's reset link did
+// (CVE-2026-18963).
+func (w *model) opened(rt *rapid.T) {
+	all := w.k.mails.links()
+	if len(all) == 0 {
+		rt.Skip("no link was sent")
+	}
+	link := rapid.SampledFrom(all).Draw(rt, "link")
+	w.secrets = append(w.secrets, string(link))
+	e := w.nodes[rapid.IntRange(0, len(w.nodes)-1).Draw(rt, "node")].engine
+	moved := func() int {
+		n := len(w.k.tokens.all())
+		for _, ev := range w.k.events.all() {
+			switch ev.Type {
+			case flows.EventLinkConfirmed, flows.EventLinkDenied, flows.EventRefused, flows.EventNotified:
+			default:
+				n++
+			}
+		}
+		return n
+	}
+	before := moved()
+	name := rapid.SampledFrom([]string{"look", "confirm", "deny"}).Draw(rt, "what")
+	_, err := pagesOf(e)[name](context.Background(), link, "")
+	var p *flows.Problem
+	if err != nil && (!errors.As(err, &p) || p.Kind != flows.KindNotFound) {
+		w.rt.Fatalf("%s: %v", name, err)
+	}
+	if moved() != before {
+		w.rt.Fatalf("%s: a page moved a run: %+v", name, w.k.events.all())
+	}
+	if _, again := e.ConfirmLink(context.Background(), link, ""); again == nil && name != "look" {
+		w.rt.Fatalf("a link was good after %s", name)
 	}
 }

@@ -46,6 +46,7 @@ func play(t *testing.T, rt *rapid.T, open func(testing.TB, cleaner) ports) {
 		"time":    func(rt *rapid.T) { w.k.clock.pass(time.Duration(rapid.IntRange(0, 200).Draw(rt, "s")) * time.Second) },
 		"status":  w.status,
 		"slip":    w.slip,
+		"opened":  w.opened,
 		"wish":    w.wish,
 		"upgrade": func(*rapid.T) { w.upgrade(next) },
 		"":        func(*rapid.T) { w.check() },

@@ -23,3 +23,24 @@ func TestReachOfUnattested(t *testing.T) {
 		}
 	}
 }
+
+// A device is attested if the key is that of the run, and its maker has vouched for it.
+func TestAttestedDevice(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		account         []Authenticator
+		bound, attested bool
+	}{
+		"none":          {nil, false, false},
+		"another phone": {[]Authenticator{{ID: "a", Key: "other", Attested: true}}, false, false},
+		"not attested":  {[]Authenticator{{ID: "a", Key: "key"}, {ID: "b", Key: "other", Attested: true}}, true, false},
+		"attested":      {[]Authenticator{{ID: "a", Key: "key"}, {ID: "b", Key: "key", Attested: true}}, true, true},
+		"not bound yet": {[]Authenticator{{ID: "a", Key: "key", Attested: true, Pending: true}}, false, false},
+	} {
+		w := &world{key: "key"}
+		w.setAccount(Account{Authenticators: tt.account}, nil)
+		if w.bound != tt.bound || w.attested != tt.attested {
+			t.Errorf("%s: bound %t, attested %t", name, w.bound, w.attested)
+		}
+	}
+}

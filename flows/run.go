@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -31,17 +32,19 @@ type run struct {
 	Proved      bool              `json:"proved,omitempty"` // the handle was replaced at the first proof
 	State       State             `json:"state"`
 
-	Handle    Alias     `json:"handle"`            // of the current handle
-	Retired   *Alias    `json:"retired,omitempty"` // of the handle that the current one replaced
-	Begun     *Alias    `json:"begun,omitempty"`   // of the idempotency key of the start
-	BegunBody [32]byte  `json:"begunBody"`
-	Answered  *answered `json:"answered,omitempty"`
-	Handover  *handover `json:"handover,omitempty"` // to a page, of the prompt that waits
-	Effects   []Event   `json:"effects,omitempty"`  // of the last change: recorded again on load if this node did not see it done
-	Activate  []string  `json:"activate,omitempty"` // authenticators that the last change makes active, likewise
-	Remove    []string  `json:"remove,omitempty"`   // authenticators that the last change takes out of use, likewise
-	Messages  []Message `json:"messages,omitempty"` // that the last change sends, likewise
-	Notices   []Message `json:"notices,omitempty"`  // that it tells the account's owner, likewise
+	Handle    Alias        `json:"handle"`            // of the current handle
+	Retired   *Alias       `json:"retired,omitempty"` // of the handle that the current one replaced
+	Begun     *Alias       `json:"begun,omitempty"`   // of the idempotency key of the start
+	BegunBody [32]byte     `json:"begunBody"`
+	Answered  *answered    `json:"answered,omitempty"`
+	Handover  *handover    `json:"handover,omitempty"` // to a page, of the prompt that waits
+	Effects   []Event      `json:"effects,omitempty"`  // of the last change: recorded again on load if this node did not see it done
+	Activate  []string     `json:"activate,omitempty"` // authenticators that the last change makes active, likewise
+	Remove    []string     `json:"remove,omitempty"`   // authenticators that the last change takes out of use, likewise
+	Ends      *SessionsEnd `json:"ends,omitempty"`     // of the account's other sessions, which the last change brings, likewise
+	Leaves    string       `json:"leaves,omitempty"`   // ID of the session that the run will leave, once it has to be known
+	Messages  []Message    `json:"messages,omitempty"` // that the last change sends, likewise
+	Notices   []Message    `json:"notices,omitempty"`  // that it tells the account's owner, likewise
 
 	version int64
 	ignored bool // a session was presented that counts for nothing
@@ -83,7 +86,7 @@ func (e *Engine) record(r *run, version int64) (Record, error) {
 		return Record{}, fmt.Errorf("flows: seal run: %w", err)
 	}
 	rec := Record{ID: r.ID, Version: version, Expires: r.Expires, Data: data, Aliases: []Alias{r.Handle}}
-	for _, a := range append([]*Alias{r.Retired, r.Begun}, r.Handover.aliases()...) {
+	for _, a := range slices.Concat([]*Alias{r.Retired, r.Begun}, r.Handover.aliases(), r.State.Link.alias()) {
 		if a != nil {
 			rec.Aliases = append(rec.Aliases, *a)
 		}

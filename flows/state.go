@@ -24,6 +24,8 @@ type State struct {
 	Memory json.RawMessage `json:"memory,omitempty"` // of the step that waits
 	Handed bool            `json:"handed,omitempty"` // the client cannot draw what waits: a page does
 	Until  time.Time       `json:"until,omitzero"`   // when the prompt times out, or a delay is over
+	Link   *mailedLink     `json:"link,omitempty"`   // that the step which waits has sent
+	Denied bool            `json:"denied,omitempty"` // by who got it: nothing answers this prompt any more
 	Trail  []string        `json:"trail,omitempty"`  // prompts that back can return to
 
 	Steps     map[string]StepState `json:"steps,omitempty"`
@@ -137,5 +139,5 @@ func (s *State) atLeast(now time.Time) time.Time {
 // leave forgets what belongs to the prompt that waited.
 func (s *State) leave() {
 	s.At, s.Data, s.Offers, s.Other, s.Memory, s.Until = "", nil, nil, "", nil, time.Time{}
-	s.Handed = false
+	s.Handed, s.Link, s.Denied = false, nil, false
 }

@@ -50,6 +50,12 @@ type StepType struct {
 	// RaisesOf are those of Raises that a step with this configuration can raise; nil: all.
 	RaisesOf func(cfg flowdefs.Config) []string
 
+	// Assigns are the names that a step with this configuration assigns when it is
+	// done ([Outcome.Assigning]): assigned.NAME in later expressions; nil: none.
+	// What their values come from is the server's or a trusted service's word, never
+	// the client's, and proofs suppose that it can be anything.
+	Assigns func(cfg flowdefs.Config) []string
+
 	// Authenticator is the type of the account's authenticator that the step
 	// checks ("password", "totp", ...) or, if it enrols, binds; "" if there is none.
 	// Attempts are counted per account and this name.
@@ -74,9 +80,16 @@ type StepType struct {
 	// Removes is true if the step takes authenticators out of use: it then needs
 	// what binding one needs, or in a recovery two authenticators, and is the last of its flow.
 	Removes bool
+	// EndsSessions is true if the account's other sessions end when the step has bound
+	// its authenticator: whoever knew the one before it is out (ASVS 5.0 7.4.3). What
+	// takes authenticators out of use ends them in any case.
+	EndsSessions bool
 	// Sends is true if the step sends a message when it is entered ([Visit.Send]):
 	// it is then entered again when the client asks for another one.
 	Sends bool
+	// Links is true if what the step sends holds a link ([Visit.Link]) to a page where
+	// who gets it confirms or denies: its steps are [Confirmer]s.
+	Links bool
 
 	// Notice is what the account's owner is told when the step is completed; "": what
 	// follows from the rest, which is [NoticeAdded] when it has bound an authenticator.
@@ -138,6 +151,7 @@ type Outcome struct {
 	enrolled string
 	removed  []Authenticator
 	raises   []string
+	assigned map[string]string
 	sent     bool // a message is on its way once the change is stored
 }
 
@@ -186,6 +200,13 @@ func (o Outcome) Raising(obligations ...string) Outcome {
 	return o
 }
 
+// Assigning adds values to the outcome of a step that is done: all that its type
+// says it assigns.
+func (o Outcome) Assigning(values map[string]string) Outcome {
+	o.assigned = values
+	return o
+}
+
 // Exit leaves the step by a named exit: it is not completed and proves nothing.
 func Exit(name string) Outcome { return Outcome{kind: outcomeExit, exit: name} }
 
@@ -223,6 +244,9 @@ func (o Outcome) EnrolledID() string { return o.enrolled }
 
 // Raised returns the obligations that the outcome adds.
 func (o Outcome) Raised() []string { return o.raises }
+
+// Assigned returns the values given to Assigning.
+func (o Outcome) Assigned() map[string]string { return o.assigned }
 
 // Exited returns the exit given to Exit, else "".
 func (o Outcome) Exited() string { return o.exit }

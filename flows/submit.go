@@ -24,6 +24,8 @@ func (x *exchange) answer(ctx context.Context, stepID string, turn int, in Input
 		return x.conflict(CodeStaleTurn)
 	case s.Subject != "" && x.w.account.Status != AccountActive:
 		return x.drive(ctx, signal{kind: sigDenied})
+	case x.w.stale:
+		return x.drive(ctx, signal{kind: sigEnded})
 	case x.overdue():
 		return x.drive(ctx, signal{kind: sigTime})
 	case other:

@@ -40,6 +40,9 @@ type Visit struct {
 	memory *json.RawMessage
 	sender courier
 	decoy  []byte
+
+	link    **mailedLink // that the run keeps
+	linkURL string       // where pages of links are; "": nowhere
 }
 
 // NewVisit returns a copy of v that is ready for use outside an engine (tests of
@@ -47,6 +50,7 @@ type Visit struct {
 func NewVisit(v Visit, owner string, marks Marks) *Visit {
 	v.owner, v.marks, v.memory = owner, marks, new(json.RawMessage)
 	v.sender, v.decoy = &outbox{next: v.Now.Add(time.Minute)}, []byte(v.Identifier)
+	v.link, v.linkURL = new(*mailedLink), "https://stile.test/link"
 	return &v
 }
 

@@ -18,6 +18,8 @@ type world struct {
 	now      time.Time
 	account  Account // of the subject or, before the first proof, of the claimed one; zero if unknown
 	over     bool    // the session that the run was started with has ended
+	stale    bool    // the account's sessions were ended after the run began, and this is not the one that goes on
+	attested bool    // and the maker of that device has vouched for it
 	bound    bool    // the run's key belongs to a bound device of that account
 	key      string
 	keyed    bool // the client must use keys: a session without one skips nothing
@@ -76,10 +78,10 @@ func (w *world) setAccount(a Account, enrolled []string) {
 	a.Authenticators = slices.DeleteFunc(slices.Clone(a.Authenticators), func(au Authenticator) bool {
 		return au.Pending && !slices.Contains(enrolled, au.ID)
 	})
-	w.account, w.bound = a, false
+	w.account, w.bound, w.attested = a, false, false
 	for _, au := range a.Authenticators {
 		if w.key != "" && au.Key == w.key {
-			w.bound = true
+			w.bound, w.attested = true, w.attested || au.Attested
 		}
 	}
 }
@@ -200,7 +202,7 @@ func (m *machine) env(c *flowdefs.Condition) *flowdefs.Env {
 	}
 	env := &flowdefs.Env{
 		Account:  flowdefs.AccountEnv{Attributes: w.account.Attributes, Types: types},
-		Device:   flowdefs.DeviceEnv{Bound: w.bound},
+		Device:   flowdefs.DeviceEnv{Bound: w.bound, Attested: w.attested},
 		Evidence: s.Evidence,
 		Reached:  func() []string { return w.scales.Reached(s.Evidence, w.now, w.policy()) },
 		Tags:     s.liveTags(w.now),

@@ -111,7 +111,7 @@ func usable(all []account.Authenticator) []flows.Authenticator {
 		binding, _ := assurance.ParseLevel(a.Binding) // of an unknown name: None, which earns nothing
 		out = append(out, flows.Authenticator{
 			ID: a.ID, Type: a.Type, Binding: binding, Key: binds(a), Pending: a.Status == account.Pending,
-			Unattested: unattested(a),
+			Attested: vouched(a) == attested, Unattested: vouched(a) == unattested,
 		})
 	}
 	return out
@@ -150,14 +150,28 @@ func binds(a account.Authenticator) string {
 	return a.Key
 }
 
-// unattested reports a key of a phone that no maker vouched for. One whose data
-// cannot be read counts as the better one: enrolling then needs more, never less.
-func unattested(a account.Authenticator) bool {
+// The words of makers for the keys of phones.
+const (
+	silent     = iota // it is no such key, or what is stored cannot be read
+	attested          // its maker vouched for it
+	unattested        // nobody did
+)
+
+// vouched is what the maker of a phone has said of its key. Where that cannot be
+// read it has said nothing: such a key counts as the better one for what enrolling
+// needs, and as the lesser one for what device.attested lets through.
+func vouched(a account.Authenticator) int {
 	if a.Type != account.TypeDevice && a.Type != account.TypeDevicePIN {
-		return false
+		return silent
 	}
 	var d account.DeviceData
-	return json.Unmarshal(a.Data, &d) == nil && !d.Attested
+	switch {
+	case json.Unmarshal(a.Data, &d) != nil:
+		return silent
+	case d.Attested:
+		return attested
+	}
+	return unattested
 }
 
 func accepted(given []account.Agreement) []string {

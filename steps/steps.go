@@ -22,6 +22,7 @@ import (
 	"github.com/stile-auth/stile/steps/httpcall"
 	"github.com/stile-auth/stile/steps/identify"
 	"github.com/stile-auth/stile/steps/ldappassword"
+	"github.com/stile-auth/stile/steps/magiclink"
 	"github.com/stile-auth/stile/steps/message"
 	"github.com/stile-auth/stile/steps/onetime"
 	"github.com/stile-auth/stile/steps/passkey"
@@ -97,6 +98,7 @@ func Builtin(d Deps) []flows.StepType {
 		hotp.Type(d.Authenticators, d.Seeds),
 		hotpenrolment.Type(enrols),
 		emailcode.Type(d.Authenticators, d.Codes),
+		magiclink.Type(d.Authenticators, d.Codes),
 		smscode.Type(d.Authenticators, d.Codes),
 		recoverycode.Type(d.Authenticators, d.Codes),
 		recoverycodesetup.Type(d.Authenticators, d.Codes),

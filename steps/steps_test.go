@@ -94,14 +94,14 @@ func TestUnattested(t *testing.T) {
 	t.Parallel()
 	r := repository(t)
 	for id, c := range map[string]struct {
-		typ, data string
-		want      bool
+		typ, data      string
+		want, attested bool
 	}{
-		"p1": {account.TypeDevice, `{"jwk":{},"attested":false}`, true},
-		"p2": {account.TypeDevice, `{"jwk":{},"attested":true}`, false},
-		"p3": {account.TypeDevicePIN, `{"jwk":{},"attested":false}`, true},
-		"p4": {account.TypeDevice, `what is this`, false},
-		"p5": {account.TypePasskey, `{"attested":false}`, false},
+		"p1": {account.TypeDevice, `{"jwk":{},"attested":false}`, true, false},
+		"p2": {account.TypeDevice, `{"jwk":{},"attested":true}`, false, true},
+		"p3": {account.TypeDevicePIN, `{"jwk":{},"attested":false}`, true, false},
+		"p4": {account.TypeDevice, `what is this`, false, false},
+		"p5": {account.TypePasskey, `{"attested":true}`, false, false},
 	} {
 		err := r.AddAuthenticator(t.Context(), account.Authenticator{ID: id, Subject: "s1", Type: c.typ, Status: account.Active, Binding: "aal2", Data: []byte(c.data)})
 		if err != nil {
@@ -112,8 +112,8 @@ func TestUnattested(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, a := range got.Authenticators {
-			if a.ID == id && a.Unattested != c.want {
-				t.Errorf("%s %s: %v", c.typ, c.data, a.Unattested)
+			if a.ID == id && (a.Unattested != c.want || a.Attested != c.attested) {
+				t.Errorf("%s %s: %v, %v", c.typ, c.data, a.Unattested, a.Attested)
 			}
 		}
 	}

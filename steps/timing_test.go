@@ -26,7 +26,7 @@ import (
 // coded is a flow for each step that asks for a code, with a wrong answer.
 func coded() map[string]string {
 	return map[string]string{
-		"totp": `{"code":"000000"}`, "hotp": `{"code":"000000"}`, "email_code": `{"code":"000000"}`, "sms_code": `{"code":"000000"}`,
+		"totp": `{"code":"000000"}`, "hotp": `{"code":"000000"}`, "email_code": `{"code":"000000"}`, "magic_link": `{"code":"00000000"}`, "sms_code": `{"code":"000000"}`,
 		"recovery_code": `{"code":"AAAA-AAAA-AAAA-AAAA"}`, "activation_code": `{"code":"0000-0000-0000-0000"}`,
 	}
 }
@@ -104,7 +104,7 @@ func newTimed(t *testing.T) *timed {
 	w.Engine, err = flows.NewEngine(flows.EngineConfig{
 		Definitions: set, Registry: registry, Store: store, Texts: store, Sessions: store, Throttle: store, Marks: store,
 		Accounts: steps.Accounts(w.people), Recorder: discard{}, Sealer: sealer, Logger: zap.NewNop(), Outbox: bin{},
-		Now: w.now, DecoyKey: key,
+		Now: w.now, DecoyKey: key, LinkURL: "https://stile.example/link",
 	})
 	if err != nil {
 		t.Fatal(err)

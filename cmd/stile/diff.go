@@ -98,6 +98,7 @@ func compare(before, after *flowdefs.Set, was, is []prove.Verdict) []change {
 	each(d, "flow", before.Flows, after.Flows, changed, d.flow)
 	each(d, "target", before.Targets, after.Targets, more, d.target)
 	each(d, "provider", before.Providers, after.Providers, more, d.provider)
+	each(d, "directory", before.Directories, after.Directories, more, d.directory)
 	each(d, "client", before.Clients, after.Clients, more, d.client)
 	d.weakest(was, is)
 	return d.out
@@ -373,13 +374,7 @@ func (d *differ) provider(a, b *flowdefs.Provider) {
 		d.judge(part.key, part.of(a), part.of(b))
 	}
 	d.judge("scopes", fmt.Sprint(a.Scopes), fmt.Sprint(b.Scopes))
-	if a.Cap != b.Cap {
-		mark, word := more, "raised"
-		if b.Cap < a.Cap {
-			mark, word = less, "lowered"
-		}
-		d.note(mark, "cap %s from %s to %s", word, a.Cap, b.Cap)
-	}
+	d.level("cap", a.Cap, b.Cap)
 	var before, after []string
 	for _, c := range a.Categories {
 		before = append(before, fmt.Sprint(c))
@@ -393,14 +388,31 @@ func (d *differ) provider(a, b *flowdefs.Provider) {
 	if !slices.Equal(x, y) && len(x) == len(y) && !slices.ContainsFunc(y, func(m string) bool { return !slices.Contains(x, m) }) {
 		d.note(more, "order of map changed: the first that fits counts")
 	}
+	d.provision(a.Provision, b.Provision)
+}
+
+// provision compares what somebody without an account comes to.
+func (d *differ) provision(a, b flowdefs.Provision) {
 	order := []flowdefs.Provision{flowdefs.ProvisionNever, flowdefs.ProvisionLinkOnly, flowdefs.ProvisionCreate}
-	if i, j := slices.Index(order, a.Provision), slices.Index(order, b.Provision); i != j {
+	if i, j := slices.Index(order, a), slices.Index(order, b); i != j {
 		mark := more
 		if j < i {
 			mark = less
 		}
-		d.note(mark, "provision changed from %s to %s", a.Provision, b.Provision)
+		d.note(mark, "provision changed from %s to %s", a, b)
 	}
+}
+
+// level compares levels that somebody is trusted up to.
+func (d *differ) level(what string, a, b assurance.Level) {
+	if a == b {
+		return
+	}
+	mark, word := more, "raised"
+	if b < a {
+		mark, word = less, "lowered"
+	}
+	d.note(mark, "%s %s from %s to %s", what, word, a, b)
 }
 
 func secretPlace(r *flowdefs.SecretRef) string {

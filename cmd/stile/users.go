@@ -16,11 +16,16 @@ import (
 )
 
 type usersCmd struct {
-	Add    usersAddCmd    `cmd:"" help:"Add an account to the configured store."`
-	Token  usersTokenCmd  `cmd:"" help:"Bind a token that comes with its seed to an account."`
-	Code   usersCodeCmd   `cmd:"" name:"activation-code" help:"Issue a code with which somebody gets in for the first time; it is printed once, here."`
-	Revoke usersRevokeCmd `cmd:"" help:"Take back what an account has agreed to."`
-	Unlock usersUnlockCmd `cmd:"" help:"Forget the failed attempts on authenticators of an account, also if they are locked."`
+	Add      usersAddCmd      `cmd:"" help:"Add an account to the configured store."`
+	Show     usersShowCmd     `cmd:"" help:"Show an account and what is bound to it, without secrets."`
+	Token    usersTokenCmd    `cmd:"" help:"Bind a token that comes with its seed to an account."`
+	Code     usersCodeCmd     `cmd:"" name:"activation-code" help:"Issue codes with which somebody gets in for the first time: sent, or printed once, here."`
+	Password usersPasswordCmd `cmd:"" help:"Set a password in the place of the account's."`
+	Remove   usersRemoveCmd   `cmd:"" help:"Take authenticators of an account out of use, such as those of a lost phone."`
+	Disable  usersDisableCmd  `cmd:"" help:"Let nobody use an account, and end its sessions."`
+	Enable   usersEnableCmd   `cmd:"" help:"Let an account be used again."`
+	Revoke   usersRevokeCmd   `cmd:"" help:"Take back what an account has agreed to."`
+	Unlock   usersUnlockCmd   `cmd:"" help:"Forget the failed attempts on authenticators of an account, also if they are locked."`
 }
 
 type usersAddCmd struct {

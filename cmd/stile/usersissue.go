@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +18,8 @@ import (
 type usersCodeCmd struct {
 	format
 	Login    string        `arg:"" help:"Login identifier."`
-	Channel  string        `enum:"branch,letter,telephone,email" default:"letter" help:"How the code goes to the person (${enum})."`
+	Channel  string        `enum:"branch,letter,telephone,email,sms" default:"letter" help:"How you give the code to the person (${enum}): it is printed once, here."`
+	Send     []string      `enum:"mail,sms" placeholder:"mail,sms" help:"Send a code to the account's address, its telephone, or one to each (${enum}); nobody here sees them."`
 	Lifetime time.Duration `default:"336h" placeholder:"DURATION" help:"How long it is good, up to 90 days."`
 	Binding  string        `enum:"aal1,aal2" default:"aal1" help:"How sure you are of who gets it (${enum}); what is proved with it never exceeds it."`
 }
@@ -42,23 +44,58 @@ type issuedLine struct {
 	Code    string     `json:"code,omitempty"`
 }
 
-// Run issues the code and prints it, once.
+// Run issues the codes, and sends them or prints the one, once.
 func (c usersCodeCmd) Run(w *world) error {
 	level, err := assurance.ParseLevel(c.Binding)
 	if err != nil {
 		return err
 	}
-	issued, err := issue(w, c.Login, func(r *users.Registrar) (users.Issued, error) {
-		return r.IssueCode(w.ctx, users.Code{Login: c.Login, Channel: c.Channel, Lifetime: c.Lifetime, Binding: level})
-	})
-	if err != nil {
-		return err
+	codes := []users.Code{{Login: c.Login, Channel: c.Channel, Lifetime: c.Lifetime, Binding: level}}
+	if len(c.Send) > 0 {
+		if codes, err = c.sent(w, level); err != nil {
+			return err
+		}
 	}
+	for _, code := range codes {
+		issued, err := issue(w, c.Login, func(r *users.Registrar) (users.Issued, error) { return r.IssueCode(w.ctx, code) })
+		if err != nil {
+			return err
+		}
+		if err := c.show(w, issued); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sent are the codes that are sent, one for each way. A mail server takes no text messages.
+func (c usersCodeCmd) sent(w *world, level assurance.Level) ([]users.Code, error) {
+	cfg, _, err := w.configuration()
+	if err != nil {
+		return nil, err
+	}
+	var codes []users.Code
+	for i, way := range c.Send {
+		channel := map[string]string{"mail": account.ByMail, "sms": account.BySMS}[way]
+		switch {
+		case slices.Contains(c.Send[:i], way):
+			return nil, &usageError{"--send " + way + " is there twice: two codes that come by one way are one"}
+		case cfg.Delivery.By == "none", cfg.Delivery.By == "smtp" && channel == account.BySMS:
+			return nil, fmt.Errorf("nothing is configured that carries it by %s (delivery.by)", way)
+		}
+		codes = append(codes, users.Code{Login: c.Login, Channel: channel, Lifetime: c.Lifetime, Binding: level, Send: true})
+	}
+	return codes, nil
+}
+
+func (c usersCodeCmd) show(w *world, issued users.Issued) error {
 	if c.json() {
 		return w.printJSON(issuedLine{issued.Subject, issued.Binding.String(), issued.Channel, &issued.Expires, issued.Code})
 	}
-	fmt.Fprintf(w.out, "subject %s\nbinding %s\nchannel %s\nexpires %s\ncode    %s\n",
-		issued.Subject, issued.Binding, issued.Channel, issued.Expires.Format(time.RFC3339), issued.Code)
+	fmt.Fprintf(w.out, "subject %s\nbinding %s\nchannel %s\nexpires %s\n", issued.Subject, issued.Binding, issued.Channel, issued.Expires.Format(time.RFC3339))
+	if issued.Code != "" {
+		fmt.Fprintf(w.out, "code    %s\n", issued.Code)
+	}
 	return nil
 }
 

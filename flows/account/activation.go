@@ -23,10 +23,11 @@ const (
 	ByLetter    = "letter"
 	ByTelephone = "telephone"
 	ByMail      = "email"
+	BySMS       = "sms"
 )
 
 // ActivationChannels are the ways by which activation codes reach people.
-func ActivationChannels() []string { return []string{ByBranch, ByLetter, ByTelephone, ByMail} }
+func ActivationChannels() []string { return []string{ByBranch, ByLetter, ByTelephone, ByMail, BySMS} }
 
 // ActivationData is the data of a [TypeActivation] authenticator: one code that
 // an administrator issued, with which somebody gets in for the first time.

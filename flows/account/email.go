@@ -46,20 +46,34 @@ func ParseEmail(text string) (string, error) {
 // FirstAddress is the active address that was bound first, "" if there is none:
 // where an account's owner is told what changes.
 func FirstAddress(all []Authenticator) string {
+	var d EmailData
+	if a := first(all, TypeEmail); a == nil || json.Unmarshal(a.Data, &d) != nil {
+		return ""
+	}
+	return d.Address
+}
+
+// FirstNumber is the same for telephone numbers.
+func FirstNumber(all []Authenticator) string {
+	var d PhoneData
+	if a := first(all, TypePhone); a == nil || json.Unmarshal(a.Data, &d) != nil {
+		return ""
+	}
+	return d.Number
+}
+
+// first is the active authenticator of a type that was bound first, nil if there is none.
+func first(all []Authenticator, typ string) *Authenticator {
 	var found *Authenticator
 	for i, a := range all {
-		if a.Type != TypeEmail || a.Status != Active {
+		if a.Type != typ || a.Status != Active {
 			continue
 		}
 		if found == nil || cmp.Or(a.Created.Compare(found.Created), strings.Compare(a.ID, found.ID)) < 0 {
 			found = &all[i]
 		}
 	}
-	var d EmailData
-	if found == nil || json.Unmarshal(found.Data, &d) != nil {
-		return ""
-	}
-	return d.Address
+	return found
 }
 
 // unfitForEmail are the characters that no address has in its plain form.
@@ -74,10 +88,10 @@ func MaskEmail(address string) string {
 	if at < 0 {
 		return ""
 	}
-	return first(address[:at]) + "***@" + first(address[at+1:]) + "***"
+	return initial(address[:at]) + "***@" + initial(address[at+1:]) + "***"
 }
 
-func first(s string) string {
+func initial(s string) string {
 	r, size := utf8.DecodeRuneInString(s)
 	if r == utf8.RuneError {
 		return ""

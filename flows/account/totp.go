@@ -25,7 +25,7 @@ type TOTPData struct {
 	Algorithm string `json:"algorithm"` // "SHA1", "SHA256" or "SHA512"
 	Digits    int    `json:"digits"`    // 6 to 8
 	Period    int    `json:"period"`    // seconds
-	Drift     int    `json:"drift"`     // how many steps the device's clock is ahead, as its binding found (§6): 0 or 1
+	Drift     int    `json:"drift"`     // how many steps the device's clock is ahead, as its binding and its use have found (§6): 0 or 1
 	LastStep  int64  `json:"lastStep"`  // the last time step that was accepted; 0: none
 	Owner     string `json:"owner"`     // who used LastStep: the same owner may use it again
 }
@@ -150,6 +150,17 @@ func (d TOTPData) First(seed []byte, now time.Time, code, owner string) (TOTPDat
 	return d, d.Use(step, owner)
 }
 
+// learn takes in how far ahead the code was that has just been used (RFC 6238 §6).
+// One of the time step before was not made by a clock that is ahead: from then on the
+// code of the next step is good no more. It never makes later codes good that were
+// not: only the binding does, where somebody has proved to be there; and a code of
+// before is no sign of a clock that is behind, but of somebody who types slowly.
+func (d *TOTPData) learn(ahead int64) {
+	if ahead < 0 {
+		d.Drift = 0
+	}
+}
+
 // UseTOTP verifies a code and uses it, all on a. It is what a caller passes to a
 // repository's UpdateAuthenticator, which makes it atomic. [ErrWrong], [ErrUsed];
 // any other error means that the system failed. On an error a is unchanged.
@@ -172,6 +183,7 @@ func UseTOTP(a *Authenticator, s Sealer, now time.Time, code, owner string) erro
 	if err := d.Use(step, owner); err != nil {
 		return err
 	}
+	d.learn(step - now.Unix()/int64(d.Period))
 	data, err := json.Marshal(d)
 	if err != nil {
 		return fmt.Errorf("account: TOTP data: %w", err)

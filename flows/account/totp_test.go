@@ -266,3 +266,39 @@ func TestURI(t *testing.T) {
 		}
 	}
 }
+
+// The window goes by what was used (RFC 6238 §6): a device that shows a code of
+// before is not ahead any more. What is learned is stored with the step, and a code
+// that is refused teaches nothing.
+func TestUseTellsTheDrift(t *testing.T) {
+	t.Parallel()
+	now, codes := window(t)
+	sealer := plain{}
+	for offset, want := range map[int]struct {
+		err   error
+		drift int
+	}{-2: {account.ErrWrong, 1}, -1: {nil, 0}, 0: {nil, 1}, 1: {nil, 1}, 2: {account.ErrWrong, 1}} {
+		d := sixDigits()
+		d.Seed, d.Drift = vectorSeed("SHA1"), 1
+		data, err := json.Marshal(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := account.Authenticator{ID: "id", Subject: "jane", Type: account.TypeTOTP, Status: account.Active, Data: data}
+		err = account.UseTOTP(&a, sealer, now, codes[offset], "owner")
+		var got account.TOTPData
+		if err := json.Unmarshal(a.Data, &got); err != nil {
+			t.Fatal(err)
+		}
+		if !errors.Is(err, want.err) || got.Drift != want.drift {
+			t.Errorf("offset %d: drift %d, %v", offset, got.Drift, err)
+		}
+	}
+}
+
+// plain seals nothing.
+type plain struct{}
+
+func (plain) Seal(text, _ []byte) ([]byte, error) { return text, nil }
+
+func (plain) Open(text, _ []byte) ([]byte, error) { return text, nil }

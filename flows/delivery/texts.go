@@ -18,7 +18,7 @@ var builtin embed.FS
 
 // templates are the templates, with what may stand in them.
 func templates() map[string][]string {
-	all := map[string][]string{"email_code": {"code", "minutes"}, "sms_code": {"code", "minutes"}}
+	all := map[string][]string{"email_code": {"code", "minutes"}, "sms_code": {"code", "minutes"}, "magic_link": {"link", "client", "time", "minutes"}, "activation_code": {"code", "until"}}
 	for _, n := range flows.Notices() {
 		all[string(n)] = []string{"time", "authenticator"}
 	}
@@ -45,8 +45,8 @@ type text struct{ subject, body string }
 // NewTexts reads texts: those that the program comes with (English and German)
 // and, in their place or beside them, the files of own (nil: none), which are
 // named TEMPLATE.LANGUAGE.txt, such as email_code.fr.txt. The first line is the
-// subject; the body begins behind an empty one. {code} and {minutes} stand for
-// what is sent; nothing else is replaced, and nothing that is put in their place
+// subject; the body begins behind an empty one. {code}, {link}, {client}, {time} and {minutes}
+// stand for what is sent; nothing else is replaced, and nothing that is put in their place
 // is looked at again. English is for everybody whose language there is not. Notices
 // may hold {time} and {authenticator}; what these are called is in names.LANGUAGE.txt.
 func NewTexts(own fs.FS) (*Texts, error) {

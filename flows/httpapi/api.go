@@ -83,7 +83,7 @@ func (a *api) routes() (http.Handler, error) {
 	}
 	r.GET("/openapi.json", description)
 	if a.cfg.Pages != nil {
-		for _, path := range []string{"/handover", "/handover/:link"} {
+		for _, path := range []string{"/handover", "/handover/:link", "/link/:link"} {
 			r.GET(path, a.limited(gin.WrapH(a.cfg.Pages), false))
 			r.POST(path, a.limited(gin.WrapH(a.cfg.Pages), false))
 		}

@@ -61,7 +61,7 @@ type Config struct {
 	Ready     map[string]Check        // what /readyz asks, by the name that it may show; default nothing
 	WellKnown map[string]http.Handler // further GET handlers by exact path; default none
 	Steps     []flows.StepType        // what /openapi.json describes; default none
-	Pages     http.Handler            // pages at and below /handover, which clients hand over to; default none
+	Pages     http.Handler            // pages at and below /handover and /link, which clients hand over to and mails lead to; default none
 	Limit     Limit                   // per address; default none
 	MaxBody   int64                   // of a request, in bytes; default 64 KiB
 	Poll      time.Duration           // how often requests that wait look again; default 250 ms

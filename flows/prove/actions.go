@@ -1,6 +1,7 @@
 package prove
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/stile-auth/stile/flowdefs"
@@ -68,7 +69,7 @@ func (e *explorer) outcomes(n *flowdefs.Node, info flows.StepInfo, s *flows.Stat
 			out[i].enrols = enrolled + typ
 		}
 	default:
-		one(act{do: answers, step: n.ID}, flows.Done())
+		one(act{do: answers, step: n.ID}, assigning(n, info, s))
 		for i := range out {
 			out[i].names = info.Type.Names
 		}
@@ -83,6 +84,20 @@ func (e *explorer) outcomes(n *flowdefs.Node, info flows.StepInfo, s *flows.Stat
 		one(act{do: leaves, step: n.ID, word: exit}, flows.Exit(exit))
 	}
 	return out
+}
+
+// assigning is a step that is done and has assigned what nobody knows: another
+// value each time.
+func assigning(n *flowdefs.Node, info flows.StepInfo, s *flows.State) flows.Outcome {
+	out := flows.Done()
+	if len(info.Assigns) == 0 {
+		return out
+	}
+	values := map[string]string{}
+	for _, name := range info.Assigns {
+		values[name] = fmt.Sprintf("%s%s %s %d", answered, n.ID, name, s.Steps[n.ID].Visits)
+	}
+	return out.Assigning(values)
 }
 
 // lost are the ways that a step that asks is not completed. Wrong answers matter

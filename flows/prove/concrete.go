@@ -15,6 +15,7 @@ type concretion struct {
 	found      bool
 	tried      bool // not found: everything was tried that differs in what conditions name
 	attributes map[string]string
+	assigned   map[string]string // what a step was told, by the name of the unknown value
 	locale     string
 	at         string
 }
@@ -48,11 +49,12 @@ func (e *explorer) concrete(settled situation) concretion {
 // named is what conditions name that account and request could have.
 type named struct {
 	attributes, words map[string]bool
+	assigned          map[string]bool // names of unknown values
 	clock, locale     bool
 }
 
 func (e *explorer) named(asked []setting) named {
-	n := named{attributes: map[string]bool{}, words: map[string]bool{"": true}}
+	n := named{attributes: map[string]bool{}, assigned: map[string]bool{}, words: map[string]bool{"": true}}
 	for _, s := range asked {
 		g := e.guesses[s.fact.name]
 		c := g.condition
@@ -69,6 +71,11 @@ func (e *explorer) named(asked []setting) named {
 		}
 		for _, name := range c.Attributes() {
 			n.attributes[name] = true
+		}
+		for _, name := range c.Assigned() {
+			if v := g.env.Assigned[name]; told(v) {
+				n.assigned[v] = true
+			}
 		}
 	}
 	delete(n.words, flowdefs.UnknownValue)
@@ -98,6 +105,16 @@ func (e *explorer) candidates(asked []setting) []concretion {
 	for _, name := range sorted(n.attributes) {
 		grow(func(c concretion) []concretion { return c.withAttribute(name, n.words) })
 	}
+	for _, name := range sorted(n.assigned) {
+		grow(func(c concretion) (all []concretion) {
+			for _, w := range sorted(n.words) {
+				with := c
+				with.assigned = having(c.assigned, name, w)
+				all = append(all, with)
+			}
+			return all
+		})
+	}
 	if n.locale {
 		grow(func(c concretion) (all []concretion) {
 			for _, w := range sorted(n.words) {
@@ -122,7 +139,7 @@ func (n *named) count() int {
 	if n.clock {
 		all *= hours
 	}
-	for range n.attributes {
+	for range len(n.attributes) + len(n.assigned) {
 		if all *= len(n.words) + 1; all > maxTries {
 			break
 		}
@@ -173,8 +190,10 @@ func (e *explorer) comesOut(s setting, c concretion) bool {
 		}
 		env.Now, env.Run.Started = at, at
 	}
-	for _, v := range env.Assigned {
-		if g.condition.Reads("assigned") && strings.HasPrefix(v, flowdefs.UnknownValue) {
+	for name, v := range g.env.Assigned {
+		if w, tried := c.assigned[v]; tried {
+			env.Assigned = having(env.Assigned, name, w)
+		} else if strings.HasPrefix(v, flowdefs.UnknownValue) && g.looksAt(name) {
 			return false // where it comes from is not tried
 		}
 	}
@@ -213,12 +232,13 @@ func (e *explorer) impossible(s, before situation) bool {
 		return false
 	}
 	for i := 0; i < len(asked); i++ {
-		c := e.guesses[asked[i].fact.name].condition
-		if !c.Exact() || !c.Steady() || c.Reads("now") || c.Reads("run") || c.Reads("client") {
+		g := e.guesses[asked[i].fact.name]
+		c := g.condition
+		if !g.told() || !c.Exact() || !c.Steady() || c.Reads("now") || c.Reads("run") || c.Reads("client") {
 			return false
 		}
 		others = slices.DeleteFunc(others, func(o setting) bool {
-			if !akin(c, e.guesses[o.fact.name].condition) {
+			if !akin(g, e.guesses[o.fact.name]) {
 				return false
 			}
 			asked = append(asked, o)
@@ -239,7 +259,53 @@ func (e *explorer) impossible(s, before situation) bool {
 	return known
 }
 
-// akin reports whether two conditions look at the same attribute, or at what the client says.
-func akin(a, b *flowdefs.Condition) bool {
-	return a.Reads("request") && b.Reads("request") || slices.ContainsFunc(a.Attributes(), func(name string) bool { return slices.Contains(b.Attributes(), name) })
+// akin reports whether two conditions look at the same attribute, at the same
+// answer to a step, or at what the client says.
+func akin(a, b guessed) bool {
+	return a.condition.Reads("request") && b.condition.Reads("request") ||
+		slices.ContainsFunc(a.condition.Attributes(), func(name string) bool { return slices.Contains(b.condition.Attributes(), name) }) ||
+		slices.ContainsFunc(a.answers(), func(v string) bool { return slices.Contains(b.answers(), v) })
+}
+
+// answered begins the unknown values that a step assigns: all that they can be is
+// tried. Of what an assign node makes of an account that cannot be said.
+const answered = flowdefs.UnknownValue + "\x02"
+
+func told(v string) bool { return strings.HasPrefix(v, answered) }
+
+// answers are the unknown values that a condition reads and of which everything can be tried.
+func (g guessed) answers() (out []string) {
+	for _, name := range g.condition.Assigned() {
+		if v := g.env.Assigned[name]; told(v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// looksAt reports whether a condition may read an assigned value: one that is exact
+// reads those that it names.
+func (g guessed) looksAt(name string) bool {
+	return g.condition.Reads("assigned") && (!g.condition.Exact() || slices.Contains(g.condition.Assigned(), name))
+}
+
+// told reports whether everything unknown that a condition reads of what is
+// assigned can be tried.
+func (g guessed) told() bool {
+	for name, v := range g.env.Assigned {
+		if g.looksAt(name) && strings.HasPrefix(v, flowdefs.UnknownValue) && !told(v) {
+			return false
+		}
+	}
+	return true
+}
+
+// having is m with one value more, or another one.
+func having(m map[string]string, name, value string) map[string]string {
+	out := maps.Clone(m)
+	if out == nil {
+		out = map[string]string{}
+	}
+	out[name] = value
+	return out
 }

@@ -46,6 +46,8 @@ type explorer struct {
 	deviceType string
 	enrols     bool
 	device     bool            // it matters whether the phone is bound
+	attests    bool            // and whether its maker has vouched for it
+	jumps      bool            // there is a goto
 	ages       []time.Duration // see agesOf
 	decays     bool
 	passing    map[string]bool // tags that run out
@@ -155,6 +157,9 @@ func (e *explorer) starts() ([][]start, error) {
 	if len(wished) > maxWishes {
 		return nil, &limitError{"steps that a client can activate", maxWishes}
 	}
+	if e.attests && (e.binders() > 1 || e.binders() > 0 && e.jumps) { // each could bind a key of another kind
+		return nil, &limitError{"times that a phone can be bound where device.attested is read", 1}
+	}
 	if len(e.tags) > maxTags {
 		return nil, &limitError{"tags of sessions that its conditions read", maxTags}
 	}
@@ -180,7 +185,9 @@ func (e *explorer) startsWith(wishes []string) (plain, sessions []start) {
 	add := func(to *[]start, s flows.State, d int, a act) {
 		s.Activated = wishes
 		a.wishes = wishes
-		*to = append(*to, start{state: s, situation: situation{{fact{bound, ""}, d}}, act: a})
+		for _, sit := range e.makers(situation{{fact{bound, ""}, d}}) {
+			*to = append(*to, start{state: s, situation: sit, act: a})
+		}
 	}
 	for _, d := range devices {
 		if e.flow.Kind != flowdefs.SelfService {
@@ -192,6 +199,38 @@ func (e *explorer) startsWith(wishes []string) (plain, sessions []start) {
 		}
 	}
 	return plain, sessions
+}
+
+// makers are the situations of a phone whose maker has vouched for its key or has
+// not, and of the key that the run may bind, if anything looks at that.
+func (e *explorer) makers(s situation) []situation {
+	if !e.attests {
+		return []situation{s}
+	}
+	var out []situation
+	for _, own := range []int{no, yes} {
+		if own == yes && !s.is(fact{bound, ""}) {
+			continue
+		}
+		for _, made := range []int{no, yes} {
+			if made == yes && e.binders() == 0 {
+				continue
+			}
+			out = append(out, s.with(fact{vouched, ""}, own).with(fact{vouched, runKey}, made))
+		}
+	}
+	return out
+}
+
+// binders counts the steps that bind a phone.
+func (e *explorer) binders() int {
+	n := 0
+	for _, step := range e.all {
+		if _, info := e.m.Node(step.ID); info.Type.Enrols && (info.Type.Authenticator == "" || info.Type.Authenticator == e.deviceType) {
+			n++
+		}
+	}
+	return n
 }
 
 // elsewhere reports whether a step can say that it is somebody else than was
@@ -349,7 +388,7 @@ func (e *explorer) facts(s *flows.State, t *turn, somebodyProved bool) *flows.Fa
 		f.Account.Authenticators = append(f.Account.Authenticators, e.authenticator(e.deviceType, t.situation))
 	}
 	for _, id := range t.enrolled(s) {
-		f.Account.Authenticators = append(f.Account.Authenticators, e.newAuthenticator(id))
+		f.Account.Authenticators = append(f.Account.Authenticators, e.newAuthenticator(id, t.situation))
 	}
 	return f
 }
@@ -358,17 +397,17 @@ func (e *explorer) facts(s *flows.State, t *turn, somebodyProved bool) *flows.Fa
 func (e *explorer) authenticator(typ string, s situation) flows.Authenticator {
 	a := flows.Authenticator{ID: typ, Type: typ, Binding: assurance.AAL1}
 	if typ == e.deviceType && s.is(fact{bound, ""}) {
-		a.Key = runKey
+		a.Key, a.Attested = runKey, s.is(fact{vouched, ""})
 	}
 	return a
 }
 
 // newAuthenticator is one that the run has bound.
-func (e *explorer) newAuthenticator(id string) flows.Authenticator {
+func (e *explorer) newAuthenticator(id string, s situation) flows.Authenticator {
 	typ := strings.TrimPrefix(id, enrolled)
 	a := flows.Authenticator{ID: id, Type: typ} // of no level: it reaches nothing in this run
 	if typ == e.deviceType {
-		a.Key = runKey
+		a.Key, a.Attested = runKey, s.is(fact{vouched, runKey})
 	}
 	return a
 }

@@ -28,6 +28,7 @@ type live struct {
 	assigned   bool
 	tags       bool
 	device     bool
+	attests    bool
 	enrols     bool
 	level      bool // some condition ahead looks at the level, or at single proofs
 	evidence   bool // some condition looks at single proofs
@@ -105,6 +106,7 @@ func (l *live) condition(c *flowdefs.Condition) {
 	}
 	l.account = l.account || c.Reads("account")
 	l.device = l.device || c.Reads("device") || c.Reads("account") && slices.Contains(c.Words(), l.e.deviceType)
+	l.attests = l.attests || attests(c)
 	l.assigned = l.assigned || c.Reads("assigned")
 	l.tags = l.tags || c.Reads("tags")
 	l.evidence = l.evidence || c.Reads("evidence")
@@ -116,6 +118,8 @@ func (l *live) fact(f fact) bool {
 	switch f.kind {
 	case bound:
 		return l.device
+	case vouched:
+		return l.attests
 	case has:
 		return l.authn[f.name] || l.enrols || l.account && l.words[f.name]
 	case shape:
@@ -321,3 +325,6 @@ func (e *explorer) ownScales() bool {
 		return slices.ContainsFunc(s.Rungs, func(r assurance.Rung) bool { return r.Asks != "" || r.MaxAge > 0 })
 	})
 }
+
+// attests reports whether a condition reads whether the phone's maker has vouched for it.
+func attests(c *flowdefs.Condition) bool { return c.Reads("device") && c.ReadsField("attested") }

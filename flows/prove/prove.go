@@ -262,6 +262,7 @@ func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, 
 		if n.Otherwise != nil {
 			e.instead[n.Otherwise.ID] = n
 		}
+		e.jumps = e.jumps || n.Kind == flowdefs.Goto
 		if n.Kind == flowdefs.Step {
 			e.all = append(e.all, n)
 			_, info := m.Node(n.ID)
@@ -287,6 +288,7 @@ func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, 
 	read := append(slices.Clone(e.conditions), set.Asked...)
 	e.ages, e.decays = agesOf(e.enrols, e.scales, read)
 	e.axes, e.device = axesRead(read), e.usesDevice()
+	e.attests = slices.ContainsFunc(read, attests)
 	e.top = topLevel(m, e.all, read)
 	e.tags, e.passing = sessionTags(set, e.conditions), passingTags(set)
 	return e

@@ -66,6 +66,7 @@ type scenarioWriter struct {
 	hint    bool
 	wishes  []string
 	wrong   map[string]int // answers, by what they are guesses of
+	mailed  string         // type of the authenticator that a link went to
 	proofs  []assurance.Evidence
 	level   assurance.Level // at which the authenticators are bound
 }
@@ -77,6 +78,9 @@ func (w *scenarioWriter) act(a act) bool {
 	silent := n != nil && n.Kind == flowdefs.Step && info.Type.Code == "" // is never asked
 	if a.other {
 		return false // there is one account in a scenario
+	}
+	if a.do == answers && len(info.Assigns) > 0 {
+		return false // what a service says that comes to this is written nowhere
 	}
 	if silent && info.Type.NeedsSubject {
 		return false // what it decides hangs on more of the account than is known
@@ -139,13 +143,27 @@ func (w *scenarioWriter) leaves(a act, silent bool) bool {
 	case silent && a.word != "denied":
 		w.call(a.step, a.word)
 	case a.word == "denied":
-		if _, info := w.e.m.Node(a.step); !slices.Contains(info.Type.Exits, "denied") {
+		_, info := w.e.m.Node(a.step)
+		if info.Type.Links {
+			return w.denies(info.Type.Authenticator)
+		}
+		if !slices.Contains(info.Type.Exits, "denied") {
 			return false
 		}
 		w.lines = append(w.lines, answerLine(a.step, "denied"))
 	default:
 		return false
 	}
+	return true
+}
+
+// denies writes that who got a link did not ask for it: there is somebody who got it.
+func (w *scenarioWriter) denies(authenticator string) bool {
+	if w.settled.not(fact{has, authenticator}) {
+		return false
+	}
+	w.mailed = authenticator
+	w.lines = append(w.lines, "browser: deny")
 	return true
 }
 
@@ -183,7 +201,7 @@ func (w *scenarioWriter) binds(n *flowdefs.Node, v *assurance.Evidence) bool {
 // one level for all; false if that would come to something else.
 func (w *scenarioWriter) bound() bool {
 	elsewhere := w.settled.is(fact{has, w.e.deviceType}) && !w.settled.is(fact{bound, ""})
-	if elsewhere || w.settled.is(fact{reach, ""}) {
+	if elsewhere || w.settled.is(fact{reach, ""}) || w.settled.is(fact{vouched, ""}) || w.settled.is(fact{vouched, runKey}) {
 		return false // an account has what no scenario can give it
 	}
 	levels := map[assurance.Level]bool{}
@@ -267,6 +285,9 @@ func (w *scenarioWriter) given() string {
 			holds = append(holds, s.fact.name)
 		}
 	}
+	if w.mailed != "" && !slices.Contains(holds, w.mailed) {
+		holds = append(holds, w.mailed)
+	}
 	if len(holds) > 0 {
 		parts = append(parts, "has: ["+list(holds)+"]")
 	}
@@ -300,7 +321,7 @@ func (w *scenarioWriter) given() string {
 }
 
 func answerLine(step, word string) string {
-	if slices.Contains([]string{"answer", "pick", "choose_other", "back", "restart", "cancel", "activate", "after", "provider", "start", "expect"}, step) {
+	if slices.Contains([]string{"answer", "pick", "choose_other", "back", "restart", "cancel", "activate", "resend", "after", "provider", "browser", "start", "expect"}, step) {
 		return fmt.Sprintf("{ answer: %s, with: %s }", step, word)
 	}
 	return step + ": " + word

@@ -9,15 +9,16 @@ import (
 type kind byte
 
 const (
-	bound  kind = iota // the run's key belongs to a bound device of the account
-	has                // the account has an authenticator of the type name
-	shape              // which of its shapes the authenticator name has: see shapes
-	proved             // what the session has of the step type and configuration name
-	age                // how old the proofs of the session are, or the one of name: see agesOf
-	draws              // the client can draw prompts of the type name
-	reach              // the account's authenticators reach the most that any could
-	guess              // what a condition that reads something unknown comes to
-	text               // which of its values an expression has
+	bound   kind = iota // the run's key belongs to a bound device of the account
+	has                 // the account has an authenticator of the type name
+	shape               // which of its shapes the authenticator name has: see shapes
+	proved              // what the session has of the step type and configuration name
+	age                 // how old the proofs of the session are, or the one of name: see agesOf
+	draws               // the client can draw prompts of the type name
+	reach               // the account's authenticators reach the most that any could
+	guess               // what a condition that reads something unknown comes to
+	text                // which of its values an expression has
+	vouched             // the maker of the bound device has vouched for its key; with a name, of one that the run binds
 )
 
 // fact is one thing that may be so or otherwise, and stays as it is while a run lasts.

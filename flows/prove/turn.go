@@ -188,7 +188,11 @@ func (t *turn) another(step string) {
 	if t.e.device {
 		is = t.script.ask(2)
 	}
-	t.situation = t.situation.with(fact{bound, ""}, is)
+	phones := t.e.makers(t.situation.with(fact{bound, ""}, is))
+	t.situation = phones[0]
+	if len(phones) > 1 {
+		t.situation = phones[t.script.ask(len(phones))]
+	}
 	for i := range t.acts {
 		t.acts[i].other = t.acts[i].other || t.acts[i].step == step
 	}

@@ -111,6 +111,10 @@ func (e *explorer) account(settled situation) string {
 			if s.value == yes {
 				add("the phone is bound to the account")
 			}
+		case vouched:
+			if s.value == yes {
+				add("%s is attested", map[string]string{"": "the phone", runKey: "the key that is bound in the run"}[name])
+			}
 		case has:
 			add("the account has %s%s", map[int]string{no: "no "}[s.value], s.fact.name)
 		case draws:

@@ -23,6 +23,8 @@ type driver interface {
 	act(ctx context.Context, handle string, a action, body json.RawMessage) (reply, error)
 	// page opens a link, types an answer, and returns the query of the redirect.
 	page(ctx context.Context, uri string, turn int, typed json.RawMessage) (query string, err error)
+	// press opens the page of a link that was sent, does what word says, and returns the code that is shown.
+	press(ctx context.Context, uri, word string) (code string, err error)
 }
 
 // reply is one answer of the API.
@@ -53,6 +55,7 @@ type overHTTP struct {
 	base    string
 	phone   Phone
 	browse  func(ctx context.Context, uri string, typed map[string]string) (string, error)
+	button  func(ctx context.Context, uri, button string) (string, error)
 }
 
 func (d overHTTP) start(ctx context.Context, s startBody) (reply, error) {

@@ -70,7 +70,7 @@ func (k *names) node(n *flowdefs.Node) {
 // verbs are the words that a step of a scenario can be known by. A step of the
 // flow that has such a name is answered with { answer: NAME, with: WORD }.
 func verbs() []string {
-	return []string{"answer", "pick", "choose_other", "back", "restart", "cancel", "resend", "activate", "after", "provider", "start", "expect"}
+	return []string{"answer", "pick", "choose_other", "back", "restart", "cancel", "resend", "activate", "after", "provider", "browser", "start", "expect"}
 }
 
 // move reads one step: a word, or a mapping with one verb and what belongs to it.
@@ -134,6 +134,8 @@ func (r *reader) verb(key, value *yaml.Node, m *Move, known *names) bool {
 		r.duration("after", &m.Wait)(value)
 	case VerbProvider:
 		r.outage(value, m)
+	case VerbBrowser:
+		r.word("browser", &m.Word, looks, confirms, denies)(value)
 	case VerbStart:
 		r.restart(value, m, known)
 	case VerbExpect:

@@ -35,7 +35,8 @@ type player struct {
 	view    answer // the last that showed the run
 	handle  string
 	session string
-	sent    int // messages that were sent so far
+	sent    int    // messages that were sent so far
+	shown   string // what a page has shown last, to be typed into the app
 	def     *flowdefs.Flow
 	names   []string // the flows that def consists of
 	client  string
@@ -109,6 +110,8 @@ func (p *player) move(ctx context.Context, m Move, expected *Expect) *Failure {
 		return p.refresh(ctx, m)
 	case VerbProvider:
 		return p.outage(m)
+	case VerbBrowser:
+		return p.browser(ctx, m)
 	case VerbStart:
 		f = p.start(ctx, m.Start)
 	case VerbAnswer:
@@ -345,7 +348,7 @@ func (p *player) made(ctx context.Context, m Move, data json.RawMessage) (json.R
 		return json.RawMessage(`{}`), nil
 	}
 	if a, found := p.world.Actors[n.Type]; found {
-		return a(ctx, Prompt{Step: n.ID, Data: data, Word: m.Word, Client: p.client})
+		return a(ctx, Prompt{Step: n.ID, Data: data, Word: m.Word, Client: p.client, Shown: p.shown})
 	}
 	if t, found := p.world.Lookup(n.Type); found && t.Actor != nil {
 		return t.Actor(data, m.Word)

@@ -140,7 +140,7 @@ func (r *Runner) play(ctx context.Context, s *Scenario, overTheWire bool) (p *pl
 	p.world = w
 	p.d = onEngine{w.Engine, w.Phone}
 	if overTheWire {
-		p.d = overHTTP{w.Handler, w.BaseURL, w.Phone, w.Browse}
+		p.d = overHTTP{w.Handler, w.BaseURL, w.Phone, w.Browse, w.Press}
 	}
 	f = p.play(ctx, s)
 	events, err := w.Events(ctx)

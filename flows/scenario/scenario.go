@@ -75,6 +75,7 @@ const (
 	VerbActivate    Verb = "activate" // Name: the step
 	VerbAfter       Verb = "after"    // Wait: how much time passes
 	VerbProvider    Verb = "provider" // Name: which, "" is all; Up
+	VerbBrowser     Verb = "browser"  // Word: what is done on the page of the last link that was sent
 	VerbStart       Verb = "start"    // Start: another run, with the session of the one before
 	VerbExpect      Verb = "expect"   // Expect
 )

@@ -38,7 +38,10 @@ type World struct {
 	Outbox  func() []flows.Message // what was sent so far, the oldest first; nil: nothing ever
 	// Browse opens the page of a hand-over in a browser, fills in its form, and
 	// returns the query of the redirect to the app. May be nil: nobody can.
-	Browse   func(ctx context.Context, uri string, typed map[string]string) (query string, err error)
+	Browse func(ctx context.Context, uri string, typed map[string]string) (query string, err error)
+	// Press opens the page of a link that was sent, presses the button of that name
+	// ("": none), and returns what the page then shows in bold. May be nil: nobody can.
+	Press    func(ctx context.Context, uri, button string) (shown string, err error)
 	Provider func(name string, up bool) error // makes a provider unreachable, or reachable again; may be nil
 	Events   func(ctx context.Context) ([]flows.Event, error)
 	Close    func() error
@@ -70,6 +73,7 @@ type Prompt struct {
 	Data   json.RawMessage
 	Word   string
 	Client string
+	Shown  string // what the page of a link has shown last, "" if nothing
 }
 
 // Clock is virtual time. Safe for concurrent use.

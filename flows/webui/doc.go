@@ -6,6 +6,12 @@
 //	GET  /handover          the prompt
 //	POST /handover          keeps what was typed; back to the client's redirect URI
 //
+// It is also where links lead that were sent to somebody, who says there whether
+// they have asked for it:
+//
+//	GET  /link/{link}       who asks for what; changes nothing
+//	POST /link/{link}       confirms, and shows a code for the app; or denies
+//
 // A page completes nothing: the step gets what was typed from the client, with the
 // run's handle and key (see flows.CodeHandover). So what has to be kept from
 // happening here is little, and it is: a link is good once; the page of another

@@ -33,6 +33,8 @@ type pairLabel struct{ Value, Label string }
 type view struct {
 	Locale, Title, Text, Wrong string
 	Button, Action             string
+	Buttons                    []pairLabel // instead of Button: each says which it is
+	Code                       string      // to be typed elsewhere
 	Hidden                     []pair
 	Fields                     []field
 	Style                      template.CSS

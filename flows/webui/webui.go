@@ -31,10 +31,21 @@ const maxForm = 64 << 10
 
 // engine is what the pages need; [flows.Engine] has it.
 type engine interface {
+	handovers
+	links
+}
+
+type handovers interface {
 	Linked(ctx context.Context, link flows.Secret, requestID string) (flows.Page, error)
 	OpenLink(ctx context.Context, link flows.Secret, requestID string) (flows.Secret, error)
 	Page(ctx context.Context, page flows.Secret, requestID string) (flows.Page, error)
 	AnswerPage(ctx context.Context, page flows.Secret, turn int, in flows.Input, requestID string) (redirect string, err error)
+}
+
+type links interface {
+	MailedLink(ctx context.Context, link flows.Secret, requestID string) (flows.LinkPage, error)
+	ConfirmLink(ctx context.Context, link flows.Secret, requestID string) (flows.LinkPage, error)
+	DenyLink(ctx context.Context, link flows.Secret, requestID string) (flows.LinkPage, error)
 }
 
 var _ engine = (*flows.Engine)(nil)
@@ -61,7 +72,7 @@ var pageText string
 const style = "body{font:1.125rem/1.5 sans-serif;margin:2rem auto;max-width:30rem;padding:0 1rem;color:#111;background:#fff}" +
 	"input{font:inherit}button{font:inherit;padding:.5rem 1rem}label{display:inline-block}[role=alert]{border-left:.25rem solid #b00;padding-left:.5rem}"
 
-// New makes the handler of the pages: of everything at and below [Path]. Safe for concurrent use.
+// New makes the handler of the pages: of everything at and below [Path] and [LinkPath]. Safe for concurrent use.
 func New(cfg Config) (http.Handler, error) {
 	u, err := url.Parse(cfg.BaseURL)
 	if cfg.Engine == nil || cfg.Messages == nil || cfg.Logger == nil || err != nil || u.Host == "" {
@@ -81,6 +92,8 @@ func New(cfg Config) (http.Handler, error) {
 	mux.HandleFunc("POST "+Path+"/{link}", p.openLink)
 	mux.HandleFunc("GET "+Path, p.show)
 	mux.HandleFunc("POST "+Path, p.answer)
+	mux.HandleFunc("GET "+LinkPath+"/{link}", p.showMailed)
+	mux.HandleFunc("POST "+LinkPath+"/{link}", p.answerMailed)
 	return p.around(mux), nil
 }
 
@@ -138,7 +151,7 @@ func (p *pages) openLink(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	p.setCookie(w, string(secret), 0)
+	p.setCookie(w, p.cookieName(), string(secret), 0)
 	seeOther(w, Path)
 }
 
@@ -204,7 +217,7 @@ func (p *pages) answer(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	p.setCookie(w, "", -1)
+	p.setCookie(w, p.cookieName(), "", -1)
 	w.Header().Set("Content-Security-Policy", p.csp+" "+formTarget(page.Redirect))
 	seeOther(w, redirect)
 }
@@ -229,17 +242,19 @@ func token(secret string, turn int) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// cookieName binds the cookie to this host where that is possible: with TLS (RFC 6265bis §4.1.3.2).
-func (p *pages) cookieName() string {
+func (p *pages) cookieName() string { return p.named("handover") }
+
+// named binds a cookie to this host where that is possible: with TLS (RFC 6265bis §4.1.3.2).
+func (p *pages) named(cookie string) string {
 	if p.secure {
-		return "__Host-stile-handover"
+		return "__Host-stile-" + cookie
 	}
-	return "stile-handover"
+	return "stile-" + cookie
 }
 
-func (p *pages) setCookie(w http.ResponseWriter, value string, age int) {
+func (p *pages) setCookie(w http.ResponseWriter, name, value string, age int) {
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure wherever there is TLS; without it the pages are on this machine only
-		Name: p.cookieName(), Value: value, Path: "/", MaxAge: age, Secure: p.secure, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Name: name, Value: value, Path: "/", MaxAge: age, Secure: p.secure, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	})
 }
 

@@ -24,6 +24,8 @@ type run struct {
 	page     flows.Page
 	err      error
 	answered []flows.Input
+	link     flows.LinkPage
+	did      []string // on the page of a link
 }
 
 func (r *run) Linked(context.Context, flows.Secret, string) (flows.Page, error) { return r.page, r.err }
@@ -42,6 +44,23 @@ func (r *run) Page(_ context.Context, page flows.Secret, _ string) (flows.Page, 
 func (r *run) AnswerPage(_ context.Context, _ flows.Secret, _ int, in flows.Input, _ string) (string, error) {
 	r.answered = append(r.answered, in)
 	return r.page.Redirect + "?handover=x&state=y", r.err
+}
+
+func (r *run) MailedLink(_ context.Context, link flows.Secret, _ string) (flows.LinkPage, error) {
+	r.did = append(r.did, "look "+string(link))
+	return r.link, r.err
+}
+
+func (r *run) ConfirmLink(_ context.Context, link flows.Secret, _ string) (flows.LinkPage, error) {
+	r.did = append(r.did, "confirm "+string(link))
+	page := r.link
+	page.Code = "12345678"
+	return page, r.err
+}
+
+func (r *run) DenyLink(_ context.Context, link flows.Secret, _ string) (flows.LinkPage, error) {
+	r.did = append(r.did, "deny "+string(link))
+	return r.link, r.err
 }
 
 // none is a catalogue without step types.

@@ -2,11 +2,7 @@
 package emailcode
 
 import (
-	"encoding/json"
-
 	"github.com/stile-auth/stile/flows"
-	"github.com/stile-auth/stile/flows/account"
-	"github.com/stile-auth/stile/flows/assurance"
 	"github.com/stile-auth/stile/steps/sentcode"
 )
 
@@ -42,20 +38,5 @@ Tokens say otp and urn:stile-auth:amr:email in amr. It has no exits.
 
 // Type returns the step type. The key, of 32 bytes, keys the hashes of codes.
 func Type(as sentcode.Authenticators, key []byte) flows.StepType {
-	return sentcode.Type(sentcode.Kind{
-		Name: "email_code", Doc: doc, Code: "EMAIL_CODE_REQUIRED", Channel: "email",
-		Authenticator: account.TypeEmail, Stored: stored, Parse: account.ParseEmail, Mask: account.MaskEmail,
-		Blank:    blank,
-		Evidence: assurance.Evidence{Method: assurance.Email, Channel: "mail", ReplayResistant: true, Cap: assurance.AAL1},
-	}, as, key)
+	return sentcode.Type(sentcode.Email("email_code", doc, "EMAIL_CODE_REQUIRED"), as, key)
 }
-
-func stored(data []byte) (string, error) {
-	var d account.EmailData
-	err := json.Unmarshal(data, &d)
-	return d.Address, err
-}
-
-// blank is what is shown of every address before the first proof. The letters
-// of a real one go with the name of its owner, and made-up ones would not.
-const blank = "***@***"

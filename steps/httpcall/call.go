@@ -30,25 +30,20 @@ type question struct {
 	Time    time.Time `json:"time"`
 }
 
-// verdict is the body of an answer.
-type verdict struct {
-	Outcome string `json:"outcome"`
-}
-
-// ask makes the call and returns the word of the answer. Its errors hold
+// ask makes the call and returns the answer. Its errors hold
 // neither the URL nor anything that the service said.
-func (s *step) ask(ctx context.Context, v *flows.Visit) (string, error) {
+func (s *step) ask(ctx context.Context, v *flows.Visit) ([]byte, error) {
 	secret, err := s.cfg.Secret.read(s.env)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	body, err := json.Marshal(question{v.RunID, v.StepID, v.Attempt, v.Flow, v.Subject, v.Now.UTC()})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.cfg.URL, bytes.NewReader(body))
 	if err != nil {
-		return "", errors.New("the request cannot be made")
+		return nil, errors.New("the request cannot be made")
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
@@ -56,7 +51,7 @@ func (s *step) ask(ctx context.Context, v *flows.Visit) (string, error) {
 	req.Header.Set("Stile-Signature", signature(secret, v.Now, body))
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return "", withoutURL(err)
+		return nil, withoutURL(err)
 	}
 	defer resp.Body.Close()
 	return read(resp)
@@ -69,25 +64,21 @@ func signature(secret []byte, at time.Time, body []byte) string {
 	return fmt.Sprintf("t=%d,v1=%s", at.Unix(), hex.EncodeToString(mac.Sum(nil)))
 }
 
-func read(resp *http.Response) (string, error) {
+func read(resp *http.Response) ([]byte, error) {
 	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("the service answered with status %d", resp.StatusCode)
+		return nil, fmt.Errorf("the service answered with status %d", resp.StatusCode)
 	}
 	if media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return "", errors.New("the answer is not JSON")
+		return nil, errors.New("the answer is not JSON")
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
-		return "", withoutURL(err)
+		return nil, withoutURL(err)
 	}
 	if len(body) > maxBody {
-		return "", errors.New("the answer is over 1 MiB")
+		return nil, errors.New("the answer is over 1 MiB")
 	}
-	var v verdict
-	if err := flows.DecodeStrict(body, &v); err != nil {
-		return "", errors.New(`the answer is not exactly {"outcome": WORD}`) // not err: it would say that the client's input is malformed
-	}
-	return v.Outcome, nil
+	return body, nil
 }
 
 // withoutURL keeps what was in the URL out of logs.

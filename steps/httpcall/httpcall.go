@@ -4,8 +4,10 @@ package httpcall
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -26,7 +28,8 @@ with the header
 
 	Stile-Signature: t=1772366400,v1=<hex of HMAC-SHA256(secret, t + "." + body)>
 
-and answers 200 with the JSON {"outcome": WORD} and nothing else in it. The
+and answers 200 with the JSON {"outcome": WORD} and nothing else in it, or with
+any JSON object that outcome and assign, expressions over response, read. The
 service has to check the signature, and that t is recent. After a crash it may be
 asked the same again: run, step and visit together say which question it is.
 subject is empty until somebody has been proved to be there.
@@ -35,14 +38,18 @@ subject is empty until somebody has been proved to be there.
 	        secret:   { env: NAME } or { file: PATH }; at least 32 bytes
 	        timeout:  of the whole call; default 5s, at most 10s
 	        outcomes: the words besides ok that the service may answer
+	        outcome:  an expression over response that is ok or one of outcomes, such as
+	                  'response.score > 80.0 ? "review" : "ok"'; default response.outcome
+	        assign:   names, each with an expression over response: a string, or a list
+	                  of words, which words(assigned.NAME) takes apart again
 	        insecure_loopback: true allows http to this machine; for development
 
 	exits   challenge, refused, review, unknown
 
-ok goes on; a word of outcomes leaves by the exit of that name. Everything else
+ok goes on, with everything assigned; a word of outcomes leaves by the exit of that name. Everything else
 makes the step unavailable, and nobody gets past it: another word or status, a
-redirect, an answer that is late, over 1 MiB or no strict JSON, a secret that is
-not there.
+redirect, an answer that is late, over 1 MiB or no strict JSON, one that an
+expression cannot be evaluated on, a secret that is not there.
 
 A service may not be at a private, loopback, link-local, shared or otherwise
 special address, whatever its name resolves to at the moment of the call, unless
@@ -94,16 +101,25 @@ func Type(c Config) flows.StepType {
 			}
 			return with.Outcomes
 		},
+		Assigns: func(cfg flowdefs.Config) []string {
+			var with config
+			if cfg.Decode(&with) != nil {
+				return nil
+			}
+			return slices.Sorted(maps.Keys(with.Assign))
+		},
 		New: func(cfg flowdefs.Config) (flows.Step, error) { return newStep(c, cfg) },
 	}
 }
 
 type config struct {
-	URL      string        `yaml:"url" doc:"Where the service is."`
-	Secret   place         `yaml:"secret" doc:"Where the secret is that requests are signed with."`
-	Timeout  time.Duration `yaml:"timeout,optional" doc:"Of the whole call; default 5s, at most 10s."`
-	Outcomes []string      `yaml:"outcomes,optional" doc:"What the service may answer besides ok: challenge, refused, review, unknown."`
-	Loopback bool          `yaml:"insecure_loopback,optional" doc:"Allows http to this machine."`
+	URL      string                    `yaml:"url" doc:"Where the service is."`
+	Secret   place                     `yaml:"secret" doc:"Where the secret is that requests are signed with."`
+	Timeout  time.Duration             `yaml:"timeout,optional" doc:"Of the whole call; default 5s, at most 10s."`
+	Outcomes []string                  `yaml:"outcomes,optional" doc:"What the service may answer besides ok: challenge, refused, review, unknown."`
+	Outcome  flowdefs.Query            `yaml:"outcome,optional" doc:"What the answer comes to: ok, or a word of outcomes; an expression over response. Default: response.outcome, and nothing else may be in the answer."`
+	Assign   map[string]flowdefs.Query `yaml:"assign,optional" doc:"Names, each with an expression over response of type string, or list of strings."`
+	Loopback bool                      `yaml:"insecure_loopback,optional" doc:"Allows http to this machine."`
 }
 
 func newStep(c Config, cfg flowdefs.Config) (flows.Step, error) {
@@ -152,16 +168,70 @@ type step struct {
 func (s *step) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	outcome, err := s.ask(ctx, v)
+	answer, err := s.ask(ctx, v)
+	if err != nil {
+		return flows.Outcome{}, fmt.Errorf("%w: http_call: %w", flows.ErrUnavailable, err)
+	}
+	return s.Decide(ctx, answer)
+}
+
+// Decide is what an answer of the service comes to. [flows.ErrUnavailable] if it
+// is none that the configuration can read; nothing of it is assigned then.
+func (s *step) Decide(ctx context.Context, answer []byte) (flows.Outcome, error) {
+	out, err := s.cfg.decide(ctx, answer)
+	if err != nil {
+		return flows.Outcome{}, fmt.Errorf("%w: http_call: %w", flows.ErrUnavailable, err)
+	}
+	return out, nil
+}
+
+func (w config) decide(ctx context.Context, answer []byte) (flows.Outcome, error) {
+	var said map[string]any
+	if flows.CheckJSON(answer) != nil || json.Unmarshal(answer, &said) != nil {
+		return flows.Outcome{}, errors.New("the answer is no strict JSON object") // not err: it would say that the client's input is malformed
+	}
+	word, err := w.word(ctx, said)
 	switch {
 	case err != nil:
-		return flows.Outcome{}, fmt.Errorf("%w: http_call: %w", flows.ErrUnavailable, err)
-	case outcome == "ok":
-		return flows.Done(), nil
-	case slices.Contains(s.cfg.Outcomes, outcome):
-		return flows.Exit(outcome), nil
+		return flows.Outcome{}, err
+	case word == "ok":
+		return w.done(ctx, said)
+	case slices.Contains(w.Outcomes, word):
+		return flows.Exit(word), nil
 	}
-	return flows.Outcome{}, fmt.Errorf("%w: http_call: the service answered a word that is not in outcomes", flows.ErrUnavailable)
+	return flows.Outcome{}, errors.New("the service answered a word that is not in outcomes")
+}
+
+// word is ok or where to go on. Where no expression reads the answer nothing else
+// may be in it: it was meant for somebody else then.
+func (w config) word(ctx context.Context, said map[string]any) (string, error) {
+	if w.Outcome.Source != "" {
+		return w.Outcome.Text(ctx, said)
+	}
+	word, there := said["outcome"].(string)
+	switch {
+	case there && (len(said) == 1 || len(w.Assign) > 0):
+		return word, nil
+	case said["outcome"] == nil && len(w.Assign) > 0:
+		return "ok", nil
+	}
+	return "", errors.New(`the answer is not exactly {"outcome": WORD}`)
+}
+
+// done assigns what the answer says.
+func (w config) done(ctx context.Context, said any) (flows.Outcome, error) {
+	if len(w.Assign) == 0 {
+		return flows.Done(), nil
+	}
+	values := make(map[string]string, len(w.Assign))
+	for name, q := range w.Assign {
+		v, err := q.Text(ctx, said)
+		if err != nil {
+			return flows.Outcome{}, fmt.Errorf("assign %s: %w", name, err)
+		}
+		values[name] = v
+	}
+	return flows.Done().Assigning(values), nil
 }
 
 // Answer refuses: the step never asks.

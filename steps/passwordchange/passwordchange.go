@@ -91,6 +91,7 @@ func Type(deps Config) flows.StepType {
 		Guessable:     true,
 		Typed:         true,
 		Enrols:        true,
+		EndsSessions:  true,
 		NeedsSubject:  true,
 		Notice:        flows.NoticePassword,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
@@ -154,22 +153,4 @@ func (s *step) add(ctx context.Context, v *flows.Visit, password string, d accou
 		ID: id, Subject: v.Subject, Type: account.TypePassword, Status: account.Pending,
 		Binding: v.Level.String(), Data: data, Created: v.Now.UTC(),
 	})
-}
-
-// addressOf is the active address that was bound first, "" if there is none.
-func addressOf(all []account.Authenticator) string {
-	var found *account.Authenticator
-	for i, a := range all {
-		if a.Type != account.TypeEmail || a.Status != account.Active {
-			continue
-		}
-		if found == nil || a.Created.Before(found.Created) || a.Created.Equal(found.Created) && strings.Compare(a.ID, found.ID) < 0 {
-			found = &all[i]
-		}
-	}
-	var d account.EmailData
-	if found == nil || json.Unmarshal(found.Data, &d) != nil {
-		return ""
-	}
-	return d.Address
 }

@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,12 +20,19 @@ import (
 	"github.com/stile-auth/stile/flows/assurance"
 )
 
+// HardLimit is after how many consecutive failures an authenticator stays locked.
+const HardLimit = 20
+
+// How long what is sent is good: SP 800-63B-4 §3.1.3.2, ASVS 6.5.5.
 const (
-	hardLimit = 20
-	shortest  = 30 * time.Second
-	lifetime  = 10 * time.Minute // SP 800-63B-4 §3.1.3.2, ASVS 6.5.5
-	fewest    = 6                // decimal digits: SP 800-63B-4 §3.1.3.2
-	most      = 8
+	shortest = 30 * time.Second
+	Lifetime = 10 * time.Minute // the longest, and the default
+)
+
+// How many decimal digits a code has: SP 800-63B-4 §3.1.3.2.
+const (
+	fewest = 6
+	most   = 8
 )
 
 // Kind is one way to send codes. All fields are required.
@@ -55,6 +61,12 @@ type Kind struct {
 	Evidence assurance.Evidence
 }
 
+// Ceilings is the most that the kind can prove.
+func (k Kind) Ceilings() []assurance.Ceiling {
+	e := k.Evidence
+	return []assurance.Ceiling{{Channel: e.Channel, Method: e.Method, Categories: e.Categories, ReplayResistant: e.ReplayResistant}}
+}
+
 // Authenticators keeps the authenticators of accounts. Safe for concurrent use.
 type Authenticators interface {
 	// Authenticators returns the account's authenticators, whatever their type and
@@ -65,25 +77,20 @@ type Authenticators interface {
 // Type returns the step type of that kind. The key, of 32 bytes, keys the hashes of codes.
 func Type(k Kind, as Authenticators, key []byte) flows.StepType {
 	return flows.StepType{
-		Name:   k.Name,
-		Doc:    k.Doc,
-		Code:   k.Code,
-		Config: flowdefs.SchemaFor[config](),
-		Prompt: flowdefs.SchemaFor[prompt](),
-		Input:  flowdefs.SchemaFor[answer](),
-		Typed:  true,
-		Evidence: []assurance.Ceiling{{
-			Channel:         k.Evidence.Channel,
-			Method:          k.Evidence.Method,
-			Categories:      k.Evidence.Categories,
-			ReplayResistant: k.Evidence.ReplayResistant,
-		}},
+		Name:          k.Name,
+		Doc:           k.Doc,
+		Code:          k.Code,
+		Config:        flowdefs.SchemaFor[config](),
+		Prompt:        flowdefs.SchemaFor[prompt](),
+		Input:         flowdefs.SchemaFor[answer](),
+		Typed:         true,
+		Evidence:      k.Ceilings(),
 		Authenticator: k.Authenticator,
 		Guessable:     true,
-		HardLimit:     hardLimit,
+		HardLimit:     HardLimit,
 		Sends:         true,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
-			c := config{Digits: fewest, Lifetime: lifetime}
+			c := config{Digits: fewest, Lifetime: Lifetime}
 			if err := cfg.Decode(&c); err != nil {
 				return nil, err
 			}
@@ -93,7 +100,7 @@ func Type(k Kind, as Authenticators, key []byte) flows.StepType {
 			if len(key) < 32 {
 				return nil, fmt.Errorf("%s: the key has not 32 bytes", k.Name)
 			}
-			return &step{k, as, key, c}, nil
+			return &step{Office{k, as, key}, c}, nil
 		},
 	}
 }
@@ -104,11 +111,16 @@ type config struct {
 }
 
 func (c config) check() error {
-	switch {
-	case c.Digits < fewest || c.Digits > most:
+	if c.Digits < fewest || c.Digits > most {
 		return fmt.Errorf("digits: %d is not between %d and %d", c.Digits, fewest, most)
-	case c.Lifetime < shortest || c.Lifetime > lifetime:
-		return fmt.Errorf("lifetime: expected between %s and %s", shortest, lifetime)
+	}
+	return CheckLifetime(c.Lifetime)
+}
+
+// CheckLifetime says what is wrong with how long something sent is to be good.
+func CheckLifetime(d time.Duration) error {
+	if d < shortest || d > Lifetime {
+		return fmt.Errorf("lifetime: expected between %s and %s", shortest, Lifetime)
 	}
 	return nil
 }
@@ -126,34 +138,33 @@ type prompt struct {
 }
 
 type step struct {
-	kind     Kind
-	accounts Authenticators
-	key      []byte
-	cfg      config
+	Office
+
+	cfg config
 }
 
 // Enter sends a code, or says when one can be sent.
 func (s *step) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error) {
-	at, err := s.mailbox(ctx, v)
+	at, err := s.Mailbox(ctx, v)
 	if err != nil {
 		return flows.Outcome{}, err
 	}
-	code, expires := newCode(s.cfg.Digits), v.Now.Add(s.cfg.Lifetime)
+	code, expires := NewCode(s.cfg.Digits), v.Now.Add(s.cfg.Lifetime)
 	sent, err := v.Send(ctx, flows.Message{
-		Channel: s.kind.Channel, To: at.address, Template: s.kind.Name, Locale: v.Locale, Expires: expires,
+		Channel: s.Kind.Channel, To: at.Address, Template: s.Kind.Name, Locale: v.Locale, Expires: expires,
 		Args: map[string]string{"code": code, "minutes": strconv.Itoa(max(1, int(s.cfg.Lifetime/time.Minute)))},
 	})
 	if err != nil {
-		return flows.Outcome{}, fmt.Errorf("%s: %w", s.kind.Name, err)
+		return flows.Outcome{}, fmt.Errorf("%s: %w", s.Kind.Name, err)
 	}
-	p := prompt{Destination: s.shown(at, v), Digits: s.cfg.Digits, Sent: sent.Sent}
+	p := prompt{Destination: s.Shown(at, v), Digits: s.cfg.Digits, Sent: sent.Sent}
 	if !sent.Again.IsZero() {
 		again := sent.Again.UTC()
 		p.ResendAt = &again
 	}
 	if sent.Sent {
 		p.ExpiresAt = &expires
-		if err := v.Keep(s.seal(v, at, code, expires)); err != nil {
+		if err := v.Keep(s.Seal(v, at, code, expires)); err != nil {
 			return flows.Outcome{}, err
 		}
 	}
@@ -169,53 +180,16 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	if len(a.Code) < fewest || len(a.Code) > most || strings.Trim(a.Code, "0123456789") != "" {
 		return flows.Outcome{}, fmt.Errorf("%w: a code has %d to %d digits", flows.ErrMalformed, fewest, most)
 	}
-	at, err := s.mailbox(ctx, v)
+	at, err := s.Mailbox(ctx, v)
 	if err != nil {
 		return flows.Outcome{}, err
 	}
-	var kept sealed
+	var kept Sealed
 	if err := v.Kept(&kept); err != nil && !errors.Is(err, flows.ErrNotFound) {
 		return flows.Outcome{}, err
 	}
-	right := s.opens(kept, v, at, a.Code)
-	if !right || at.address == "" || kept.Authenticator != at.authenticator.ID || !v.Now.Before(kept.Expires) {
+	if !s.Opens(kept, v, at, a.Code) {
 		return flows.Reject("wrong", nil), nil
 	}
-	return flows.Pass(flows.Proof{Evidence: s.evidence(at.authenticator)}), nil
-}
-
-func (s *step) evidence(a account.Authenticator) assurance.Evidence {
-	binding, _ := assurance.ParseLevel(a.Binding) // of an unknown name: None, which earns nothing
-	e := s.kind.Evidence
-	e.Categories, e.Authenticator, e.Binding = slices.Clone(e.Categories), a.ID, binding
-	return e
-}
-
-// mailbox is where codes of the claimed account go. The zero value is nobody's.
-type mailbox struct {
-	address       string
-	authenticator account.Authenticator
-}
-
-// mailbox finds the active address of the claimed account; of several the one
-// that was bound first. It asks also for no account at all, so that the look-up
-// takes its time.
-func (s *step) mailbox(ctx context.Context, v *flows.Visit) (mailbox, error) {
-	all, err := s.accounts.Authenticators(ctx, v.Claimed)
-	if err != nil {
-		return mailbox{}, fmt.Errorf("%s: %w", s.kind.Name, err)
-	}
-	all = slices.DeleteFunc(slices.Clone(all), func(a account.Authenticator) bool {
-		return v.Claimed == "" || a.Type != s.kind.Authenticator || a.Status != account.Active
-	})
-	if len(all) == 0 {
-		return mailbox{}, nil
-	}
-	found := slices.MinFunc(all, func(a, b account.Authenticator) int {
-		if c := a.Created.Compare(b.Created); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	return mailbox{s.addressOf(found), found}, nil
+	return flows.Pass(flows.Proof{Evidence: s.Evidence(at.Authenticator)}), nil
 }

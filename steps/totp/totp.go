@@ -20,8 +20,8 @@ import (
 const doc = `Asks for a time-based one-time code (RFC 6238).
 
 The code of the current time step is good, and the one before it (§5.2); the next
-one only where the binding has shown that the device's clock is ahead (§6). A code
-is accepted once, in whichever run: its time step is stored by a compare-and-set,
+one only where the binding has shown that the device's clock is ahead, and no code
+since that it is not any more (§6). A code is accepted once, in whichever run: its time step is stored by a compare-and-set,
 and neither it nor an earlier one is accepted again. Only the very same request,
 repeated after a crash, may use it again.
 

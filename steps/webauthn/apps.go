@@ -60,18 +60,47 @@ func CheckAppleApp(text string) error {
 	return nil
 }
 
+// Apps are apps of both kinds; those for iOS as TEAMID.BUNDLE.
+type Apps struct {
+	Android []AndroidApp
+	Apple   []string
+}
+
 // AppDocuments are what to publish about the apps that may use the passkeys of
-// this party, as values to be written as JSON, by path. Without apps of a kind
-// there is no document for it.
-func AppDocuments(android []AndroidApp, apple []string) map[string]any {
+// this party, and about those that open web addresses below a path themselves
+// (app links, universal links), as values to be written as JSON, by path. Without
+// apps of a kind there is no document for it.
+func AppDocuments(passkeys, links Apps, below string) map[string]any {
 	out := map[string]any{}
-	if len(android) > 0 {
-		out[PathAndroidApps] = assetLinks(android)
+	statements := append(assetLinks("delegate_permission/common.get_login_creds", passkeys.Android),
+		assetLinks("delegate_permission/common.handle_all_urls", links.Android)...)
+	if len(statements) > 0 {
+		out[PathAndroidApps] = statements
+	}
+	apple := map[string]any{}
+	if len(passkeys.Apple) > 0 {
+		apple["webcredentials"] = map[string]any{"apps": passkeys.Apple}
+	}
+	if len(links.Apple) > 0 {
+		apple["applinks"] = appLinks{[]appLink{{links.Apple, []appPath{{below + "/*"}}}}}
 	}
 	if len(apple) > 0 {
-		out[PathAppleApps] = map[string]any{"webcredentials": map[string]any{"apps": apple}}
+		out[PathAppleApps] = apple
 	}
 	return out
+}
+
+type appLinks struct {
+	Details []appLink `json:"details"`
+}
+
+type appLink struct {
+	Apps       []string  `json:"appIDs"`
+	Components []appPath `json:"components"`
+}
+
+type appPath struct {
+	Path string `json:"/"`
 }
 
 type assetLink struct {
@@ -86,14 +115,14 @@ type assetTarget struct {
 }
 
 // assetLinks lists each package once, with all its certificates: an app whose key was rotated has two.
-func assetLinks(apps []AndroidApp) []assetLink {
+func assetLinks(relation string, apps []AndroidApp) []assetLink {
 	var out []assetLink
 	for _, a := range apps {
 		i := slices.IndexFunc(out, func(l assetLink) bool { return l.Target.Package == a.Package })
 		if i < 0 {
 			i = len(out)
 			out = append(out, assetLink{
-				Relation: []string{"delegate_permission/common.get_login_creds"},
+				Relation: []string{relation},
 				Target:   assetTarget{Namespace: "android_app", Package: a.Package},
 			})
 		}

@@ -19,17 +19,22 @@ func TestApps(t *testing.T) {
 	}
 	rotated := app
 	rotated.Certificate = make([]byte, 32)
-	docs := webauthn.AppDocuments([]webauthn.AndroidApp{app, rotated}, []string{"ABCDE12345.com.bank.app"})
+	docs := webauthn.AppDocuments(
+		webauthn.Apps{Android: []webauthn.AndroidApp{app, rotated}, Apple: []string{"ABCDE12345.com.bank.app"}},
+		webauthn.Apps{Android: []webauthn.AndroidApp{app}, Apple: []string{"ABCDE12345.com.bank.app"}}, "/link")
 	for path, want := range map[string]string{
 		webauthn.PathAndroidApps: `[{"relation":["delegate_permission/common.get_login_creds"],"target":{"namespace":"android_app",` +
-			`"package_name":"com.bank.app","sha256_cert_fingerprints":["` + fingerprint + `","00` + strings.Repeat(":00", 31) + `"]}}]`,
-		webauthn.PathAppleApps: `{"webcredentials":{"apps":["ABCDE12345.com.bank.app"]}}`,
+			`"package_name":"com.bank.app","sha256_cert_fingerprints":["` + fingerprint + `","00` + strings.Repeat(":00", 31) + `"]}},` +
+			`{"relation":["delegate_permission/common.handle_all_urls"],"target":{"namespace":"android_app",` +
+			`"package_name":"com.bank.app","sha256_cert_fingerprints":["` + fingerprint + `"]}}]`,
+		webauthn.PathAppleApps: `{"applinks":{"details":[{"appIDs":["ABCDE12345.com.bank.app"],"components":[{"/":"/link/*"}]}]},` +
+			`"webcredentials":{"apps":["ABCDE12345.com.bank.app"]}}`,
 	} {
 		if got, err := json.Marshal(docs[path]); err != nil || string(got) != want {
 			t.Errorf("%s: %s %v", path, got, err)
 		}
 	}
-	if docs := webauthn.AppDocuments(nil, nil); len(docs) != 0 {
+	if docs := webauthn.AppDocuments(webauthn.Apps{}, webauthn.Apps{}, "/link"); len(docs) != 0 {
 		t.Errorf("documents without apps: %v", docs)
 	}
 }

@@ -41,13 +41,18 @@ flows:
   enter:
     steps:
       - { id: key, type: passkey }
+  mailed:
+    kind: recovery # where a mailbox counts
+    steps:
+      - { id: who, type: identify }
+      - { id: link, type: magic_link }
 targets:
   vault:
     flow: enter
     requires: { acr: aal1 } # a password alone bound the passkey, and caps it
     propagate: { type: bearer_jwt, audience: "https://vault.example" }
 clients:
-  web-app: { flows: [join, enter], targets: [vault], origins: ["%s"], dpop: optional }
+  web-app: { flows: [join, enter, mailed], targets: [vault], origins: ["%s"], dpop: optional }
 `
 
 // build builds stile once for all tests.
@@ -92,9 +97,9 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, binary: binary, folder: t.TempDir()}
 	origin := w.serveApp()
 	w.write("flows/flows.yaml", fmt.Sprintf(definitions, origin))
-	w.write("stile.yaml", fmt.Sprintf("definitions: flows\npasskeys: { rp_id: localhost, origins: [%q] }\n", origin))
+	w.write("stile.yaml", fmt.Sprintf("definitions: flows\npasskeys: { rp_id: localhost, origins: [%q] }\ndelivery: { by: file, file: messages.txt }\n", origin))
 	w.write("password", password)
-	w.run("users", "add", login, "--password-file", "password", "--binding", "aal2")
+	w.run("users", "add", login, "--password-file", "password", "--binding", "aal2", "--email", "jane@bank.example")
 	w.app = origin + "/?stile=" + url.QueryEscape(w.serve())
 	w.browse()
 	return w

@@ -91,6 +91,7 @@ func Arrows() []Arrow { //nolint:funlen // one table
 		{sentCode, with(account)}, // what the steps that send codes share; not a step
 		{"steps/emailcode", with(account, sentCode)},
 		{"steps/smscode", with(account, sentCode)},
+		{"steps/magiclink", with(account, sentCode)},
 		{oneTime, with(account)}, // what the steps of one-time codes share; not a step
 		{"steps/totp", with(account, oneTime)},
 		{"steps/totpenrolment", with(account, oneTime)},

@@ -16,6 +16,7 @@ type Config struct {
 	Runs        Runs                `yaml:"runs" doc:"Runs of flows, and the sessions that they leave."`
 	Limits      Limits              `yaml:"limits" doc:"What one address may do without a handle that is right."`
 	Passkeys    Passkeys            `yaml:"passkeys" doc:"Who passkeys are made for, and where they may be used."`
+	Links       Links               `yaml:"links" doc:"Apps that open the links themselves that are mailed to people."`
 	Devices     Devices             `yaml:"devices" doc:"Phones whose makers vouch for their keys."`
 	Calls       Calls               `yaml:"calls" doc:"What steps may call over the network."`
 	Assurance   Assurance           `yaml:"assurance" doc:"How levels are computed."`
@@ -58,7 +59,8 @@ type Limits struct {
 
 	WrongPerNetwork int           `yaml:"wrong_per_network" default:"300" min:"0" max:"1000000" doc:"Wrong answers from one network (/24, for IPv6 /64) within window, about whatever accounts. Loopback and private addresses have no limit: they are proxies. 0: no limit; so behind a proxy with a public address."`
 	WrongPerClient  int           `yaml:"wrong_per_client" default:"0" min:"0" max:"1000000" doc:"Wrong answers in the runs of one app within window. 0: no limit; a stranger can spend what a public app may."`
-	Window          time.Duration `yaml:"window" default:"1h" doc:"The time that wrong_per_network and wrong_per_client are for."`
+	WrongPerDevice  int           `yaml:"wrong_per_device" default:"100" min:"0" max:"1000000" doc:"Wrong answers in the runs of one DPoP key within window, about whatever accounts: one phone is no help desk. 0: no limit."`
+	Window          time.Duration `yaml:"window" default:"1h" doc:"The time that wrong_per_network and the others are for."`
 }
 
 // Runs bounds the lifetime of runs and sessions.
@@ -75,6 +77,12 @@ type Passkeys struct {
 	Android  []string `yaml:"android" doc:"Android apps that may use them: PACKAGE/SHA256, the fingerprint of the signing certificate as keytool shows it. They are published at /.well-known/assetlinks.json, and their origins added to origins."`
 	Apple    []string `yaml:"apple" doc:"iOS apps that may use them: TEAMID.BUNDLE. They are published at /.well-known/apple-app-site-association, and https://RP_ID is added to origins."`
 	Metadata string   `yaml:"metadata" doc:"File of the makers of authenticators: the payload of a FIDO Metadata Service BLOB as JSON, whose signature was verified when it was fetched. Without it no attestation is trusted."`
+}
+
+// Links says who opens mailed links, instead of the browser.
+type Links struct {
+	Android []string `yaml:"android_apps" doc:"Android apps that may open links below /link: PACKAGE/SHA256, the fingerprint of the signing certificate as keytool shows it. They are published at /.well-known/assetlinks.json."`
+	Apple   []string `yaml:"apple_apps" doc:"iOS apps that may: TEAMID.BUNDLE. They are published at /.well-known/apple-app-site-association."`
 }
 
 // Devices says which phones' attestations are believed.
@@ -110,9 +118,11 @@ type Delivery struct {
 	PerAccount     int           `yaml:"per_account" default:"5" min:"1" max:"1000" doc:"Messages to one account within window, in all runs."`
 	PerDestination int           `yaml:"per_destination" default:"5" min:"1" max:"1000" doc:"Messages to one address within window, whoever it belongs to."`
 	PerClient      int           `yaml:"per_client" default:"0" min:"0" max:"1000000" doc:"Messages that the runs of one app send within window. 0: no limit."`
+	PerDevice      int           `yaml:"per_device" default:"20" min:"0" max:"1000000" doc:"Messages that the runs of one DPoP key send within window. 0: no limit."`
 	PerCountry     int           `yaml:"per_country" default:"0" min:"0" max:"1000000" doc:"Text messages to the numbers of one country within window. 0: no limit."`
+	Total          int           `yaml:"total" default:"0" min:"0" max:"100000000" doc:"Messages of the whole deployment within window. 0: no limit."`
 	Window         time.Duration `yaml:"window" default:"1h" doc:"The time that per_account and the others are for."`
-	Quiet          []string      `yaml:"quiet" enum:"attempts_failed,authenticator_added,authenticator_locked,authenticator_removed,code_reused,password_changed,recovery_code_used" doc:"Notices that the owners of accounts are not sent."`
+	Quiet          []string      `yaml:"quiet" enum:"account_disabled,account_enabled,attempts_failed,authenticator_added,authenticator_locked,authenticator_removed,code_reused,link_denied,password_changed,recovery_code_used" doc:"Notices that the owners of accounts are not sent."`
 	Countries      []string      `yaml:"countries" doc:"Calling codes, such as +41, of the only countries that text messages go to. Default: all."`
 	Refused        []string      `yaml:"refused" doc:"First digits of numbers, such as +4179999, that no text message goes to, besides those that cost more than a call."`
 }

@@ -26,9 +26,9 @@ func TestDefaults(t *testing.T) {
 		Keys:   config.Keys{Signing: "stile-data/signing.pem"},
 		Tokens: config.Tokens{TTL: 5 * time.Minute, MaxTTL: time.Hour},
 		Runs:   config.Runs{TTL: 10 * time.Minute, SessionTTL: 12 * time.Hour},
-		Limits: config.Limits{PerSecond: 100, Burst: 1000, WrongPerNetwork: 300, Window: time.Hour}, Devices: config.Devices{RevocationAge: 7 * 24 * time.Hour},
+		Limits: config.Limits{PerSecond: 100, Burst: 1000, WrongPerNetwork: 300, WrongPerDevice: 100, Window: time.Hour}, Devices: config.Devices{RevocationAge: 7 * 24 * time.Hour},
 		Delivery: config.Delivery{
-			By: "none", SMTP: config.SMTP{TLS: "starttls"}, File: "stile-data/messages.txt", PerAccount: 5, PerDestination: 5, Window: time.Hour,
+			By: "none", SMTP: config.SMTP{TLS: "starttls"}, File: "stile-data/messages.txt", PerAccount: 5, PerDestination: 5, PerDevice: 20, Window: time.Hour,
 		},
 		Hashing:  config.Hashing{Memory: 19456, Time: 2, Threads: 1, Total: 262144},
 		Log:      config.Log{Level: "info", Format: "json"},

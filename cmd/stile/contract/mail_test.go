@@ -43,6 +43,11 @@ type letter struct {
 // mailing starts a node that sends by webhook.
 func mailing(t *testing.T, store string) (*world, *post) {
 	t.Helper()
+	return mailingBy(t, store, mailed)
+}
+
+func mailingBy(t *testing.T, store, definitions string) (*world, *post) {
+	t.Helper()
 	p := &post{arrived: make(chan letter, 1000)}
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var l letter
@@ -58,7 +63,7 @@ func mailing(t *testing.T, store string) (*world, *post) {
 	core, logs := observer.New(zap.DebugLevel)
 	p.logs = logs
 	w := newWorld(t, t, setup{
-		definitions: mailed, store: store, logger: zap.New(core), person: &users.Person{Email: "jane@bank.example"},
+		definitions: definitions, store: store, logger: zap.New(core), person: &users.Person{Email: "jane@bank.example"},
 		more: fmt.Sprintf("assurance: { deviations: [email_is_factor] }\ndelivery: { by: webhook, webhook: { url: %q, secret: { file: %q } }, per_account: 100 }\n", service.URL, secret),
 	})
 	t.Cleanup(func() { w.close(t) })

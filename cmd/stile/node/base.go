@@ -42,6 +42,7 @@ type Base struct {
 	Rules    account.PasswordRules
 	Made     []string // files that did not exist before
 
+	told   config.Delivery
 	decoy  []byte
 	codes  []byte
 	ping   func(context.Context) error
@@ -52,7 +53,7 @@ type Base struct {
 // the data folder, the master key and the store if they are not there yet.
 // stdout is where audit events go if they are to go there.
 func OpenBase(ctx context.Context, cfg config.Config, stdout io.Writer) (*Base, error) {
-	b := &Base{}
+	b := &Base{told: cfg.Delivery}
 	if err := b.open(ctx, cfg, stdout); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
@@ -143,11 +144,16 @@ func (d durable) Write(line []byte) (int, error) {
 	return n, d.Sync()
 }
 
-// Registrar adds accounts to this base. issuer is the name that authenticator
-// apps show.
+// Registrar is for what administrators do to the accounts of this base. issuer is
+// the name that authenticator apps show.
 func (b *Base) Registrar(issuer string, now func() time.Time) (*users.Registrar, error) {
+	engine, err := b.idle(now)
+	if err != nil {
+		return nil, err
+	}
 	return users.New(users.Config{
-		Accounts: b.Accounts, Hasher: b.Hasher, Rules: b.Rules, Sealer: b.Sealer, Codes: b.codes, Recorder: b.Recorder, Issuer: issuer, Now: now,
+		Accounts: b.Accounts, Hasher: b.Hasher, Rules: b.Rules, Sealer: b.Sealer, Codes: b.codes,
+		Recorder: b.Recorder, Acts: engine, Issuer: issuer, Now: now,
 	})
 }
 

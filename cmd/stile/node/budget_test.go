@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stile-auth/stile/cmd/stile/config"
 	"github.com/stile-auth/stile/cmd/stile/node"
@@ -11,8 +12,8 @@ import (
 // Text messages go to the countries that are served; mails go anywhere.
 func TestBudgetOfDelivery(t *testing.T) {
 	t.Parallel()
-	b, err := node.BudgetOf(config.Delivery{PerClient: 7, PerCountry: 9, Countries: []string{"+41"}, Refused: []string{"+4178"}})
-	if err != nil || b.PerClient != 7 || b.PerRegion != 9 {
+	b, err := node.BudgetOf(config.Delivery{PerClient: 7, PerDevice: 8, PerCountry: 9, Total: 10, Countries: []string{"+41"}, Refused: []string{"+4178"}})
+	if err != nil || b.PerClient != 7 || b.PerDevice != 8 || b.PerRegion != 9 || b.Total != 10 {
 		t.Fatalf("%+v, %v", b, err)
 	}
 	for m, want := range map[[2]string]string{
@@ -28,5 +29,13 @@ func TestBudgetOfDelivery(t *testing.T) {
 	}
 	if _, err := node.BudgetOf(config.Delivery{Countries: []string{"Switzerland"}}); err == nil {
 		t.Error("a country that is no calling code")
+	}
+}
+
+func TestBudgetOfWrongAnswers(t *testing.T) {
+	t.Parallel()
+	got := node.GuessesOf(config.Limits{WrongPerNetwork: 1, WrongPerClient: 2, WrongPerDevice: 3, Window: time.Minute})
+	if want := (flows.Guesses{PerNetwork: 1, PerClient: 2, PerDevice: 3, Window: time.Minute}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }

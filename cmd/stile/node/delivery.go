@@ -91,7 +91,8 @@ func budgetOf(cfg config.Delivery) (flows.Budget, error) {
 		return flows.Budget{}, fmt.Errorf("node: delivery: %w", err)
 	}
 	return flows.Budget{
-		PerAccount: cfg.PerAccount, PerDestination: cfg.PerDestination, PerClient: cfg.PerClient, PerRegion: cfg.PerCountry, Window: cfg.Window,
+		PerAccount: cfg.PerAccount, PerDestination: cfg.PerDestination, PerClient: cfg.PerClient,
+		PerDevice: cfg.PerDevice, PerRegion: cfg.PerCountry, Total: cfg.Total, Window: cfg.Window,
 		Region: func(m flows.Message) (string, error) {
 			if m.Channel != "sms" {
 				return "", nil
@@ -99,6 +100,11 @@ func budgetOf(cfg config.Delivery) (flows.Budget, error) {
 			return reach.Country(m.To)
 		},
 	}, nil
+}
+
+// guessesOf is how many wrong answers come from where.
+func guessesOf(cfg config.Limits) flows.Guesses {
+	return flows.Guesses{PerNetwork: cfg.WrongPerNetwork, PerClient: cfg.WrongPerClient, PerDevice: cfg.WrongPerDevice, Window: cfg.Window}
 }
 
 // quietOf are the notices that nobody is sent.

@@ -37,3 +37,6 @@ func (p Proofs) Store() { p.store() }
 
 // BudgetOf makes the budget of messages out of a configuration.
 var BudgetOf = budgetOf
+
+// GuessesOf makes the budget of wrong answers out of a configuration.
+var GuessesOf = guessesOf

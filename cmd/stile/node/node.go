@@ -183,9 +183,9 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flo
 		Logger:      n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,
 		Deviations: Deviations(n.cfg.Assurance.Deviations),
 		Outbox:     n.putter(), Budget: budget, Quiet: quietOf(n.cfg.Delivery.Quiet),
-		Guesses:     flows.Guesses{PerNetwork: n.cfg.Limits.WrongPerNetwork, PerClient: n.cfg.Limits.WrongPerClient, Window: n.cfg.Limits.Window},
-		HandoverURL: n.url + webui.Path,
-		RunTTL:      n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
+		Guesses:     guessesOf(n.cfg.Limits),
+		HandoverURL: n.url + webui.Path, LinkURL: n.url + webui.LinkPath,
+		RunTTL: n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
 	})
 }
 

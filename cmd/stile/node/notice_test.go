@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -109,12 +110,18 @@ func changePassword(t *testing.T, n *node.Node, now func() time.Time) {
 	if _, err := r.Add(t.Context(), users.Person{Login: "jane", Password: old, Email: "jane@bank.example"}); err != nil {
 		t.Fatal(err)
 	}
-	handle := ""
-	for _, call := range [][2]string{
+	talk(t, n, [][2]string{
 		{"/v1/flows", `{"clientId":"bench","flow":"change"}`},
 		{"/v1/flow/steps/password?turn=1", `{"username":"jane","password":"` + old + `"}`},
 		{"/v1/flow/steps/new?turn=2", `{"current":"` + old + `","new":"` + next + `"}`},
-	} {
+	})
+}
+
+// talk sends these requests, each of which has to be answered well.
+func talk(t *testing.T, n *node.Node, calls [][2]string) {
+	t.Helper()
+	handle := ""
+	for _, call := range calls {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, n.URL()+call[0], strings.NewReader(call[1]))
 		if err != nil {
 			t.Fatal(err)
@@ -135,6 +142,60 @@ func changePassword(t *testing.T, n *node.Node, now func() time.Time) {
 		}
 		if v.Handle != "" {
 			handle = v.Handle
+		}
+	}
+}
+
+// What an administrator does is told by the node that serves, whichever process it
+// was done in.
+func TestNodeTellsWhatAdministratorsDo(t *testing.T) {
+	t.Parallel()
+	g := &gateway{come: make(chan struct{}, 9), up: true}
+	server := httptest.NewServer(g)
+	defer server.Close()
+	var later atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	secret := filepath.Join(t.TempDir(), "secret")
+	write(t, secret, strings.Repeat("s", 40))
+	cfg := folder(t, fmt.Sprintf("delivery: { by: webhook, webhook: { url: %q, secret: { file: %q } } }\n", server.URL, secret))
+	write(t, filepath.Join(cfg.Definitions, "all.yaml"), changingFlows)
+	n, err := node.Start(t.Context(), cfg, node.Options{Logger: zap.NewNop(), Now: now, Unproved: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = n.Shutdown(context.Background()) }()
+	base, err := node.OpenBase(t.Context(), cfg, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := base.Registrar("Stile", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Add(t.Context(), users.Person{Login: "jane", Email: "jane@bank.example"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.IssueCode(t.Context(), users.Code{Login: "jane", Channel: "email", Lifetime: time.Hour, Send: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := base.Close(); err != nil {
+		t.Fatal(err)
+	}
+	later.Add(int64(5 * time.Minute))
+	n.SweepOnce(t.Context())
+	for range 2 {
+		select {
+		case <-g.come:
+		case <-time.After(20 * time.Second):
+			t.Fatal("nobody was told")
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := strings.Join(g.got, "\n")
+	for _, want := range []string{`"template":"activation_code"`, `"template":"authenticator_added"`, "jane@bank.example"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no %s in %s", want, all)
 		}
 	}
 }

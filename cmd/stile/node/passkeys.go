@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/stile-auth/stile/flows/webui"
 	"github.com/stile-auth/stile/propagation"
 	"github.com/stile-auth/stile/steps/webauthn"
 )
@@ -54,15 +55,15 @@ func (n *Node) party() (webauthn.Party, error) {
 
 // publishApps adds the documents of the apps to those that are published.
 func (n *Node) publishApps(documents map[string]http.Handler) error {
-	var android []webauthn.AndroidApp
-	for _, text := range n.cfg.Passkeys.Android {
-		app, err := webauthn.ParseAndroidApp(text)
-		if err != nil {
-			return err
-		}
-		android = append(android, app)
+	passkeys, err := appsOf(n.cfg.Passkeys.Android, n.cfg.Passkeys.Apple)
+	if err != nil {
+		return fmt.Errorf("node: passkeys: %w", err)
 	}
-	for path, content := range webauthn.AppDocuments(android, n.cfg.Passkeys.Apple) {
+	links, err := appsOf(n.cfg.Links.Android, n.cfg.Links.Apple)
+	if err != nil {
+		return fmt.Errorf("node: links: %w", err)
+	}
+	for path, content := range webauthn.AppDocuments(passkeys, links, webui.LinkPath) {
 		doc, err := propagation.Document(content)
 		if err != nil {
 			return err
@@ -70,4 +71,21 @@ func (n *Node) publishApps(documents map[string]http.Handler) error {
 		documents[path] = doc
 	}
 	return nil
+}
+
+func appsOf(android, apple []string) (webauthn.Apps, error) {
+	apps := webauthn.Apps{Apple: apple}
+	for _, text := range android {
+		app, err := webauthn.ParseAndroidApp(text)
+		if err != nil {
+			return webauthn.Apps{}, err
+		}
+		apps.Android = append(apps.Android, app)
+	}
+	for _, text := range apple {
+		if err := webauthn.CheckAppleApp(text); err != nil {
+			return webauthn.Apps{}, err
+		}
+	}
+	return apps, nil
 }

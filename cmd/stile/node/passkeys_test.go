@@ -72,6 +72,8 @@ func TestPasskeysThatCannotBe(t *testing.T) {
 		"origins elsewhere":    "base_url: https://id.bank.example\npasskeys: { origins: [\"https://bank.example\"] }\n",
 		"no Android app":       "passkeys: { android: [com.bank.app] }\n",
 		"no Apple app":         "passkeys: { apple: [com.bank.app] }\n",
+		"no app for links":     "links: { android_apps: [com.bank.app] }\n",
+		"no other for links":   "links: { apple_apps: [com.bank.app] }\n",
 		"no metadata file":     "passkeys: { metadata: none.json }\n",
 		"metadata of no form":  "passkeys: { metadata: stile.yaml }\n",
 		"a step without party": "base_url: https://192.0.2.1\n",
@@ -101,6 +103,14 @@ func TestApps(t *testing.T) {
 	} {
 		if status, body := get(t, n.URL()+path); status != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	opens := start(t, folder(t, "links: { android_apps: [com.bank.app/"+certificate+"], apple_apps: [ABCDE12345.com.bank.app] }\n"), node.Options{})
+	for path, want := range map[string]string{
+		"/.well-known/assetlinks.json": "handle_all_urls", "/.well-known/apple-app-site-association": `"/link/*"`,
+	} {
+		if status, body := get(t, opens.URL()+path); status != http.StatusOK || !strings.Contains(body, want) || strings.Contains(body, "cred") {
+			t.Errorf("%s of apps that open links: %d %s", path, status, body)
 		}
 	}
 	without := start(t, folder(t, ""), node.Options{})

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/stile-auth/stile/cmd/stile/users"
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/steps"
@@ -25,8 +25,7 @@ type Accounts interface {
 	steps.Authenticators
 	sso.Accounts
 	consent.Agreements
-	// Revoke takes an agreement back; absent is no error.
-	Revoke(ctx context.Context, subject, kind, name string) error
+	users.Standing
 	ldappassword.Accounts
 }
 

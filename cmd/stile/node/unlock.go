@@ -2,8 +2,6 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
-	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -39,27 +37,46 @@ func (b *Base) Unlock(ctx context.Context, login string, types []string, now fun
 		return "", err
 	}
 	for _, typ := range types {
-		event := flows.Event{ID: rand.Text(), Time: now().UTC(), Type: users.EventUnlocked, Subject: found.Subject, Reason: typ}
-		if err := b.Recorder.Record(ctx, event); err != nil {
-			return "", fmt.Errorf("node: audit: %w", err)
-		}
-		if err := engine.Unlock(ctx, found.Subject, typ); err != nil {
+		err := engine.Administer(ctx, flows.Act{
+			Event: flows.Event{Type: users.EventUnlocked, Subject: found.Subject, Reason: typ},
+			Do:    func(ctx context.Context) error { return engine.Unlock(ctx, found.Subject, typ) },
+		})
+		if err != nil {
 			return "", err
 		}
 	}
 	return found.Subject, nil
 }
 
-// idle makes an engine that runs no flow. It counts as every other does.
+// idle makes an engine that runs no flow. It counts as every other does, and what
+// it has to send the nodes send that serve.
 func (b *Base) idle(now func() time.Time) (*flows.Engine, error) {
 	registry, err := flows.NewRegistry()
 	if err != nil {
 		return nil, err
 	}
-	return flows.NewEngine(flows.EngineConfig{
+	budget, err := budgetOf(b.told)
+	if err != nil {
+		return nil, err
+	}
+	cfg := flows.EngineConfig{
 		Definitions: &flowdefs.Set{}, Registry: registry,
 		Store: b.Store, Texts: b.Store, Sessions: b.Store, Throttle: b.Store, Marks: b.Store,
 		Accounts: accountsOf(b), Recorder: b.Recorder, Sealer: b.Sealer,
-		Logger: zap.NewNop(), Now: now, DecoyKey: b.decoy,
-	})
+		Logger: zap.NewNop(), Now: now, DecoyKey: b.decoy, Budget: budget, Quiet: quietOf(b.told.Quiet),
+	}
+	if b.told.By != "none" {
+		cfg.Outbox = left{}
+	}
+	return flows.NewEngine(cfg)
 }
+
+// left is an outbox that leaves all to the nodes that serve: the engine keeps in
+// the store what is to be told.
+type left struct{}
+
+// Put does nothing.
+func (left) Put(context.Context, string, flows.Message) error { return nil }
+
+// Delivered says that nothing is.
+func (left) Delivered(context.Context, string) (bool, error) { return false, nil }

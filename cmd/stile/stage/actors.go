@@ -33,6 +33,7 @@ func (p *play) actors() map[string]scenario.Actor {
 		"hotp_enrolment":        p.programToken,
 		"activation_code":       p.openLetter,
 		"email_code":            p.readCode("email_code", account.TypeEmail),
+		"magic_link":            p.followLink,
 		"recovery_code":         p.useKept,
 		"recovery_code_setup":   p.keep,
 		"device_enrolment":      p.enrol,

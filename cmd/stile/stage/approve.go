@@ -23,12 +23,12 @@ func (p *play) approve() scenario.Actor {
 		if err := json.Unmarshal(q.Data, &shown); err != nil {
 			return nil, err
 		}
-		device, signed := p.device, ""
+		device := p.device
 		switch {
 		case q.Word == "replayed" && last != "":
 			return reply(map[string]string{"jws": last}, nil)
 		case q.Word == "unshown":
-			signed, err = device.Authenticate(prompt, q.Client)
+			signed, err := device.Authenticate(prompt, q.Client)
 			return reply(map[string]string{"jws": signed}, err)
 		case q.Word == "ok":
 		case q.Word == "wrong":
@@ -46,7 +46,7 @@ func (p *play) approve() scenario.Actor {
 		default:
 			return nil, unknownWord("transaction_approval", q.Word, "ok, wrong, unshown, removed, and replayed once there was one")
 		}
-		signed, err = device.Approve(prompt, shown, q.Client)
+		signed, err := device.Approve(prompt, shown, q.Client)
 		if q.Word == "ok" {
 			last = signed
 		}

@@ -1,59 +1,38 @@
 package stage
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
 	"slices"
-	"strings"
 
 	"github.com/stile-auth/stile/cmd/stile/demo/app"
+	"github.com/stile-auth/stile/cmd/stile/demo/makers"
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/scenario"
 	"github.com/stile-auth/stile/steps/androidkey"
-	"github.com/stile-auth/stile/steps/androidkeytest"
 	"github.com/stile-auth/stile/steps/appattest"
-	"github.com/stile-auth/stile/steps/appattesttest"
 	"github.com/stile-auth/stile/steps/devicekey"
 )
 
-const (
-	androidApp = "com.bank.app"
-	appleApp   = "ABCDE12345.com.bank.app"
-)
-
-// makers are who makes the phones of a play, and what believes them.
-type makers struct {
-	google *androidkeytest.Maker
-	apple  *appattesttest.Maker
-	by     devicekey.Attestation
+// trusted are who makes the phones of a play, and what believes them.
+type trusted struct {
+	*makers.Makers
+	by devicekey.Attestation
 }
 
-func appDigest() []byte {
-	sum := sha256.Sum256([]byte("certificate of the app"))
-	return sum[:]
-}
-
-func (p *play) newMakers() (*makers, error) {
-	google, err := androidkeytest.NewRemote(p.cast.Clock.Now())
+func (p *play) newMakers() (*trusted, error) {
+	made, err := makers.New(p.cast.Clock.Now)
 	if err != nil {
 		return nil, err
 	}
-	apple, err := appattesttest.New(p.cast.Clock.Now)
-	if err != nil {
-		return nil, err
-	}
-	m := &makers{google: google, apple: apple}
+	m := &trusted{Makers: made}
+	google, apple := made.Roots()
 	m.by.Android, err = androidkey.New(androidkey.Config{
-		Roots: []*x509.Certificate{google.Root()}, Apps: []androidkey.App{{Package: androidApp, Certificate: appDigest()}},
+		Roots: []*x509.Certificate{google}, Apps: []androidkey.App{{Package: makers.AndroidApp, Certificate: makers.Certificate()}},
 	})
 	if err != nil {
 		return nil, err
 	}
-	m.by.Apple, err = appattest.New(appattest.Config{Roots: []*x509.Certificate{apple.Root()}, Apps: []string{appleApp}})
+	m.by.Apple, err = appattest.New(appattest.Config{Roots: []*x509.Certificate{apple}, Apps: []string{makers.AppleApp}})
 	return m, err
 }
 
@@ -74,58 +53,27 @@ func (p *play) attestation() (devicekey.Attestation, error) {
 
 // statements are what a phone can say of a new key, by word; nil: nothing.
 func (p *play) statements() map[string]func(app.Prompt, string) (any, error) {
-	android := func(edit func(*androidkeytest.Draft)) func(app.Prompt, string) (any, error) {
-		return func(prompt app.Prompt, signed string) (any, error) { return p.androidSays(prompt, signed, edit) }
+	android := func(phone makers.Phone) func(app.Prompt, string) (any, error) {
+		return func(prompt app.Prompt, signed string) (any, error) {
+			return p.makers.Android(prompt.Challenge, signed, phone)
+		}
 	}
 	return map[string]func(app.Prompt, string) (any, error){
-		"ok":         android(func(*androidkeytest.Draft) {}),
+		"ok":         android(makers.Good),
 		"iphone":     p.appleSays,
-		"wrong":      android(func(*androidkeytest.Draft) {}),
+		"wrong":      android(makers.Good),
 		"unattested": nil,
-		"emulator":   android(func(d *androidkeytest.Draft) { d.Level, d.KeyMintLevel, d.InSoftware, d.NoBoot = 0, 0, true, true }),
-		"rooted":     android(func(d *androidkeytest.Draft) { d.Locked, d.BootState = false, 2 }),
+		"emulator":   android(makers.Emulator),
+		"rooted":     android(makers.Rooted),
 	}
 }
 
-// androidSays is what the Keystore says of the key that has signed.
-func (p *play) androidSays(prompt app.Prompt, signed string, edit func(*androidkeytest.Draft)) (any, error) {
-	challenge, err := base64.RawURLEncoding.DecodeString(prompt.Challenge)
-	if err != nil {
+// appleSays is what the app on an iPhone says, which from then on this phone is.
+func (p *play) appleSays(prompt app.Prompt, signed string) (_ any, err error) {
+	if p.iphone, err = p.makers.IPhone(); err != nil {
 		return nil, err
 	}
-	key, err := keyOf(signed)
-	if err != nil {
-		return nil, err
-	}
-	chain, err := p.makers.google.Attest(key, challenge, androidApp, appDigest(), edit)
-	var text []string
-	for _, der := range chain {
-		text = append(text, base64.RawURLEncoding.EncodeToString(der))
-	}
-	return map[string]any{"format": "android-key", "chain": text}, err
-}
-
-// appleSays is what the app on an iPhone gets from the system, which from then on this phone is.
-func (p *play) appleSays(prompt app.Prompt, signed string) (any, error) {
-	challenge, err := base64.RawURLEncoding.DecodeString(prompt.Challenge)
-	if err != nil {
-		return nil, err
-	}
-	if p.iphone, err = p.makers.apple.Device(appleApp); err != nil {
-		return nil, err
-	}
-	object, err := p.iphone.Attest(challenge)
-	if err != nil {
-		return nil, err
-	}
-	assertion, err := p.assert(signed)
-	return map[string]any{"format": "apple-appattest", "object": base64.RawURLEncoding.EncodeToString(object), "assertion": assertion}, err
-}
-
-// assert is the word of the app on an iPhone for a signature.
-func (p *play) assert(signed string) (string, error) {
-	raw, err := p.iphone.Assert([]byte(signed))
-	return base64.RawURLEncoding.EncodeToString(raw), err
+	return p.iphone.Says(prompt.Challenge, signed)
 }
 
 // vouched is what is stored of a phone that was attested before the play begins.
@@ -138,12 +86,12 @@ func (p *play) vouched(kind string) (account.DeviceData, error) {
 		return account.DeviceData{}, err
 	}
 	if kind == scenario.DeviceAndroid {
-		return account.DeviceData{Attested: true, Platform: account.PlatformAndroid, Storage: androidkey.TEE.String(), Biometric: true, App: androidApp}, nil
+		return account.DeviceData{Attested: true, Platform: account.PlatformAndroid, Storage: androidkey.TEE.String(), Biometric: true, App: makers.AndroidApp}, nil
 	}
-	if p.iphone, err = p.makers.apple.Device(appleApp); err != nil {
+	if p.iphone, err = p.makers.IPhone(); err != nil {
 		return account.DeviceData{}, err
 	}
-	object, err := p.iphone.Attest([]byte("given"))
+	object, err := p.iphone.Object([]byte("given"))
 	if err != nil {
 		return account.DeviceData{}, err
 	}
@@ -152,28 +100,4 @@ func (p *play) vouched(kind string) (account.DeviceData, error) {
 		Attested: true, Platform: account.PlatformIOS, Storage: account.StorageSecureEnclave, Biometric: true, App: key.App,
 		AppAttest: &account.AppAttestData{Key: key.Point},
 	}, err
-}
-
-// keyOf is the key in the header of a binding.
-func keyOf(signed string) (*ecdsa.PublicKey, error) {
-	raw, _, _ := strings.Cut(signed, ".")
-	text, err := base64.RawURLEncoding.DecodeString(raw)
-	if err != nil {
-		return nil, err
-	}
-	var header struct {
-		JWK struct{ X, Y string } `json:"jwk"`
-	}
-	if err := json.Unmarshal(text, &header); err != nil {
-		return nil, err
-	}
-	point := []byte{4}
-	for _, coordinate := range []string{header.JWK.X, header.JWK.Y} {
-		c, err := base64.RawURLEncoding.DecodeString(coordinate)
-		if err != nil {
-			return nil, err
-		}
-		point = append(point, c...)
-	}
-	return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
 }

@@ -1,9 +1,11 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
@@ -28,32 +30,47 @@ func (p *play) answerCalls(types []flows.StepType) error {
 	t, check := &types[i], types[i].New
 	known := append([]string{callOK, callDown}, t.Exits...)
 	for step, answer := range p.cast.Given.Calls {
-		if !slices.Contains(known, answer) {
+		if !slices.Contains(known, answer) && !strings.HasPrefix(answer, "{") {
 			return fmt.Errorf("calls: %s: no service answers %q; known: %v", step, answer, known)
 		}
 	}
 	t.New = func(cfg flowdefs.Config) (flows.Step, error) {
-		if _, err := check(cfg); err != nil {
+		step, err := check(cfg)
+		if err != nil {
 			return nil, err
 		}
-		return called{p.cast.Given.Calls}, nil
+		reads, ok := step.(reader)
+		if !ok {
+			return nil, fmt.Errorf("stage: steps of type %s read no answers", typeCall)
+		}
+		return called{reads, p.cast.Given.Calls}, nil
 	}
 	return nil
 }
 
-// called is a step that asks no service: it has been told what one would answer.
-type called struct{ answers map[string]string }
+// reader is a step that knows what an answer comes to.
+type reader interface {
+	Decide(ctx context.Context, answer []byte) (flows.Outcome, error)
+}
+
+// called is a step that asks no service: it has been told what one would answer,
+// a word or a JSON document.
+type called struct {
+	reader
+
+	answers map[string]string
+}
 
 // Enter answers as the service of this step would.
-func (c called) Enter(_ context.Context, v *flows.Visit) (flows.Outcome, error) {
-	switch answer := c.answers[v.StepID]; answer {
-	case "", callOK:
-		return flows.Done(), nil
-	case callDown:
+func (c called) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error) {
+	answer := cmp.Or(c.answers[v.StepID], callOK)
+	switch {
+	case answer == callDown:
 		return flows.Outcome{}, fmt.Errorf("%w: the scenario says so", flows.ErrUnavailable)
-	default:
-		return flows.Exit(answer), nil
+	case strings.HasPrefix(answer, "{"):
+		return c.Decide(ctx, []byte(answer))
 	}
+	return c.Decide(ctx, []byte(`{"outcome":"`+answer+`"}`))
 }
 
 // Answer is never called: the step asks nobody.

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/scenario"
 )
 
@@ -48,12 +50,12 @@ func (b *mailbag) all() []flows.Message {
 	return slices.Clone(b.got)
 }
 
-// codes are the codes that an address was sent, the oldest first.
-func (b *mailbag) codes(to string) []string {
+// sent are the codes, or the links, that an address was sent, the oldest first.
+func (b *mailbag) sent(what, to string) []string {
 	var out []string
 	for _, m := range b.all() {
-		if code, ok := m.Args["code"]; ok && m.To == to {
-			out = append(out, code)
+		if text, ok := m.Args[what]; ok && m.To == to {
+			out = append(out, text)
 		}
 	}
 	return out
@@ -64,10 +66,10 @@ func (b *mailbag) codes(to string) []string {
 func (p *play) readCode(step, typ string) scenario.Actor {
 	return func(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
 		to := p.person.reached[typ]
-		codes := p.mail.codes(to)
+		codes := p.mail.sent("code", to)
 		switch k := len(codes); {
 		case q.Word == "wrong":
-			return reply(map[string]string{"code": unlike(codes)}, nil)
+			return reply(map[string]string{"code": unlike(codes, "%06d")}, nil)
 		case q.Word == "stale" && k > 1:
 			return reply(map[string]string{"code": codes[k-2]}, nil)
 		case q.Word != "ok":
@@ -83,10 +85,37 @@ func (p *play) readCode(step, typ string) scenario.Actor {
 }
 
 // unlike is a code that is none of these.
-func unlike(codes []string) string {
+func unlike(codes []string, form string) string {
 	for i := 0; ; i++ {
-		if code := fmt.Sprintf("%06d", i); !slices.Contains(codes, code) {
+		if code := fmt.Sprintf(form, i); !slices.Contains(codes, code) {
 			return code
 		}
 	}
 }
+
+// followLink is the actor of magic_link. It knows ok: the app itself opens the
+// link that came last; code: the person types what the page has shown; wrong: a
+// code that no page has shown; and stale: the link that came before the last one.
+func (p *play) followLink(_ context.Context, q scenario.Prompt) (json.RawMessage, error) {
+	to := p.person.reached[account.TypeEmail]
+	links := p.mail.sent("link", to)
+	switch k := len(links); {
+	case q.Word == "wrong":
+		return reply(map[string]string{"code": unlike([]string{q.Shown}, "%08d")}, nil)
+	case q.Word == "code" && q.Shown != "":
+		return reply(map[string]string{"code": q.Shown}, nil)
+	case q.Word == "stale" && k > 1:
+		return reply(map[string]string{"token": tokenOf(links[k-2])}, nil)
+	case q.Word != "ok":
+		return nil, unknownWord("magic_link", q.Word, "ok, wrong, code once a page has shown one, and stale once there were two")
+	case to == "":
+		return nil, p.lacks(account.TypeEmail)
+	case k == 0:
+		return nil, fmt.Errorf("%s was sent nothing", p.person.login)
+	default:
+		return reply(map[string]string{"token": tokenOf(links[k-1])}, nil)
+	}
+}
+
+// tokenOf is what a link has at its end.
+func tokenOf(link string) string { return link[strings.LastIndexByte(link, '/')+1:] }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
+	"slices"
 
 	"github.com/stile-auth/stile/flows/scenario"
 	"github.com/stile-auth/stile/oidcclient/oidctest/browser"
@@ -41,4 +43,32 @@ func press(ctx context.Context, page *browser.Page, typed map[string]string) (*b
 		return nil, errors.New("the page has no form")
 	}
 	return page.Submit(ctx, page.Forms[0].Buttons[0].Text, typed)
+}
+
+var bold = regexp.MustCompile(`<strong>([0-9]+)</strong>`)
+
+// pressLink is the browser of whoever reads the person's mail: it opens the page
+// of a link, presses a button, and returns the code that it is then shown.
+func pressLink(server http.Handler) func(ctx context.Context, uri, button string) (string, error) {
+	return func(ctx context.Context, uri, button string) (string, error) {
+		b, err := browser.New(browser.Config{Transport: scenario.Transport{Handler: server}})
+		if err != nil {
+			return "", err
+		}
+		page, err := b.Open(ctx, uri)
+		if err != nil || page.Status == http.StatusNotFound || len(page.Forms) != 1 {
+			return "", err
+		}
+		i := slices.IndexFunc(page.Forms[0].Buttons, func(b browser.Button) bool { return b.Value == button })
+		if i < 0 { // it is only looked at
+			return "", nil
+		}
+		if page, err = page.Submit(ctx, page.Forms[0].Buttons[i].Text, nil); err != nil {
+			return "", err
+		}
+		if m := bold.FindSubmatch(page.Body); m != nil {
+			return string(m[1]), nil
+		}
+		return "", nil
+	}
 }

@@ -101,7 +101,7 @@ func (p *play) sign(step string, by func(*app.Device, app.Prompt, string) (strin
 		}
 		answer := map[string]string{"jws": signed}
 		if p.iphone != nil && q.Word != "unasserted" {
-			if answer["assertion"], err = p.assert(signed); err != nil {
+			if answer["assertion"], err = p.iphone.Assert(signed); err != nil {
 				return nil, err
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stile-auth/stile/cmd/stile/demo/app"
+	"github.com/stile-auth/stile/cmd/stile/demo/makers"
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
@@ -25,7 +26,6 @@ import (
 	"github.com/stile-auth/stile/flows/webui"
 	"github.com/stile-auth/stile/propagation"
 	"github.com/stile-auth/stile/steps"
-	"github.com/stile-auth/stile/steps/appattesttest"
 	"github.com/stile-auth/stile/steps/sso"
 )
 
@@ -83,8 +83,8 @@ type play struct {
 	person   *person
 	outside  *outside
 	device   *app.Device // nil: none
-	makers   *makers     // of phones; nil: none of them is asked
-	iphone   *appattesttest.Device
+	makers   *trusted    // of phones; nil: none of them is asked
+	iphone   *makers.IPhone
 	keys     *keyring
 	mail     mailbag
 	registry *flows.Registry
@@ -131,7 +131,7 @@ func (p *play) open(ctx context.Context) (*scenario.World, error) {
 	}
 	if p.cast.HTTP {
 		w.Handler, err = p.api()
-		w.Browse = browse(w.Handler)
+		w.Browse, w.Press = browse(w.Handler), pressLink(w.Handler)
 	}
 	return w, err
 }
@@ -166,7 +166,7 @@ func (p *play) startEngine() (err error) {
 		Store: p.store, Texts: p.store, Sessions: p.store, Throttle: p.store, Marks: p.store,
 		Accounts: steps.Accounts(p.store.Accounts()), Recorder: p.store, Sealer: s.sealer,
 		Propagators: map[string]flows.Propagator{"bearer_jwt": s.bearer},
-		Logger:      zap.NewNop(), Now: p.cast.Clock.Now, DecoyKey: s.decoy, Outbox: &p.mail, HandoverURL: baseURL + webui.Path,
+		Logger:      zap.NewNop(), Now: p.cast.Clock.Now, DecoyKey: s.decoy, Outbox: &p.mail, HandoverURL: baseURL + webui.Path, LinkURL: baseURL + webui.LinkPath,
 		Unproved: true, // a counterexample shows how a guarantee is broken
 	})
 	return err

@@ -2,7 +2,6 @@ package users
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,11 +43,11 @@ type Token struct {
 	Binding assurance.Level // None: the lowest, aal1
 }
 
-// Issued is what became of it. Code is a secret: it is shown once, to be sent to the person.
+// Issued is what became of it. Code is a secret: it is shown once, to be given to the person.
 type Issued struct {
 	Subject string
 	Binding assurance.Level
-	Code    string // of activation; "": none
+	Code    string // of activation; "": none, or sent
 	Channel string
 	Expires time.Time
 }
@@ -58,8 +57,13 @@ func (r *Registrar) AddToken(ctx context.Context, t Token) (Issued, error) {
 	if t.Digits < 6 || t.Digits > 8 || len(t.Seed) < 16 || len(t.Seed) > 64 || account.CheckName(t.Name) != nil {
 		return Issued{}, fmt.Errorf("%w: a token has 6 to 8 digits and a seed of 16 to 64 bytes", ErrIssue)
 	}
-	return r.issue(ctx, t.Login, t.Type, t.Name, t.Binding, func(subject, id string) (any, error) {
-		sealed, err := account.SealSeed(r.cfg.Sealer, subject, id, t.Seed)
+	who, err := r.find(ctx, t.Login)
+	if err != nil {
+		return Issued{}, err
+	}
+	a := account.Authenticator{Type: t.Type, Name: t.Name, Binding: t.Binding.String()}
+	return r.issue(ctx, who, a, func(id string) (any, error) {
+		sealed, err := account.SealSeed(r.cfg.Sealer, who.Subject, id, t.Seed)
 		switch {
 		case err != nil:
 			return nil, err
@@ -78,6 +82,7 @@ type Code struct {
 	Channel  string // one of [account.ActivationChannels]
 	Lifetime time.Duration
 	Binding  assurance.Level // None: the lowest, aal1
+	Send     bool            // to the account's address, by [account.ByMail] or [account.BySMS]; nobody here sees it
 }
 
 // IssueCode makes an activation code for an account. [account.ErrNotFound] if the login is nobody's; [account.ErrLogin]; [ErrIssue].
@@ -90,65 +95,106 @@ func (r *Registrar) IssueCode(ctx context.Context, c Code) (Issued, error) {
 	case c.Binding > assurance.AAL2:
 		return Issued{}, fmt.Errorf("%w: a code is worth aal2 at most", ErrIssue)
 	}
-	code, expires := account.NewActivationCode(), r.cfg.Now().UTC().Add(c.Lifetime)
-	out, err := r.issue(ctx, c.Login, account.TypeActivation, c.Channel, c.Binding, func(subject, id string) (any, error) {
-		d, err := account.NewActivationData(r.cfg.Codes, subject, id, code)
-		d.Channel, d.Expires = c.Channel, expires
-		return d, err
-	})
+	who, err := r.find(ctx, c.Login)
 	if err != nil {
 		return Issued{}, err
 	}
-	out.Code, out.Channel, out.Expires = code, c.Channel, expires
+	code, expires := account.NewActivationCode(), r.cfg.Now().UTC().Add(c.Lifetime)
+	var send []flows.Message
+	if c.Send {
+		m, err := r.posted(ctx, who, c.Channel, code, expires)
+		if err != nil {
+			return Issued{}, err
+		}
+		send = append(send, m)
+	}
+	a := account.Authenticator{Type: account.TypeActivation, Name: c.Channel, Binding: c.Binding.String()}
+	out, err := r.issue(ctx, who, a, func(id string) (any, error) {
+		d, err := account.NewActivationData(r.cfg.Codes, who.Subject, id, code)
+		d.Channel, d.Expires = c.Channel, expires
+		return d, err
+	}, send...)
+	if err != nil {
+		return Issued{}, err
+	}
+	out.Channel, out.Expires = c.Channel, expires
+	if !c.Send {
+		out.Code = code
+	}
 	return out, nil
 }
+
+// posted is the message that brings a code to where the account's owner is reached by that channel.
+func (r *Registrar) posted(ctx context.Context, who account.Account, channel, code string, expires time.Time) (flows.Message, error) {
+	all, err := r.cfg.Accounts.Authenticators(ctx, who.Subject)
+	if err != nil {
+		return flows.Message{}, err
+	}
+	to := ""
+	switch channel {
+	case account.ByMail:
+		to = account.FirstAddress(all)
+	case account.BySMS:
+		to = account.FirstNumber(all)
+	}
+	if to == "" {
+		return flows.Message{}, fmt.Errorf("%w: the account has nothing that a message by %q reaches", ErrIssue, channel)
+	}
+	useful := r.cfg.Now().UTC().Add(sendFor)
+	if expires.Before(useful) {
+		useful = expires
+	}
+	return flows.Message{
+		Channel: channel, To: to, Template: "activation_code", Expires: useful,
+		Args: map[string]string{"code": code, "until": expires.Format("2006-01-02 15:04 UTC")},
+	}, nil
+}
+
+// sendFor is how long it is tried to send a code.
+const sendFor = 24 * time.Hour
 
 // Revoke takes back what an account has agreed to, after the audit event.
 // [account.ErrNotFound] if the login is nobody's; [account.ErrLogin].
 func (r *Registrar) Revoke(ctx context.Context, login, kind, name string) (Issued, error) {
-	canonical, err := account.Canonical(login)
+	who, err := r.find(ctx, login)
 	if err != nil {
 		return Issued{}, err
 	}
-	who, err := r.cfg.Accounts.AccountByLogin(ctx, canonical)
-	if err != nil {
-		return Issued{}, err
-	}
-	event := flows.Event{ID: rand.Text(), Time: r.cfg.Now().UTC(), Type: EventRevoked, Subject: who.Subject, Reason: kind}
-	if err := r.cfg.Recorder.Record(ctx, event); err != nil {
-		return Issued{}, fmt.Errorf("users: audit: %w", err)
-	}
-	return Issued{Subject: who.Subject}, r.cfg.Accounts.Revoke(ctx, who.Subject, kind, name)
+	return Issued{Subject: who.Subject}, r.cfg.Acts.Administer(ctx, flows.Act{
+		Event: flows.Event{Type: EventRevoked, Subject: who.Subject, Reason: kind},
+		Do:    func(ctx context.Context) error { return r.cfg.Accounts.Revoke(ctx, who.Subject, kind, name) },
+	})
 }
 
-// issue adds an authenticator to the account of a login, and before it the audit
-// event: one too many is better than an authenticator that nobody heard of.
-func (r *Registrar) issue(ctx context.Context, login, typ, name string, binding assurance.Level, data func(subject, id string) (any, error)) (Issued, error) {
+// issue adds an authenticator to an account, and sends what brings it to its owner.
+func (r *Registrar) issue(ctx context.Context, who account.Account, a account.Authenticator, data func(id string) (any, error), send ...flows.Message) (Issued, error) {
+	if a.Binding == assurance.None.String() {
+		a.Binding = assurance.AAL1.String()
+	}
+	a.ID, a.Subject, a.Status, a.Created = newID(), who.Subject, account.Active, r.cfg.Now().UTC()
+	value, err := data(a.ID)
+	if err != nil {
+		return Issued{}, err
+	}
+	if a.Data, err = json.Marshal(value); err != nil {
+		return Issued{}, err
+	}
+	binding, err := assurance.ParseLevel(a.Binding)
+	if err != nil {
+		return Issued{}, err
+	}
+	return Issued{Subject: who.Subject, Binding: binding}, r.cfg.Acts.Administer(ctx, flows.Act{
+		Event:  flows.Event{Type: EventIssued, Subject: who.Subject, Reason: a.Type, ACR: a.Binding},
+		Notice: flows.NoticeAdded, About: a.Type, Send: send,
+		Do: func(ctx context.Context) error { return r.cfg.Accounts.AddAuthenticator(ctx, a) },
+	})
+}
+
+// find returns the account of a login, however it is spelled.
+func (r *Registrar) find(ctx context.Context, login string) (account.Account, error) {
 	canonical, err := account.Canonical(login)
 	if err != nil {
-		return Issued{}, err
+		return account.Account{}, err
 	}
-	who, err := r.cfg.Accounts.AccountByLogin(ctx, canonical)
-	if err != nil {
-		return Issued{}, err
-	}
-	if binding == assurance.None {
-		binding = assurance.AAL1
-	}
-	id, now := newID(), r.cfg.Now().UTC()
-	value, err := data(who.Subject, id)
-	if err != nil {
-		return Issued{}, err
-	}
-	text, err := json.Marshal(value)
-	if err != nil {
-		return Issued{}, err
-	}
-	event := flows.Event{ID: rand.Text(), Time: now, Type: EventIssued, Subject: who.Subject, Reason: typ, ACR: binding.String()}
-	if err := r.cfg.Recorder.Record(ctx, event); err != nil {
-		return Issued{}, fmt.Errorf("users: audit: %w", err)
-	}
-	return Issued{Subject: who.Subject, Binding: binding}, r.cfg.Accounts.AddAuthenticator(ctx, account.Authenticator{
-		ID: id, Subject: who.Subject, Type: typ, Name: name, Status: account.Active, Binding: binding.String(), Data: text, Created: now,
-	})
+	return r.cfg.Accounts.AccountByLogin(ctx, canonical)
 }

@@ -1,8 +1,8 @@
-// Package users makes accounts by an administrator's word, and adds to them what
-// an administrator issues: a login with its authenticators, links to identities at remote providers, and the level at
-// which all of that is bound.
+// Package users is what administrators do to accounts: they add them, issue
+// authenticators and codes, set passwords, take authenticators out of use, and
+// disable accounts. All of it is audited, and the account's owner is told.
 //
-// That level is a statement of whoever adds the account, about how sure they
+// The level at which what they hand out is bound is a statement of whoever adds the account, about how sure they
 // are of whom they hand the authenticators to. It caps what these
 // authenticators can ever prove, is the lowest unless stated, and is audited.
 package users
@@ -36,10 +36,32 @@ type Repository interface {
 	CreateAccount(ctx context.Context, a account.Account, auths []account.Authenticator, links []account.Link) error
 	// AccountByLogin finds by canonical login; [account.ErrNotFound].
 	AccountByLogin(ctx context.Context, login string) (account.Account, error)
-	// AddAuthenticator binds one more authenticator; [account.ErrExists].
-	AddAuthenticator(ctx context.Context, a account.Authenticator) error
+	Standing
+	Authenticators
+}
+
+// Standing is what administrators change of an account itself.
+type Standing interface {
+	// SetStatus sets the status of an account; [account.ErrNotFound].
+	SetStatus(ctx context.Context, subject string, status account.Status) error
 	// Revoke takes an agreement back; absent is no error.
 	Revoke(ctx context.Context, subject, kind, name string) error
+}
+
+// Authenticators keeps what is bound to accounts.
+type Authenticators interface {
+	// AddAuthenticator binds one more authenticator; [account.ErrExists].
+	AddAuthenticator(ctx context.Context, a account.Authenticator) error
+	// Authenticators returns the account's authenticators, whatever their type and status.
+	Authenticators(ctx context.Context, subject string) ([]account.Authenticator, error)
+	// UpdateAuthenticator calls fn on the authenticator and stores the result, atomically.
+	UpdateAuthenticator(ctx context.Context, id string, fn func(*account.Authenticator) error) error
+}
+
+// Administrator does what is done to an account that is there; an engine is one.
+type Administrator interface {
+	// Administer audits the act, sees to it that the account's owner is told, does it, and ends sessions.
+	Administer(ctx context.Context, a flows.Act) error
 }
 
 // Config is what a [Registrar] needs. All fields are required.
@@ -50,6 +72,7 @@ type Config struct {
 	Sealer   account.Sealer        // of the seeds of one-time codes
 	Codes    []byte                // 32 bytes that key the hashes of activation codes
 	Recorder flows.Recorder
+	Acts     Administrator
 	Issuer   string // the name that authenticator apps show
 	Now      func() time.Time
 }
@@ -59,7 +82,7 @@ type Registrar struct{ cfg Config }
 
 // New checks the configuration.
 func New(cfg Config) (*Registrar, error) {
-	if cfg.Accounts == nil || cfg.Hasher == nil || cfg.Sealer == nil || len(cfg.Codes) < 32 || cfg.Recorder == nil || cfg.Issuer == "" || cfg.Now == nil {
+	if cfg.Accounts == nil || cfg.Hasher == nil || cfg.Sealer == nil || len(cfg.Codes) < 32 || cfg.Recorder == nil || cfg.Acts == nil || cfg.Issuer == "" || cfg.Now == nil {
 		return nil, errors.New("users: all fields of Config are required")
 	}
 	return &Registrar{cfg}, nil

@@ -3,6 +3,7 @@ package users_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -24,7 +25,23 @@ type broken struct{}
 
 func (broken) Record(context.Context, ...flows.Event) error { return errors.New("disk full") }
 
+// acts does what an engine does of an act, but for telling anybody, and keeps it.
+type acts struct {
+	recorder func() flows.Recorder
+	done     []flows.Act
+}
+
+func (a *acts) Administer(ctx context.Context, act flows.Act) error {
+	act.Event.ID, act.Event.Time = rand.Text(), time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+	if err := a.recorder().Record(ctx, act.Event); err != nil {
+		return err
+	}
+	a.done = append(a.done, act)
+	return act.Do(ctx)
+}
+
 type kit struct {
+	acts     acts
 	accounts *memory.Accounts
 	hasher   *account.Hasher
 	sealer   *seal.Sealer
@@ -43,7 +60,9 @@ func newKit(t *testing.T) *kit {
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
+	k.acts.recorder = func() flows.Recorder { return k.config.Recorder }
 	k.config = users.Config{
+		Acts:  &k.acts,
 		Codes: bytes.Repeat([]byte{3}, 32), Accounts: k.accounts, Hasher: k.hasher, Sealer: k.sealer, Recorder: &k.events, Issuer: "Test",
 		Now: func() time.Time { return time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC) },
 	}

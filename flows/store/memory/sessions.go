@@ -13,6 +13,7 @@ import (
 type sessions struct {
 	mu       sync.RWMutex
 	bySecret map[flows.Alias]flows.Session
+	ends     map[string]flows.SessionsEnd // by subject
 }
 
 // PutSession implements [flows.Sessions].
@@ -23,6 +24,9 @@ func (s *Store) PutSession(ctx context.Context, session flows.Session) error {
 	m := &s.sessions
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.ends[session.Subject].Ends(session.ID, session.Began) {
+		return flows.ErrEnded
+	}
 	m.bySecret[session.Secret] = cloneSession(session)
 	return nil
 }
@@ -86,6 +90,40 @@ func (s *Store) EndSession(ctx context.Context, id string) error {
 	return nil
 }
 
+// EndSessions implements [flows.Sessions].
+func (s *Store) EndSessions(ctx context.Context, end flows.SessionsEnd) error {
+	if err := done(ctx); err != nil {
+		return err
+	}
+	m := &s.sessions
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for secret, session := range m.bySecret {
+		if session.Subject == end.Subject && end.Ends(session.ID, session.Began) {
+			delete(m.bySecret, secret)
+		}
+	}
+	if before, found := m.ends[end.Subject]; !found || before.At.Before(end.At) {
+		end.At, end.Until = utc(end.At), utc(end.Until)
+		m.ends[end.Subject] = end
+	}
+	return nil
+}
+
+// SessionsEnded implements [flows.Sessions].
+func (s *Store) SessionsEnded(ctx context.Context, subject string, now time.Time) (flows.SessionsEnd, error) {
+	if err := done(ctx); err != nil {
+		return flows.SessionsEnd{}, err
+	}
+	m := &s.sessions
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if end := m.ends[subject]; now.Before(end.Until) {
+		return end, nil
+	}
+	return flows.SessionsEnd{}, nil
+}
+
 // DeleteExpiredSessions implements [flows.Sessions].
 func (s *Store) DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error) {
 	if err := done(ctx); err != nil {
@@ -104,11 +142,18 @@ func (s *Store) DeleteExpiredSessions(ctx context.Context, now time.Time, limit 
 			n++
 		}
 	}
+	ends := 0
+	for subject, end := range m.ends {
+		if ends < limit && !now.Before(end.Until) {
+			delete(m.ends, subject)
+			ends++
+		}
+	}
 	return n, nil
 }
 
 func cloneSession(s flows.Session) flows.Session {
-	s.Created, s.Seen, s.Expires = utc(s.Created), utc(s.Seen), utc(s.Expires)
+	s.Created, s.Began, s.Seen, s.Expires = utc(s.Created), utc(s.Began), utc(s.Seen), utc(s.Expires)
 	s.Evidence = slices.Clone(s.Evidence)
 	for i := range s.Evidence {
 		s.Evidence[i] = cloneEvidence(s.Evidence[i])

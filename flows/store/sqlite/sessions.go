@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -22,30 +23,36 @@ func (s *Store) PutSession(ctx context.Context, session flows.Session) error {
 		return fmt.Errorf("sqlite: tags: %w", err)
 	}
 	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
-		_, err := w.exec(ctx, `INSERT OR REPLACE INTO sessions (secret, id, subject, client, key, evidence, tags, created, seen, expires)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, session.Secret[:], session.ID, session.Subject, session.Client, session.Key,
-			string(evidence), string(tags), nanos(session.Created), nanos(session.Seen), nanos(session.Expires))
+		n, err := w.exec(ctx, `INSERT OR REPLACE INTO sessions (secret, id, subject, client, key, evidence, tags, created, began, seen, expires)
+			SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+			WHERE NOT EXISTS (SELECT 1 FROM session_ends WHERE subject = ? AND at > ? AND (spared = '' OR spared <> ?))`,
+			session.Secret[:], session.ID, session.Subject, session.Client, session.Key,
+			string(evidence), string(tags), nanos(session.Created), nanos(session.Began), nanos(session.Seen), nanos(session.Expires),
+			session.Subject, nanos(session.Began), session.ID)
+		if err == nil && n == 0 {
+			return flows.ErrEnded
+		}
 		return err
 	})
 }
 
 // Session implements [flows.Sessions].
 func (s *Store) Session(ctx context.Context, secret flows.Alias, now time.Time) (flows.Session, error) {
-	return s.session(ctx, `SELECT secret, id, subject, client, key, evidence, tags, created, seen, expires FROM sessions WHERE secret = ? AND expires > ?`,
+	return s.session(ctx, `SELECT secret, id, subject, client, key, evidence, tags, created, began, seen, expires FROM sessions WHERE secret = ? AND expires > ?`,
 		secret[:], nanos(now))
 }
 
 // SessionByID implements [flows.Sessions].
 func (s *Store) SessionByID(ctx context.Context, id string, now time.Time) (flows.Session, error) {
-	return s.session(ctx, `SELECT secret, id, subject, client, key, evidence, tags, created, seen, expires FROM sessions WHERE id = ? AND expires > ? LIMIT 1`,
+	return s.session(ctx, `SELECT secret, id, subject, client, key, evidence, tags, created, began, seen, expires FROM sessions WHERE id = ? AND expires > ? LIMIT 1`,
 		id, nanos(now))
 }
 
 func (s *Store) session(ctx context.Context, query string, args ...any) (flows.Session, error) {
 	var out flows.Session
 	var secret, evidence, tags []byte
-	var created, seen, expires int64
-	err := s.reader.row(ctx, query, args, &secret, &out.ID, &out.Subject, &out.Client, &out.Key, &evidence, &tags, &created, &seen, &expires)
+	var created, began, seen, expires int64
+	err := s.reader.row(ctx, query, args, &secret, &out.ID, &out.Subject, &out.Client, &out.Key, &evidence, &tags, &created, &began, &seen, &expires)
 	if err != nil {
 		return flows.Session{}, err
 	}
@@ -57,7 +64,7 @@ func (s *Store) session(ctx context.Context, query string, args ...any) (flows.S
 	}
 	copy(out.Secret[:], secret)
 	out.Evidence = evidenceInUTC(out.Evidence)
-	out.Created, out.Seen, out.Expires = instant(created), instant(seen), instant(expires)
+	out.Created, out.Began, out.Seen, out.Expires = instant(created), instant(began), instant(seen), instant(expires)
 	return out, nil
 }
 
@@ -102,7 +109,39 @@ func (s *Store) EndSession(ctx context.Context, id string) error {
 	})
 }
 
+// EndSessions implements [flows.Sessions].
+func (s *Store) EndSessions(ctx context.Context, end flows.SessionsEnd) error {
+	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
+		_, err := w.exec(ctx, `DELETE FROM sessions WHERE subject = ? AND began < ? AND (? = '' OR id <> ?)`,
+			end.Subject, nanos(end.At), end.Spared, end.Spared)
+		if err != nil {
+			return err
+		}
+		_, err = w.exec(ctx, `INSERT INTO session_ends (subject, at, spared, until) VALUES (?, ?, ?, ?)
+			ON CONFLICT (subject) DO UPDATE SET at = excluded.at, spared = excluded.spared, until = excluded.until WHERE excluded.at > at`,
+			end.Subject, nanos(end.At), end.Spared, nanos(end.Until))
+		return err
+	})
+}
+
+// SessionsEnded implements [flows.Sessions].
+func (s *Store) SessionsEnded(ctx context.Context, subject string, now time.Time) (flows.SessionsEnd, error) {
+	end := flows.SessionsEnd{Subject: subject}
+	var at, until int64
+	err := s.reader.row(ctx, `SELECT at, spared, until FROM session_ends WHERE subject = ? AND until > ?`,
+		[]any{subject, nanos(now)}, &at, &end.Spared, &until)
+	if errors.Is(err, flows.ErrNotFound) {
+		return flows.SessionsEnd{}, nil
+	}
+	end.At, end.Until = instant(at), instant(until)
+	return end, err
+}
+
 // DeleteExpiredSessions implements [flows.Sessions].
 func (s *Store) DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error) {
+	_, err := s.sweep(ctx, `DELETE FROM session_ends WHERE subject IN (SELECT subject FROM session_ends WHERE until <= ? LIMIT ?)`, now, limit)
+	if err != nil {
+		return 0, err
+	}
 	return s.sweep(ctx, `DELETE FROM sessions WHERE secret IN (SELECT secret FROM sessions WHERE expires <= ? ORDER BY expires LIMIT ?)`, now, limit)
 }

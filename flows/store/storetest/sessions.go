@@ -20,6 +20,9 @@ func sessionCases() []testCase {
 		{"by id", sessionByID},
 		{"removed", sessionRemoved},
 		{"ended", sessionEnded},
+		{"all ended but one", sessionsEnded},
+		{"ended while they begin", sessionsEndedAtOnce},
+		{"ends", sessionEnds},
 		{"delete expired", sessionDeleteExpired},
 		{"cancelled", sessionCancelled},
 		{"reopen", sessionReopen},
@@ -29,7 +32,7 @@ func sessionCases() []testCase {
 func session(id, secret string) flows.Session {
 	return flows.Session{
 		ID: id, Secret: alias(secret), Subject: "subject ü", Client: "bank-app", Key: "thumbprint",
-		Created: start, Seen: start.Add(time.Nanosecond), Expires: start.Add(time.Hour),
+		Created: start, Began: start.Add(-time.Nanosecond), Seen: start.Add(time.Nanosecond), Expires: start.Add(time.Hour),
 		Tags: []flows.Tag{{Name: "known ü\u2028", Until: start.Add(time.Minute)}, {Name: "for good"}},
 		Evidence: []assurance.Evidence{
 			{
@@ -50,7 +53,7 @@ func sessionIs(t *testing.T, s Stores, secret string, want flows.Session) {
 	got, err := s.Sessions.Session(t.Context(), alias(secret), start)
 	ok(t, err)
 	same(t, got, want)
-	inUTC(t, got.Created, got.Seen, got.Expires)
+	inUTC(t, got.Created, got.Began, got.Seen, got.Expires)
 	for _, e := range got.Evidence {
 		inUTC(t, e.At, e.Expires)
 	}
@@ -188,7 +191,10 @@ func sessionCancelled(t *testing.T, s Stores) {
 	wantErr(t, s.Sessions.PutSession(ctx, session("sid", "b")), context.Canceled)
 	wantErr(t, s.Sessions.RemoveSession(ctx, alias("a")), context.Canceled)
 	wantErr(t, s.Sessions.EndSession(ctx, "sid"), context.Canceled)
-	_, err := s.Sessions.Session(ctx, alias("a"), start)
+	wantErr(t, s.Sessions.EndSessions(ctx, flows.SessionsEnd{Subject: "subject ü", At: start.Add(time.Hour)}), context.Canceled)
+	_, err := s.Sessions.SessionsEnded(ctx, "subject ü", start)
+	wantErr(t, err, context.Canceled)
+	_, err = s.Sessions.Session(ctx, alias("a"), start)
 	wantErr(t, err, context.Canceled)
 	_, err = s.Sessions.DeleteExpiredSessions(ctx, start.Add(time.Hour), 9)
 	wantErr(t, err, context.Canceled)
@@ -202,7 +208,10 @@ func sessionReopen(t *testing.T, s Stores) {
 	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "a")))
 	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "b")))
 	ok(t, s.Sessions.RemoveSession(t.Context(), alias("a")))
+	end := flows.SessionsEnd{Subject: "subject ü", At: start, Spared: "sid", Until: start.Add(time.Hour)}
+	ok(t, s.Sessions.EndSessions(t.Context(), end))
 	s = s.Reopen(t)
 	sessionIs(t, s, "b", session("sid", "b"))
 	noSession(t, s, "a", start)
+	wantErr(t, s.Sessions.PutSession(t.Context(), session("other", "c")), flows.ErrEnded)
 }

@@ -26,8 +26,13 @@ export class Flow {
     return this.answer({ credential: tamper(structuredClone(this.last)) });
   }
 
-  async #send(method, href, body) {
-    const headers = { "Content-Type": "application/json" };
+  // wait waits for something that happens elsewhere.
+  async wait() {
+    return this.#send("GET", "/v1/flow", undefined, { Prefer: "wait=25" });
+  }
+
+  async #send(method, href, body, more = {}) {
+    const headers = { "Content-Type": "application/json", ...more };
     if (this.handle) headers.Authorization = "Flow " + this.handle;
     const response = await fetch(base + href, { method, headers, body: JSON.stringify(body) });
     const doc = await response.json();

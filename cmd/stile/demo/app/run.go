@@ -13,6 +13,7 @@ import (
 const (
 	maxSteps     = 50 // of one run; more means that it goes in circles
 	maxThrottled = 3
+	maxRedrawn   = 3
 )
 
 // StartOptions say what to start. Exactly one of Target and Flow is set.
@@ -67,6 +68,7 @@ type run struct {
 	handle    string
 	steps     []string
 	throttled int
+	redrawn   int
 	retried   string // the step whose one-time code was typed a second time
 }
 
@@ -151,6 +153,9 @@ func (r *run) mayRepeat(ctx context.Context, s *step, p *ProblemError) error {
 		}
 		r.throttled++
 		return r.app.cfg.Wait(ctx, p.RetryAfter)
+	case p.Code == "stale_turn" && p.view.NextStep != nil && r.redrawn < maxRedrawn:
+		r.redrawn++ // something has happened elsewhere: what is shown now is what counts
+		return nil
 	case p.Status == http.StatusUnprocessableEntity && s.Type == typeOTP && r.retried != s.StepID:
 		// The code may have been used, or the clocks may differ: type the next one.
 		r.retried = s.StepID

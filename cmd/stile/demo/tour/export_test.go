@@ -9,6 +9,13 @@ func PlayWrongly(ctx context.Context, opts Options) error {
 	return play(ctx, opts, all)
 }
 
+// PlayLenient plays the tour with a chapter whose run has to be refused, and is not.
+func PlayLenient(ctx context.Context, opts Options) error {
+	all := chapters()[:1]
+	all[0].runs[0].refused = "wrong_answer"
+	return play(ctx, opts, all)
+}
+
 // PlayUntold plays the tour with a chapter whose owner expects a notice that nobody sends.
 func PlayUntold(ctx context.Context, opts Options) error {
 	all := chapters()[:1]

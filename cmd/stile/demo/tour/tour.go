@@ -68,6 +68,8 @@ type outing struct {
 	target  string
 	hinted  bool // the app says who is coming, as it remembers
 	answers map[string]answer
+	approve map[string]string // the transaction that is to be approved
+	refused string            // code of the problem that it has to end with; "": it completes
 	acr     string
 	amr     []string
 }
@@ -120,6 +122,10 @@ func (w *world) play(ctx context.Context, c chapter, told map[string]bool) error
 		for _, typ := range w.stepTypes(o) {
 			told[typ] = true
 		}
+		if o.refused != "" {
+			w.print(fmt.Sprintf("  %s\n      refused   %s\n", o.what, o.refused), map[string]any{"chapter": c.name, "run": o.what, "refused": o.refused})
+			continue
+		}
 		w.print(fmt.Sprintf("  %s\n      asked for %s\n      proved    acr %s, amr %s\n", o.what, strings.Join(got.Steps, ", "), got.ACR, strings.Join(got.AMR, " ")),
 			map[string]any{"chapter": c.name, "run": o.what, "steps": got.Steps, "acr": got.ACR, "amr": got.AMR})
 	}
@@ -142,7 +148,11 @@ func (w *world) run(ctx context.Context, p *person, o outing) (app.Result, error
 	if o.hinted {
 		start.LoginHint = p.login
 	}
+	start.Transaction = o.approve
 	got, err := a.Run(ctx, start)
+	if o.refused != "" {
+		return app.Result{}, refusal(err, o.refused)
+	}
 	if err != nil {
 		return app.Result{}, err
 	}
@@ -155,6 +165,18 @@ func (w *world) run(ctx context.Context, p *person, o outing) (app.Result, error
 		return app.Result{}, errors.New("a token came without a target, or none with one")
 	}
 	return got, nil
+}
+
+// refusal returns nil if a run has ended as it had to.
+func refusal(err error, code string) error {
+	var problem *app.ProblemError
+	switch {
+	case err == nil:
+		return fmt.Errorf("it completed, and had to be refused with %s", code)
+	case errors.As(err, &problem) && problem.Code == code:
+		return nil
+	}
+	return fmt.Errorf("it had to be refused with %s: %w", code, err)
 }
 
 func pause(ctx context.Context, d time.Duration) {

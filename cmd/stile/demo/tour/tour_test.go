@@ -33,9 +33,10 @@ func TestTour(t *testing.T) {
 		t.Fatalf("%v: %s", err, lines[len(lines)-1])
 	}
 	for _, typ := range []string{
-		"password", "password_change", "totp", "totp_enrolment", "hotp", "hotp_enrolment", "email_code", "sms_code", "recovery_code",
+		"password", "password_change", "totp", "totp_enrolment", "hotp", "hotp_enrolment", "email_code", "magic_link", "sms_code", "recovery_code",
 		"recovery_code_setup", "activation_code", "passkey", "passkey_enrolment", "device_enrolment", "device_biometric",
 		"device_pin", "device_pin_enrolment", "pin", "pin_enrolment", "terms", "consent", "message", "identify",
+		"transaction_approval", "authenticator_removal", "ldap_password",
 	} {
 		if !slices.Contains(end.Shown, typ) {
 			t.Errorf("%s is not shown", typ)
@@ -54,6 +55,7 @@ func TestTourFails(t *testing.T) {
 		want string
 	}{
 		"another amr":   {tour.PlayWrongly, tour.Options{}, "password: she changes it: it proved"},
+		"no refusal":    {tour.PlayLenient, tour.Options{}, "password: she types it: it completed, and had to be refused"},
 		"no connection": {tour.Play, tour.Options{Cut: func(app.Exchange) error { return lost }}, "password: she types it"},
 		"a lost code": {tour.Play, tour.Options{Cut: func(x app.Exchange) error {
 			if strings.Contains(x.URL, "/v1/flow/steps/code") {

@@ -1,0 +1,66 @@
+package contract_test
+
+import (
+	"testing"
+	"time"
+)
+
+const changes = `
+flows:
+  door: { steps: [{ id: password, type: password }] }
+  change:
+    steps:
+      - { id: password, type: password }
+      - { id: code, type: totp }
+      - { id: new, type: password_change }
+providers:
+  corporate: { issuer: "https://idp.bank.example", client_id: stile }
+clients:
+  phone: { flows: [door, change], redirect_uris: ["com.bank.app:/oauth2"], dpop: required }
+`
+
+// A new password ends the sessions of everybody else who knows the old one, on
+// their own phones; the session of who set it goes on.
+func TestNewPasswordEndsOtherSessions(t *testing.T) {
+	t.Parallel()
+	for _, store := range stores() {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, t, setup{definitions: changes, store: store})
+			defer w.close(t)
+			signedIn := func() *phone {
+				p := newPhone(t, w, "phone")
+				p.start("flow", "door")
+				p.finish()
+				return p
+			}
+			thief, owner := signedIn(), signedIn()
+			stolen, own := thief.view.Result.Session, owner.view.Result.Session
+			half := newPhone(t, w, "phone")
+			half.start("flow", "change")
+			half.answer()
+			w.clock.pass(time.Minute)
+
+			owner.start("flow", "change", "session", own)
+			owner.answer()
+			if r := owner.post(owner.view.NextStep.forward(), map[string]any{"current": password, "new": "another canary, and wider valleys"}); r.view.Flow.Status != "completed" {
+				t.Fatalf("the change: %d %s", r.status, r.body)
+			}
+			own = owner.view.Result.Session
+
+			unknown, ended := newPhone(t, w, "phone"), thief
+			unknown.start("flow", "door", "session", "Zr7mD5n0hHn1Qq7C1cX6V3bq0P9d8o2kYw4tJ5uS6eA")
+			ended.start("flow", "door", "session", stolen)
+			if ended.view.Flow.Status != "in_progress" || string(ended.view.NextStep.Data) != string(unknown.view.NextStep.Data) {
+				t.Errorf("the session that has ended: %+v, one that is unknown: %+v", ended.view, unknown.view)
+			}
+			if r := half.post(half.view.NextStep.forward(), half.right()); !r.is(403, "login_required") {
+				t.Errorf("a run of before: %d %s", r.status, r.body)
+			}
+			owner.start("flow", "door", "session", own)
+			if owner.view.Flow.Status != "completed" {
+				t.Errorf("the owner's own: %+v", owner.view)
+			}
+		})
+	}
+}
