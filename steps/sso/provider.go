@@ -29,7 +29,7 @@ var _ Client = (*oidcclient.Provider)(nil)
 
 // Provider is a remote provider: how to talk to it, and what it is trusted with.
 type Provider struct {
-	Name       string // in the definitions
+	Name       string               // in the definitions
 	Client     Client               // nil: its secret is not set, the step fails with 503
 	Categories []assurance.Category // what a sign-on proves that no mapping fits
 	Cap        assurance.Level      // most that it is trusted for
@@ -72,7 +72,7 @@ type Access struct {
 // that is down fails when it is used, and one whose secret is not set too.
 func NewProvider(d *flowdefs.Provider, a Access) (Provider, error) {
 	p := Provider{
-		Name: d.Name,
+		Name:       d.Name,
 		Categories: d.Categories, Cap: d.Cap, Mapping: d.Mapping, Provision: d.Provision, Domains: d.Authoritative,
 		Request: d.Request, Cancelled: d.Codes.Cancelled, OAuth2: d.OAuth2(), Attributes: d.Attributes, Groups: d.Groups,
 	}
