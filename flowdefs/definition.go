@@ -206,10 +206,13 @@ type Provider struct {
 	Groups      *Groups     // nil: roles do not follow from it
 	Update      Update      // default of Attributes
 	Provision   Provision
-	Categories  []assurance.Category // what a sign-on proves that no mapping fits; default {knowledge}
-	Cap         assurance.Level      // most that it is trusted for, whatever it says; default AAL1
-	Mapping     []Mapping            // what it says to what that proves; the first that fits counts
-	Pos         Pos
+	// Authoritative are the domains, exactly, whose verified addresses link an unknown
+	// identity to the account that has proved to have that address; empty: none do.
+	Authoritative []string
+	Categories    []assurance.Category // what a sign-on proves that no mapping fits; default {knowledge}
+	Cap           assurance.Level      // most that it is trusted for, whatever it says; default AAL1
+	Mapping       []Mapping            // what it says to what that proves; the first that fits counts
+	Pos           Pos
 }
 
 // OAuth2 reports a plain OAuth 2.0 provider: it makes no ID tokens.

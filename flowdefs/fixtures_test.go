@@ -23,6 +23,9 @@ func (catalogue) Names() []string {
 func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	info := flowdefs.StepInfo{Name: name}
 	switch name {
+	case "account_link":
+		info.Exits = []string{"denied", "cancelled", "taken"}
+		info.Config, info.Check = object, check[ssoConfig]
 	case "sso":
 		info.Config, info.Exits = object, []string{"cancelled", "denied", "unmet"}
 		info.Check = check[ssoConfig]
@@ -57,7 +60,7 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	}
 	// What the built-in examples need besides is not listed: messages list what is.
 	info.Sends = info.Sends || name == "email_code" || name == "sms_code" || name == "magic_link"
-	unlisted := []string{"activation_code", "consent", "device_pin", "device_pin_enrolment", "email_code", "hotp", "hotp_enrolment", "identify", "ldap_password", "passkey", "passkey_enrolment", "password_change", "pin_enrolment", "recovery_code", "recovery_code_setup", "sms_code", "terms", "totp_enrolment", "transaction_approval", "authenticator_removal", "magic_link"}
+	unlisted := []string{"account_link", "activation_code", "consent", "device_pin", "device_pin_enrolment", "email_code", "hotp", "hotp_enrolment", "identify", "ldap_password", "passkey", "passkey_enrolment", "password_change", "pin_enrolment", "recovery_code", "recovery_code_setup", "sms_code", "terms", "totp_enrolment", "transaction_approval", "authenticator_removal", "magic_link"}
 	return info, slices.Contains(c.Names(), name) || slices.Contains(unlisted, name)
 }
 

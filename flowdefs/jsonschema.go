@@ -236,10 +236,11 @@ func provider7() object7 {
 		"groups": documented(closed(object7{
 			"value": expression7("A list of groups."), "roles": table7(formed(roleForm.String())),
 		}, "value", "roles"), "The roles that follow from groups, at each sign-on."),
-		"update":    documented(update7(), "Whether later sign-ons change the attributes; never if absent."),
-		"scopes":    scopes,
-		"provision": words7(string(ProvisionNever), string(ProvisionLinkOnly), string(ProvisionCreate)),
-		"assurance": closed(object7{"categories": some(set7(categories)), "cap": level7(), "map": some(list7(mapping7(categories)))}),
+		"update":            documented(update7(), "Whether later sign-ons change the attributes; never if absent."),
+		"scopes":            scopes,
+		"provision":         words7(string(ProvisionNever), string(ProvisionLinkOnly), string(ProvisionCreate)),
+		"authoritative_for": documented(set7(formed(domainForm.String())), "Domains, exactly, whose verified addresses link a person to the account that has proved to have that address."),
+		"assurance":         closed(object7{"categories": some(set7(categories)), "cap": level7(), "map": some(list7(mapping7(categories)))}),
 	}, "client_id")
 	s["anyOf"] = []any{object7{"required": []string{"issuer"}}, object7{"required": []string{"preset"}}}
 	plain := object7{"required": []string{"protocol"}, "properties": object7{"protocol": object7{"const": "oauth2"}}}

@@ -13,7 +13,7 @@ func providerKeys() []string {
 	return []string{
 		"preset", "with", "protocol", "issuer", "token_issuer", "tenants", "endpoints", "user", "client_id", "client_authentication", "client_secret",
 		"client_key", "client_key_id", "client_team", "client_certificate", "client_assertion_audience", "scopes", "userinfo",
-		"response_mode", "par", "dpop", "request", "codes", "response_claims", "attributes", "groups", "update", "provision", "assurance",
+		"response_mode", "par", "dpop", "request", "codes", "response_claims", "attributes", "groups", "update", "provision", "authoritative_for", "assurance",
 	}
 }
 
@@ -21,6 +21,7 @@ var (
 	pathForm      = regexp.MustCompile(`^[^.\s]+(\.[^.\s]+)*$`)
 	tenantForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
 	parameterForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+	domainForm    = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$`)
 	codeForm      = regexp.MustCompile(`^[a-z][a-z_]*$`) // as oidcclient reports them
 )
 

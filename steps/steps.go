@@ -87,6 +87,7 @@ func Builtin(d Deps) []flows.StepType {
 	return []flows.StepType{
 		identify.Type(),
 		sso.Type(d.Providers, d.Links),
+		sso.LinkType(d.Providers, d.Links),
 		password.Type(d.Authenticators, d.Hasher),
 		pinenrolment.Type(d.Authenticators, d.Accounts, d.Hasher),
 		passwordchange.Type(passwordchange.Config{Accounts: d.Accounts, Authenticators: d.Authenticators, Hasher: d.Hasher, Rules: d.Passwords}),

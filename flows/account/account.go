@@ -47,6 +47,7 @@ const (
 	TypePhone      = "phone"
 	TypeActivation = "activation"
 	TypeLDAP       = "ldap_password"
+	TypeIdentity   = "identity" // an identity at a remote provider
 )
 
 // Authenticator is a bound authenticator of an account.

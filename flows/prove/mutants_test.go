@@ -64,6 +64,7 @@ func TestChangedExamples(t *testing.T) {
 		{"transfer", "require: acr >= level.aal2", "require: acr >= level.aal1", prove.Broken},
 		{"visitors", "requires: { acr: aal1 }", "requires: { acr: aal2 }", prove.Level},
 		{"step-up", `target == "vault"`, `target == "valut"`, prove.Unreachable},
+		{"connected", "      - { id: password, type: password }", "      - { id: password, type: message, with: { text: hello } }", prove.SubjectUnknown},
 		{"step-up", "acr: aal2, max_age: 10m", "acr: aal3, max_age: 10m", prove.Level},
 	}
 	changed := map[string]bool{}

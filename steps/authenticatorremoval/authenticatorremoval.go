@@ -28,7 +28,7 @@ more. Nothing follows the step in its flow: the account is another one behind it
 	        {"action": "rename", "authenticator": <id>, "name": "the old phone"}
 
 	with    types: the types of authenticators that are listed; default device, device_pin,
-	        pin, passkey, totp, hotp and recovery. password may be named besides
+	        pin, passkey, totp, hotp, recovery and identity. password may be named besides
 
 With the key of a phone (device) goes all that the phone holds: its PINs, too. What
 was removed is disabled and kept, so that nobody binds it again; what it proved in
@@ -36,8 +36,8 @@ sessions counts no more. The account's owner is told.
 
 An account stays one that somebody can enter: the last authenticator cannot be removed
 that is more than a help to get back in (recovery and activation codes) and is not tied to
-a phone that goes; a sign-on at a provider in this run is enough besides. removable says
-so of each. Two removals at once are one: refused is then removal.busy, and counts nothing.
+a phone that goes; a sign-on at a provider in this run is enough besides, unless an
+identity at a provider is what goes. removable says so of each. Two removals at once are one: refused is then removal.busy, and counts nothing.
 
 It needs what binding an authenticator needs: fresh evidence for the highest level that
 the account can reach. In a flow of the kind recovery two authenticators are enough,
@@ -93,7 +93,7 @@ func Type(as Authenticators) flows.StepType {
 
 func standard() []string {
 	return []string{
-		account.TypeDevice, account.TypeDevicePIN, account.TypePIN, account.TypePasskey, account.TypeTOTP, account.TypeHOTP, account.TypeRecovery,
+		account.TypeDevice, account.TypeDevicePIN, account.TypePIN, account.TypePasskey, account.TypeTOTP, account.TypeHOTP, account.TypeRecovery, account.TypeIdentity,
 	}
 }
 
@@ -157,7 +157,7 @@ func (s *step) list(v *flows.Visit, all []account.Authenticator, refused string)
 	for _, a := range all {
 		if slices.Contains(s.cfg.Types, a.Type) {
 			p.Authenticators = append(p.Authenticators, listed{
-				a.ID, a.Type, a.Name, a.Created.UTC(), a.LastUsed.UTC(), a.Key != "" && a.Key == v.Key, s.enterable(v, without(all, a)),
+				a.ID, a.Type, a.Name, a.Created.UTC(), a.LastUsed.UTC(), a.Key != "" && a.Key == v.Key, enterable(v, without(all, a), a),
 			})
 		}
 	}
@@ -171,9 +171,10 @@ func without(all []account.Authenticator, gone account.Authenticator) []account.
 	})
 }
 
-// enterable says whether somebody can sign in with what is left.
-func (s *step) enterable(v *flows.Visit, left []account.Authenticator) bool {
-	return v.Federated || slices.ContainsFunc(left, func(a account.Authenticator) bool {
+// enterable says whether somebody can sign in with what is left. A sign-on at a provider
+// may rest on the very identity that goes.
+func enterable(v *flows.Visit, left []account.Authenticator, gone account.Authenticator) bool {
+	return v.Federated && gone.Type != account.TypeIdentity || slices.ContainsFunc(left, func(a account.Authenticator) bool {
 		switch a.Type {
 		case account.TypeRecovery, account.TypeActivation: // a help to get back in, not a way to live with
 			return false
@@ -227,7 +228,7 @@ func (s *step) rename(ctx context.Context, a account.Authenticator, name string)
 
 func (s *step) remove(ctx context.Context, v *flows.Visit, all []account.Authenticator, a account.Authenticator) (flows.Outcome, error) {
 	left := without(all, a)
-	if !s.enterable(v, left) {
+	if !enterable(v, left, a) {
 		return flows.Ask(s.list(v, all, "removal.last")), nil
 	}
 	// What is left is counted before anything goes: two at once could each leave the other.

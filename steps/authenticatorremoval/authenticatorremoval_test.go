@@ -261,3 +261,28 @@ func TestMalformed(t *testing.T) {
 		}
 	}
 }
+
+// A run in which a provider vouched for the person may rest on the very identity that
+// goes: then something else has to be left.
+func TestIdentityIsNotTheLast(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		besides []account.Authenticator
+		gone    bool
+	}{
+		"alone":                {nil, false},
+		"with recovery codes":  {[]account.Authenticator{one("codes", account.TypeRecovery, "")}, false},
+		"with a password":      {[]account.Authenticator{one("pw", account.TypePassword, "")}, true},
+		"with another of them": {[]account.Authenticator{one("other identity", account.TypeIdentity, "")}, true},
+	} {
+		r := with(t, append(c.besides, one("identity", account.TypeIdentity, ""))...)
+		s, err := newStep(t, r, "types: [identity]")
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := s.Answer(t.Context(), visit("owner", newMarks(), func(v *flows.Visit) { v.Federated = true }), removal("identity"))
+		if err != nil || (len(out.RemovedIDs()) == 1) != c.gone {
+			t.Errorf("%s: removed %v, %v", name, out.RemovedIDs(), err)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
+	"github.com/stile-auth/stile/flows/assurance"
 	"github.com/stile-auth/stile/oidcclient"
 )
 
@@ -16,37 +17,69 @@ type Accounts interface {
 	// AccountByLink returns the account that is linked to that identity of a
 	// remote provider; [account.ErrNotFound].
 	AccountByLink(ctx context.Context, issuer, external string) (account.Account, error)
+	// AccountByLogin returns the account that has this canonical login; [account.ErrNotFound].
+	AccountByLogin(ctx context.Context, login string) (account.Account, error)
+	// Account returns the account of that subject; [account.ErrNotFound].
+	Account(ctx context.Context, subject string) (account.Account, error)
 	// CreateAccount stores an account with its authenticators and links, all of it
-	// or nothing. [account.ErrExists] if the subject, a login or a link is taken.
+	// or nothing. [account.ErrExists] if the subject, a login, a link or an id is taken.
 	CreateAccount(ctx context.Context, a account.Account, auths []account.Authenticator, links []account.Link) error
 	// SetAttributes sets these attributes of an account and removes those that are
 	// set to ""; [account.ErrNotFound].
 	SetAttributes(ctx context.Context, subject string, attributes map[string]string) error
+	// Authenticators returns the account's authenticators, whatever their type and
+	// status; none is no error.
+	Authenticators(ctx context.Context, subject string) ([]account.Authenticator, error)
+	// AddAuthenticator adds one; [account.ErrExists] if any account has one of that id.
+	AddAuthenticator(ctx context.Context, a account.Authenticator) error
+	// UpdateAuthenticator calls fn on the authenticator and stores the result, atomically.
+	// If fn fails nothing is stored, and errors.Is finds fn's error.
+	UpdateAuthenticator(ctx context.Context, id string, fn func(*account.Authenticator) error) error
 }
 
 // errUnknown reports an identity that belongs to no account.
 var errUnknown = errors.New("sso: unknown identity")
 
-// subject returns whose account the identity belongs to. Issuer and subject are
-// the only key: an e-mail address is not, whoever has verified it. Whether the
-// account may be used is for the engine to say.
-func (s *step) subject(ctx context.Context, v *flows.Visit, p Provider, id oidcclient.Identity) (string, error) {
-	found, err := s.accounts.AccountByLink(ctx, id.Issuer, id.Subject)
+// subject returns whose account the identity belongs to, and the level above which
+// its link is worth nothing. Issuer and subject are the only key: an e-mail address
+// is none, but at its first sign-on that of a provider that is believed about it.
+// Whether the account may be used is for the engine to say.
+func (s *step) subject(ctx context.Context, v *flows.Visit, p Provider, id oidcclient.Identity) (string, assurance.Level, error) {
+	found, err := s.owner(ctx, id)
+	if errors.Is(err, account.ErrNotFound) {
+		if err := s.first(ctx, v, p, id); err != nil {
+			return "", assurance.None, err
+		}
+		if found, err = s.owner(ctx, id); errors.Is(err, account.ErrNotFound) {
+			return "", assurance.None, errUnknown
+		}
+	}
+	if err != nil {
+		return "", assurance.None, err
+	}
+	return found.Subject, found.level, s.update(ctx, p, id, found.Account)
+}
+
+// first does what the first sign-on of an identity comes to: it belongs to an
+// account afterwards, or it stays unknown. Who is there first wins.
+func (s *step) first(ctx context.Context, v *flows.Visit, p Provider, id oidcclient.Identity) error {
+	if p.Provision != flowdefs.ProvisionCreate && p.Provision != flowdefs.ProvisionLinkOnly {
+		return errUnknown
+	}
+	matched, err := s.byAddress(ctx, p, id)
 	switch {
 	case err == nil:
-		return found.Subject, s.update(ctx, p, id, found)
-	case !errors.Is(err, account.ErrNotFound):
-		return "", err
-	case p.Provision != flowdefs.ProvisionCreate:
-		return "", errUnknown
+		err = s.accounts.AddAuthenticator(ctx, bound(v, p, id, matched.Subject, account.Active, assurance.AAL3))
+	case errors.Is(err, account.ErrNotFound) && p.Provision == flowdefs.ProvisionCreate:
+		made := account.Account{Subject: rand.Text(), Status: account.Active, Created: v.Now.UTC(), Attributes: p.first(ctx, id)}
+		link := account.Link{Issuer: id.Issuer, External: id.Subject, Subject: made.Subject, Created: made.Created}
+		record := bound(v, p, id, made.Subject, account.Active, assurance.AAL3)
+		err = s.accounts.CreateAccount(ctx, made, []account.Authenticator{record}, []account.Link{link})
+	case errors.Is(err, account.ErrNotFound):
+		return errUnknown
 	}
-	made := account.Account{Subject: rand.Text(), Status: account.Active, Created: v.Now.UTC()}
-	made.Attributes = p.first(ctx, id)
-	link := account.Link{Issuer: id.Issuer, External: id.Subject, Subject: made.Subject, Created: made.Created}
-	err = s.accounts.CreateAccount(ctx, made, nil, []account.Link{link})
-	if errors.Is(err, account.ErrExists) { // made by somebody else in the meantime
-		found, err = s.accounts.AccountByLink(ctx, id.Issuer, id.Subject)
-		return found.Subject, err
+	if errors.Is(err, account.ErrExists) { // linked by somebody else in the meantime, or taken out of use
+		return nil
 	}
-	return made.Subject, err
+	return err
 }

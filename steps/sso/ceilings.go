@@ -42,15 +42,15 @@ func ceilings(cfg flowdefs.Config, providers map[string]*flowdefs.Provider) []as
 
 // evidence is what the provider is trusted to prove: by the first mapping that
 // fits what it says, or else the least that it is configured for. Its own words
-// are kept apart, and no cap is above the provider's. A federated identity is
-// not bound here.
-func evidence(p Provider, id oidcclient.Identity) assurance.Evidence {
+// are kept apart, and no cap is above the provider's. What a run
+// has linked is never worth more than that run was; who else is linked was not bound here.
+func evidence(p Provider, id oidcclient.Identity, level assurance.Level) assurance.Evidence {
 	e := assurance.Evidence{
 		Method:          assurance.Federated,
-		Authenticator:   id.Issuer + " " + id.Subject,
+		Authenticator:   idOf(id),
 		Categories:      p.Categories,
 		ReplayResistant: p.Cap >= assurance.AAL2,
-		Binding:         assurance.AAL3,
+		Binding:         level,
 		Cap:             p.Cap,
 		Upstream: &assurance.Upstream{
 			Issuer: id.Issuer, Subject: id.Subject, ACR: id.ACR, AMR: id.AMR, AuthTime: id.AuthTime,

@@ -213,7 +213,8 @@ func (k *kit) provider(t testing.TB) sso.Provider {
 
 func (k *kit) newEngine(t testing.TB, set *flowdefs.Set) *flows.Engine {
 	t.Helper()
-	registry, err := flows.NewRegistry(sso.Type(sso.Providers{"corporate": k.provider(t), "other": standing{}.provider()}, k.links))
+	providers := sso.Providers{"corporate": k.provider(t), "other": standing{}.provider()}
+	registry, err := flows.NewRegistry(sso.Type(providers, k.links), sso.LinkType(providers, k.links), local())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,11 +29,13 @@ var _ Client = (*oidcclient.Provider)(nil)
 
 // Provider is a remote provider: how to talk to it, and what it is trusted with.
 type Provider struct {
+	Name       string               // in the definitions
 	Client     Client               // nil: its secret is not set, the step fails with 503
 	Categories []assurance.Category // what a sign-on proves that no mapping fits
 	Cap        assurance.Level      // most that it is trusted for
 	Mapping    []flowdefs.Mapping   // what it says to what that proves
 	Provision  flowdefs.Provision   // what an unknown identity comes to; "" is never
+	Domains    []string             // whose verified addresses it is believed about
 	Request    flowdefs.RequestExtras
 	Cancelled  []string // its words for a person who did not want to
 	Attributes []flowdefs.Attribute
@@ -70,7 +72,8 @@ type Access struct {
 // that is down fails when it is used, and one whose secret is not set too.
 func NewProvider(d *flowdefs.Provider, a Access) (Provider, error) {
 	p := Provider{
-		Categories: d.Categories, Cap: d.Cap, Mapping: d.Mapping, Provision: d.Provision,
+		Name:       d.Name,
+		Categories: d.Categories, Cap: d.Cap, Mapping: d.Mapping, Provision: d.Provision, Domains: d.Authoritative,
 		Request: d.Request, Cancelled: d.Codes.Cancelled, OAuth2: d.OAuth2(), Attributes: d.Attributes, Groups: d.Groups,
 	}
 	c := d.Credentials
@@ -95,7 +98,7 @@ func clientConfig(d *flowdefs.Provider, a Access) oidcclient.Config {
 			Method: oidcclient.AuthMethod(c.Method), Secret: a.Secret, KeyID: c.KeyID, Team: c.Team,
 			TokenEndpointAudience: c.AtToken, Certificate: a.Certificate,
 		},
-		UserInfo:     d.UserInfo || d.Provision == flowdefs.ProvisionCreate && slices.Contains(d.Scopes, "email"),
+		UserInfo:     d.UserInfo || (d.Provision == flowdefs.ProvisionCreate || len(d.Authoritative) > 0) && slices.Contains(d.Scopes, "email"),
 		ResponseMode: oidcclient.ResponseMode(d.Mode), Push: oidcclient.Push(d.Push), DPoP: d.DPoP, SpentCodes: d.Codes.Spent,
 		ResponseClaims: d.Response,
 		Network:        a.Network, RootCAs: a.RootCAs, Transport: a.Transport, Now: a.Now,

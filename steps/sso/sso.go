@@ -105,7 +105,7 @@ func Type(providers Providers, accounts Accounts) flows.StepType {
 			if c.Unmet != "" && len(c.ACRValues) == 0 {
 				return nil, errors.New("sso: unmet without acr_values")
 			}
-			return &step{c, providers, accounts}, nil
+			return &step{cfg: c, providers: providers, accounts: accounts}, nil
 		},
 		Actor: actor,
 	}
@@ -148,6 +148,7 @@ type step struct {
 	cfg       config
 	providers Providers
 	accounts  Accounts
+	links     bool // it is account_link: the identity is tied to whoever is there
 }
 
 // Enter asks for a sign-on.
@@ -156,7 +157,10 @@ func (s *step) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error)
 	if err != nil {
 		return flows.Outcome{}, err
 	}
-	if p.OAuth2 && (s.cfg.MaxAge > 0 || v.MaxAge != nil) {
+	if s.links && v.Subject == "" {
+		return flows.Outcome{}, ErrNobody
+	}
+	if !s.links && p.OAuth2 && (s.cfg.MaxAge > 0 || v.MaxAge != nil) {
 		return flows.Exit(exitUnmet), nil
 	}
 	asked, err := s.request(ctx, v, p, false)
@@ -185,7 +189,9 @@ func (s *step) request(ctx context.Context, v *flows.Visit, p Provider, anew boo
 	if v.Locale != "" {
 		o.Locales = []string{v.Locale}
 	}
-	o.MaxAge = v.MaxAge
+	if !s.links { // what is linked proves nothing, however old
+		o.MaxAge = v.MaxAge
+	}
 	if s.cfg.MaxAge > 0 && (o.MaxAge == nil || s.cfg.MaxAge < *o.MaxAge) {
 		o.MaxAge = &s.cfg.MaxAge
 	}
@@ -294,14 +300,17 @@ func (s *step) pass(ctx context.Context, v *flows.Visit, p Provider, id oidcclie
 	if s.cfg.Unmet != "" && s.cfg.Unmet != "accept" && !slices.Contains(s.cfg.ACRValues, id.ACR) {
 		return s.unmet(ctx, v, p)
 	}
-	subject, err := s.subject(ctx, v, p, id)
+	if s.links {
+		return s.link(ctx, v, p, id)
+	}
+	subject, level, err := s.subject(ctx, v, p, id)
 	if errors.Is(err, errUnknown) {
 		return flows.Exit(exitDenied), nil
 	}
 	if err != nil {
 		return flows.Outcome{}, fmt.Errorf("%w: sso: accounts: %w", flows.ErrUnavailable, err)
 	}
-	return flows.Pass(flows.Proof{Subject: subject, Evidence: evidence(p, id)}), nil
+	return flows.Pass(flows.Proof{Subject: subject, Evidence: evidence(p, id, level)}), nil
 }
 
 // unmet sends the person back once, if the definition says so: what was asked

@@ -20,6 +20,7 @@ import (
 
 // actors answer the built-in step types with what the person and the phone have.
 func (p *play) actors() map[string]scenario.Actor {
+	browser := p.newBrowser() // one: the person is known at the provider to both
 	return map[string]scenario.Actor{
 		"identify":              p.typeName,
 		"password":              p.typePassword,
@@ -42,7 +43,8 @@ func (p *play) actors() map[string]scenario.Actor {
 		"authenticator_removal": p.remove,
 		"passkey":               p.usePasskey,
 		"passkey_enrolment":     p.makePasskey,
-		"sso":                   p.newBrowser(),
+		"sso":                   browser,
+		"account_link":          browser,
 		"pin_enrolment":         p.choosePIN,
 		"device_pin_enrolment":  p.enrolPIN,
 		"device_pin":            p.sign("device_pin", p.byPIN),
@@ -209,7 +211,7 @@ func form(query string, err error) (json.RawMessage, error) {
 	return reply(map[string]any{"form": fields}, errors.Join(err, perr))
 }
 
-// newBrowser is the actor of sso: the person's browser, which keeps its cookies.
+// newBrowser is the actor of sso and account_link: the person's browser, which keeps its cookies.
 // It knows ok, wrong (the answer to another request), denied (the person
 // declines at the provider), cancelled (the person closes the browser) and again
 // (the app asks for a fresh request).

@@ -36,7 +36,7 @@ func (p *play) startProviders() (*outside, error) {
 		running: map[string]*oidctest.Provider{}, down: map[string]bool{}, people: map[string]string{}, issuers: map[string]string{}, providers: sso.Providers{},
 		transport: &http.Transport{ResponseHeaderTimeout: 10 * time.Second},
 	}
-	if !p.uses("sso") {
+	if !p.uses("sso") && !p.uses("account_link") {
 		return o, nil
 	}
 	for _, name := range p.stage.names() {
