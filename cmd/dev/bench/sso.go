@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"text/tabwriter"
 	"time"
 
-	"github.com/stile-auth/stile/cmd/stile/demo/app"
 	"github.com/stile-auth/stile/oidcclient/oidctest"
+	"github.com/stile-auth/stile/oidcclient/oidctest/browser"
 )
 
 // ProviderCommand starts the provider that people sign on at.
@@ -84,8 +83,7 @@ func oneSSO(ctx context.Context, command, provider string, flows int) (signOn, e
 		return r, err
 	}
 	defer p.end()
-	who := oidctest.DefaultUser()
-	browser, err := app.NewBrowser(app.BrowserConfig{Person: app.Person{Username: who.Username, Password: who.Password}})
+	person, err := browser.New(browser.Config{})
 	if err != nil {
 		return r, err
 	}
@@ -95,7 +93,7 @@ func oneSSO(ctx context.Context, command, provider string, flows int) (signOn, e
 	}
 	drive := func(n int) (usage, error) {
 		for range n {
-			if err := d.signOn(ctx, browser); err != nil {
+			if err := d.signOn(ctx, person); err != nil {
 				return usage{}, err
 			}
 		}
@@ -113,7 +111,7 @@ func oneSSO(ctx context.Context, command, provider string, flows int) (signOn, e
 }
 
 // signOn goes once through start, the provider and back, and verifies the token.
-func (d *driver) signOn(ctx context.Context, browser *app.Browser) error {
+func (d *driver) signOn(ctx context.Context, person *browser.Browser) error {
 	a, err := d.post(ctx, "/v1/flows", "", map[string]string{"clientId": "bench", "target": "ledger"})
 	if err != nil {
 		return err
@@ -121,18 +119,31 @@ func (d *driver) signOn(ctx context.Context, browser *app.Browser) error {
 	if a.NextStep == nil {
 		return errors.New("bench: no sign-on was asked for")
 	}
-	back, err := browser.Open(ctx, a.NextStep.Data.AuthorizationRequestURI, ssoRedirect)
+	query, err := visit(ctx, person, a.NextStep.Data.AuthorizationRequestURI)
 	if err != nil {
 		return err
 	}
-	u, err := url.Parse(back)
-	if err != nil {
-		return err
-	}
-	if a, err = d.post(ctx, a.NextStep.Actions[0].Href, a.Handle, map[string]string{"queryString": u.RawQuery}); err != nil {
+	if a, err = d.post(ctx, a.NextStep.Actions[0].Href, a.Handle, map[string]string{"queryString": query}); err != nil {
 		return err
 	}
 	return d.verify(a)
+}
+
+// visit goes through the provider's pages, as far as it shows any.
+func visit(ctx context.Context, person *browser.Browser, address string) (string, error) {
+	page, err := person.Open(ctx, address)
+	who := oidctest.DefaultUser()
+	for err == nil && page.Handed == nil {
+		values, button := map[string]string(nil), "Allow"
+		if _, gone := page.Form("password"); gone == nil {
+			values, button = map[string]string{"username": who.Username, "password": who.Password}, "Sign in"
+		}
+		page, err = page.Submit(ctx, button, values)
+	}
+	if err != nil {
+		return "", err
+	}
+	return page.Handed.RawQuery, nil
 }
 
 func tableSSO(out io.Writer, all []signOn) error {
