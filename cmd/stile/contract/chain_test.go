@@ -41,14 +41,14 @@ func TestChain(t *testing.T) {
 		acr             string         // "": the sign-on is refused
 		amr             []string
 	}{
-		"unmapped provider":            {"", "", mfa, "aal1", []string{"mfa", "otp", "pwd"}},
-		"mapped MFA provider":          {"", mapped, mfa, "aal2", []string{"hwk", "mfa", "otp", "pwd"}},
-		"capped provider":              {"", capped, mfa, "aal1", []string{"hwk", "mfa", "otp", "pwd"}},
-		"missing acr":                  {"", mapped, map[string]any{"acr": nil}, "aal2", []string{"mfa", "otp", "pwd"}},
+		"unmapped provider":    {"", "", mfa, "aal1", []string{"mfa", "otp", "pwd"}},
+		"mapped MFA provider":  {"", mapped, mfa, "aal2", []string{"hwk", "mfa", "otp", "pwd"}},
+		"capped provider":      {"", capped, mfa, "aal1", []string{"hwk", "mfa", "otp", "pwd"}},
+		"missing acr":          {"", mapped, map[string]any{"acr": nil}, "aal2", []string{"mfa", "otp", "pwd"}},
 		"acr in other letters": {"", mapped, map[string]any{"acr": "urn:idp:MFA"}, "aal2", []string{"mfa", "otp", "pwd"}},
-		"fresh auth_time":              {fresh, mapped, mfa, "aal2", []string{"hwk", "mfa", "otp", "pwd"}},
-		"stale auth_time":              {fresh, mapped, map[string]any{"acr": "urn:idp:mfa", "auth_time": time.Now().Add(-time.Hour).Unix()}, "", nil},
-		"missing auth_time":            {fresh, mapped, map[string]any{"acr": "urn:idp:mfa", "auth_time": nil}, "", nil},
+		"fresh auth_time":      {fresh, mapped, mfa, "aal2", []string{"hwk", "mfa", "otp", "pwd"}},
+		"stale auth_time":      {fresh, mapped, map[string]any{"acr": "urn:idp:mfa", "auth_time": time.Now().Add(-time.Hour).Unix()}, "", nil},
+		"missing auth_time":    {fresh, mapped, map[string]any{"acr": "urn:idp:mfa", "auth_time": nil}, "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
