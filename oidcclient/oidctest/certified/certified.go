@@ -54,6 +54,15 @@ func Open(t testing.TB, getenv func(string) string) *Provider {
 	return open(t, getenv, "server.mjs")
 }
 
+// OpenTLS is Open with endpoints by TLS for clients with a certificate, which
+// the metadata name beside the others; the client "tls" authenticates with the
+// certificate whose CN is stile. The folder has server.pem and server.key, and
+// ca.pem, which clients' certificates are held against.
+func OpenTLS(t testing.TB, getenv func(string) string, folder string) *Provider {
+	t.Helper()
+	return open(t, getenv, "server.mjs", folder)
+}
+
 // OpenPlain is Open for the OAuth 2.0 server: it has /authorize, /token, and
 // /user, where a user has id (a number), login and email.
 func OpenPlain(t testing.TB, getenv func(string) string) *Provider {
@@ -61,7 +70,7 @@ func OpenPlain(t testing.TB, getenv func(string) string) *Provider {
 	return open(t, getenv, "oauth2.mjs")
 }
 
-func open(t testing.TB, getenv func(string) string, program string) *Provider {
+func open(t testing.TB, getenv func(string) string, program ...string) *Provider {
 	t.Helper()
 	folder := getenv(Variable)
 	switch {
@@ -70,7 +79,7 @@ func open(t testing.TB, getenv func(string) string, program string) *Provider {
 	case folder == "":
 		t.Skipf("%s is not set; \"go run ./cmd/dev test\" installs the provider and sets it", Variable)
 	}
-	p, err := start(t.Context(), folder, program)
+	p, err := start(t.Context(), folder, program...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,9 +93,9 @@ func open(t testing.TB, getenv func(string) string, program string) *Provider {
 
 // start runs a program of that folder until Close, and waits until it serves
 // or ctx is done.
-func start(ctx context.Context, folder, program string) (*Provider, error) {
+func start(ctx context.Context, folder string, program ...string) (*Provider, error) {
 	// Not bound to ctx: the process ends in Close, in order.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), "node", program)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "node", program...)
 	cmd.Dir, cmd.WaitDelay = folder, patience
 	var said bytes.Buffer
 	cmd.Stderr = &said
