@@ -27,7 +27,7 @@ type Directory struct {
 }
 
 var (
-	attributeForm = shortForm(`^[A-Za-z][A-Za-z0-9-]{0,63}$`) // descr of RFC 4512 §1.4, without options
+	attributeForm = shortForm(`^[A-Za-z][A-Za-z0-9-]{0,63}$`) //nolint:gochecknoglobals // descr of RFC 4512 §1.4, without options; nothing changes it
 	roleForm      = regexp.MustCompile(`^[^,\s](?:[^,]*[^,\s])?$`)
 )
 

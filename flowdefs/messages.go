@@ -25,8 +25,8 @@ const (
 )
 
 var (
-	messageForm  = shortForm(`^[a-z][a-z0-9._-]{0,95}$`)
-	argumentForm = shortForm(`^[a-z][a-zA-Z0-9_]{0,63}$`)
+	messageForm  = shortForm(`^[a-z][a-z0-9._-]{0,95}$`)  //nolint:gochecknoglobals // as constant as a regular expression
+	argumentForm = shortForm(`^[a-z][a-zA-Z0-9_]{0,63}$`) //nolint:gochecknoglobals // as constant as a regular expression
 )
 
 // IsArgument says whether a text can have an argument of that name.

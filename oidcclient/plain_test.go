@@ -30,7 +30,7 @@ func newPlainWorld(t testing.TB, changes ...any) *world {
 	t.Helper()
 	w := newWorld(t, append([]any{plain()}, changes...)...)
 	w.road = w.Transport()
-	w.client = w.newClient(t, append([]any{(func(c *oidcclient.Config) {
+	w.client = w.newClient(t, append([]any{func(c *oidcclient.Config) {
 		c.Issuer, c.Transport, c.Network, c.Scopes = "https://plain.example", w.road, oidcclient.Public, []string{"read:user"}
 		c.Endpoints = &oidcclient.Endpoints{
 			Authorization: "https://plain.example/login/oauth/authorize", Token: "https://plain.example/login/oauth/access_token",
@@ -38,7 +38,7 @@ func newPlainWorld(t testing.TB, changes ...any) *world {
 		}
 		c.OAuth2 = &oidcclient.UserMapping{Subject: "id", Email: "contact.mail", EmailVerified: "contact.sure"}
 		c.SpentCodes = []string{"bad_verification_code"}
-	})}, changes...)...)
+	}}, changes...)...)
 	return w
 }
 

@@ -23,9 +23,9 @@ func tenants(tenant string) idp {
 func (w *world) ofTenants(t testing.TB, changes ...any) {
 	t.Helper()
 	w.road = w.Transport()
-	w.client = w.newClient(t, append([]any{(func(c *oidcclient.Config) {
+	w.client = w.newClient(t, append([]any{func(c *oidcclient.Config) {
 		c.Issuer, c.TokenIssuer, c.Transport, c.Network = "https://login.example/common", "https://login.example/{tenantid}", w.road, oidcclient.Public
-	})}, changes...)...)
+	}}, changes...)...)
 }
 
 func TestTenants(t *testing.T) {
