@@ -90,7 +90,7 @@ func Type(providers Providers, accounts Accounts) flows.StepType {
 		Config:   flowdefs.SchemaFor[config](),
 		Prompt:   flowdefs.SchemaFor[prompt](),
 		Input:    flowdefs.SchemaFor[answer](),
-		Evidence: []assurance.Ceiling{ceiling()},
+		Evidence: []assurance.Ceiling{Ceiling()},
 		Ceilings: ceilings,
 		Exits:    []string{exitDenied, exitCancelled, exitUnmet},
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
@@ -151,7 +151,7 @@ type step struct {
 
 // Enter asks for a sign-on.
 func (s *step) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error) {
-	p, err := s.providers.find(s.cfg.Provider)
+	p, err := s.providers.Find(s.cfg.Provider)
 	if err != nil {
 		return flows.Outcome{}, err
 	}
@@ -220,7 +220,7 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	if err := v.Kept(&waits); err != nil {
 		return flows.Outcome{}, fmt.Errorf("sso: request: %w", err)
 	}
-	p, err := s.providers.find(s.cfg.Provider)
+	p, err := s.providers.Find(s.cfg.Provider)
 	if err != nil {
 		return flows.Outcome{}, err
 	}
@@ -293,14 +293,11 @@ func (s *step) pass(ctx context.Context, v *flows.Visit, p Provider, id oidcclie
 	if s.cfg.Unmet != "" && s.cfg.Unmet != "accept" && !slices.Contains(s.cfg.ACRValues, id.ACR) {
 		return s.unmet(ctx, v, p)
 	}
-	subject, err := s.subject(ctx, v, p, id)
-	if errors.Is(err, errUnknown) {
+	proof, err := p.Proof(ctx, v, s.accounts, id)
+	if errors.Is(err, ErrUnknown) {
 		return flows.Exit(exitDenied), nil
 	}
-	if err != nil {
-		return flows.Outcome{}, fmt.Errorf("%w: sso: accounts: %w", flows.ErrUnavailable, err)
-	}
-	return flows.Pass(flows.Proof{Subject: subject, Evidence: evidence(p, id)}), nil
+	return flows.Pass(proof), err
 }
 
 // unmet sends the person back once, if the definition says so: what was asked

@@ -43,6 +43,7 @@ func (p *play) actors() map[string]scenario.Actor {
 		"passkey":               p.usePasskey,
 		"passkey_enrolment":     p.makePasskey,
 		"sso":                   p.newBrowser(),
+		"external_token":        p.signOnNatively(),
 		"pin_enrolment":         p.choosePIN,
 		"device_pin_enrolment":  p.enrolPIN,
 		"device_pin":            p.sign("device_pin", p.byPIN),
