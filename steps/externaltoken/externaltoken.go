@@ -56,7 +56,7 @@ and nothing is granted.
 What an unknown identity comes to, what accounts have of it, and what it proves are the
 provider's, as for the step sso.
 
-Scenarios: ok, wrong (another key), another-app, replayed.
+Scenarios: ok, wrong (changed), another-app, denied (of somebody whom nobody knows), replayed.
 `
 
 const (
@@ -224,7 +224,7 @@ func actor(state json.RawMessage, how string) (json.RawMessage, error) {
 	if err := json.Unmarshal(state, &p); err != nil {
 		return nil, fmt.Errorf("external_token: actor: %w", err)
 	}
-	if !slices.Contains([]string{"ok", "wrong", "another-app", "replayed"}, how) {
+	if !slices.Contains([]string{"ok", "wrong", "another-app", "denied", "replayed"}, how) {
 		return nil, fmt.Errorf("external_token: the actor does not know %q", how)
 	}
 	if p.Accept == acceptIntrospection {

@@ -64,7 +64,7 @@ func (o *outside) add(set *flowdefs.Set, name string, c scenario.Cast) error {
 		Users: []oidctest.User{{
 			Username: login, Password: password, Subject: identity(login),
 			Name: login, Email: login + "@example.test", EmailVerified: true,
-		}},
+		}, {Username: stranger, Password: password}},
 	})
 	if err != nil {
 		return err
