@@ -36,7 +36,7 @@ func claimFile(expression string) string {
 func someone() *flowdefs.Env {
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	return &flowdefs.Env{
-		Account: flowdefs.AccountEnv{Attributes: map[string]string{"branch": "Zurich"}, Types: []string{"totp", "pin"}},
+		Account: flowdefs.AccountEnv{Attributes: map[string]string{"branch": "Zurich", "roles": "teller, branch manager ,"}, Types: []string{"totp", "pin"}},
 		Device:  flowdefs.DeviceEnv{Bound: true},
 		Client:  flowdefs.ClientEnv{ID: "backend"},
 		Evidence: []assurance.Evidence{
@@ -63,6 +63,7 @@ func TestConditionsThatHold(t *testing.T) {
 		`account.attributes.branch == "Zurich"`,
 		`account.attributes["branch"].startsWith("Zu")`,
 		`has(account.attributes.branch) && !has(account.attributes.floor)`,
+		`"branch manager" in account.roles && size(account.roles) == 2 && !("tell" in account.roles)`,
 		`device.bound`,
 		`client.id == "backend" && has(client.id)`,
 		`acr >= level.aal2 && acr > level.aal1 && acr <= level.aal2 && acr < level.aal3`,
@@ -189,7 +190,9 @@ func TestValue(t *testing.T) {
 	t.Parallel()
 	for expression, want := range map[string]string{
 		`account.attributes.branch`:           `"Zurich"`,
-		`account.attributes`:                  `{"branch":"Zurich"}`,
+		`account.attributes`:                  `{"branch":"Zurich","roles":"teller, branch manager ,"}`,
+		`account.roles`:                       `["teller","branch manager"]`,
+		`words(" a  b ")`:                     `["a","b"]`,
 		`1 + 2`:                               `3`,
 		`7u`:                                  `7`,
 		`1.5`:                                 `1.5`,

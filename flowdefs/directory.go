@@ -27,7 +27,7 @@ type Directory struct {
 }
 
 var (
-	attributeForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,63}$`) // descr of RFC 4512 §1.4, without options
+	attributeForm = shortForm(`^[A-Za-z][A-Za-z0-9-]{0,63}$`) //nolint:gochecknoglobals // descr of RFC 4512 §1.4, without options; nothing changes it
 	roleForm      = regexp.MustCompile(`^[^,\s](?:[^,]*[^,\s])?$`)
 )
 
@@ -97,7 +97,7 @@ func (l *loader) attribute(o object, key string, dst *string) {
 }
 
 // table reads a mapping of names to texts of a form.
-func (l *loader) table(o object, key string, form *regexp.Regexp, otherwise string) map[string]string {
+func (l *loader) table(o object, key string, form interface{ MatchString(s string) bool }, otherwise string) map[string]string {
 	n := o.n.get(key)
 	if n == nil {
 		return nil

@@ -2,6 +2,7 @@ package flowdefs
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -23,6 +24,12 @@ func fieldsOf() map[string]map[string]*types.FieldType {
 					return unknownOf("account")
 				}
 				return a.Attributes
+			}),
+			"roles": always(cel.ListType(cel.StringType), func(a *AccountEnv) any {
+				if a.unknown != nil {
+					return unknownOf("account")
+				}
+				return rolesOf(a.Attributes[RolesAttribute])
 			}),
 		},
 		deviceName: {
@@ -95,6 +102,17 @@ func evidenceFields() map[string]*types.FieldType {
 		"binding":            always(levelTypeOf(), func(e proof) any { return e.Binding }),
 		"cap":                always(levelTypeOf(), func(e proof) any { return e.Cap }),
 	}
+}
+
+// rolesOf are the roles in an attribute that holds them, with commas between them.
+func rolesOf(attribute string) []string {
+	roles := []string{}
+	for role := range strings.SplitSeq(attribute, ",") {
+		if role = strings.TrimSpace(role); role != "" {
+			roles = append(roles, role)
+		}
+	}
+	return roles
 }
 
 func categoryNames(categories []assurance.Category) []string {

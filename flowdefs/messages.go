@@ -4,7 +4,6 @@ import (
 	"embed"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -26,8 +25,8 @@ const (
 )
 
 var (
-	messageForm  = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,95}$`)
-	argumentForm = regexp.MustCompile(`^[a-z][a-zA-Z0-9_]{0,63}$`)
+	messageForm  = shortForm(`^[a-z][a-z0-9._-]{0,95}$`)  //nolint:gochecknoglobals // as constant as a regular expression
+	argumentForm = shortForm(`^[a-z][a-zA-Z0-9_]{0,63}$`) //nolint:gochecknoglobals // as constant as a regular expression
 )
 
 // IsArgument says whether a text can have an argument of that name.

@@ -1,7 +1,6 @@
 package flowdefs
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -12,7 +11,7 @@ const (
 )
 
 // wordForm is the form of what programs read: codes, exits, tags, obligations.
-var wordForm = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
+var wordForm = shortForm(`^[a-z][a-z0-9_-]{0,63}$`) //nolint:gochecknoglobals // as constant as a regular expression
 
 // wordOf reads a name of that form, "" if it is wrong.
 func (r *flowReader) wordOf(n *node, what string) string {

@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	nameForm     = regexp.MustCompile(`^[a-z][a-z0-9-]{0,63}$`)
+	nameForm     = shortForm(`^[a-z][a-z0-9-]{0,63}$`) //nolint:gochecknoglobals // as constant as a regular expression
 	durationForm = regexp.MustCompile(`^([0-9]{1,9}(ms|s|m|h))+$`)
 )
 

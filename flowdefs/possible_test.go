@@ -15,6 +15,8 @@ func TestPossibleDoesNotLookAtTheAccount(t *testing.T) {
 		`!account.has("totp")`:                                   true,
 		`account.attributes.branch == "Zurich"`:                  true,
 		`account.attributes.missing == "x"`:                      true,
+		`"teller" in account.roles`:                              true,
+		`!("teller" in account.roles)`:                           true,
 		`device.bound && account.has("pin")`:                     false,
 		`!device.bound && account.has("pin")`:                    true,
 		`device.bound || account.has("pin")`:                     true,

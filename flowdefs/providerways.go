@@ -258,6 +258,7 @@ func plainOf(n *node) any {
 		return json.Number(n.text)
 	case nullKind:
 		return nil
+	case stringKind, otherKind:
 	}
 	return n.text
 }

@@ -46,6 +46,7 @@ func TestUnknowns(t *testing.T) {
 		{"what is proved is known", `acr >= level.aal2`, false, true},
 		{"an authenticator is settled by itself", `account.has("totp") && !account.has("pin")`, false, true},
 		{"an attribute", `account.attributes.branch == "Zurich"`, true, true},
+		{"a role", `"teller" in account.roles`, true, true},
 		{"whether there is one", `has(account.attributes.branch)`, true, true},
 		{"false, whatever the attribute", `account.attributes.branch == "Zurich" && acr < level.aal2`, false, false},
 		{"true, whatever the attribute", `acr >= level.aal2 || account.attributes.branch == "Zurich"`, false, true},

@@ -24,7 +24,11 @@ func (x *exchange) lookEnd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	x.w.stale = end.Ends(x.leaves(), x.r.Started)
+	spared := "" // another run on the session that goes on may be somebody's who has copied it
+	if x.r.Changed {
+		spared = x.leaves()
+	}
+	x.w.stale = end.Ends(spared, x.r.Started)
 	return nil
 }
 
@@ -54,5 +58,6 @@ func (x *exchange) endOthers() *SessionsEnd {
 		return nil
 	}
 	at := x.e.cfg.Now().UTC()
+	x.r.Changed = true
 	return &SessionsEnd{Subject: x.r.State.Subject, At: at, Spared: x.sessionID(), Until: at.Add(endKept)}
 }

@@ -20,7 +20,7 @@ type Registry struct {
 var _ flowdefs.Catalogue = (*Registry)(nil)
 
 var (
-	typeName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+	typeName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	codeName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*_REQUIRED$`)
 )
 
@@ -51,7 +51,7 @@ func checkType(t StepType) error {
 			errs = append(errs, errors.New(what))
 		}
 	}
-	add(!typeName.MatchString(t.Name), "name must match "+typeName.String())
+	add(!typeName.MatchString(t.Name) || len(t.Name) > 64, "name must match "+typeName.String()+" and have at most 64 characters")
 	add(strings.TrimSpace(t.Doc) == "", "has no documentation")
 	add(t.Code != "" && !codeName.MatchString(t.Code), "code must match "+codeName.String())
 	add(t.New == nil, "has no New")

@@ -42,6 +42,7 @@ type run struct {
 	Activate  []string     `json:"activate,omitempty"` // authenticators that the last change makes active, likewise
 	Remove    []string     `json:"remove,omitempty"`   // authenticators that the last change takes out of use, likewise
 	Ends      *SessionsEnd `json:"ends,omitempty"`     // of the account's other sessions, which the last change brings, likewise
+	Changed   bool         `json:"changed,omitempty"`  // it has made the change that ended the account's other sessions
 	Leaves    string       `json:"leaves,omitempty"`   // ID of the session that the run will leave, once it has to be known
 	Messages  []Message    `json:"messages,omitempty"` // that the last change sends, likewise
 	Notices   []Message    `json:"notices,omitempty"`  // that it tells the account's owner, likewise

@@ -74,6 +74,9 @@ type StepType struct {
 	// NeedsSubject is true if the step acts on who was proved to be there: a flow
 	// in which a run can come to it before the first proof does not load.
 	NeedsSubject bool
+	// Alters is true if completing the step may change what the account has: its
+	// attributes and roles, or authenticators, such as a code that is used up.
+	Alters bool
 	// Enrols is true if the step binds an authenticator: it then needs the
 	// highest level that the account's active authenticators can reach.
 	Enrols bool

@@ -96,10 +96,16 @@ func (x *exchange) submit(ctx context.Context, n *node, in Input) error {
 	counter, locked := at.key, at.locked
 	v := x.visit(n, x.r.State.Turn)
 	if locked {
-		v.Claimed, v.Subject = "", "" // the work of a check, for nobody
+		v.Claimed, v.Subject, v.Idle = "", "", true // the work of a check, for nobody
 	}
 	out, err := n.step.Answer(ctx, v, in)
 	if out, err = x.routed(n, out, err); err != nil {
+		return errors.Join(err, x.release(ctx, counter))
+	}
+	if !locked {
+		locked, err = x.e.lockedElsewhere(ctx, x, n, out.proof)
+	}
+	if err != nil {
 		return errors.Join(err, x.release(ctx, counter))
 	}
 	if locked {

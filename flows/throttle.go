@@ -114,6 +114,24 @@ func (e *Engine) reserve(ctx context.Context, x *exchange, n *node) (reservation
 	return at, err
 }
 
+// lockedElsewhere reports whether the proof is about an account that was reached by
+// another name than the one that the attempt was counted on, and whose own attempts
+// are used up or have to wait: an account is not locked by one of its names alone.
+func (e *Engine) lockedElsewhere(ctx context.Context, x *exchange, n *node, proof *Proof) (bool, error) {
+	if !n.typ.Guessable || proof == nil || proof.Subject == "" || proof.Subject == whose(x.r) {
+		return false, nil
+	}
+	err := e.cfg.Throttle.Change(ctx, e.counterOf(proof.Subject, n.typ.Authenticator), func(c Counter) (Counter, error) {
+		_, err := attempt(x.w.now, n.typ.HardLimit)(c)
+		return c, err
+	})
+	var wait waitError
+	if errors.As(err, &wait) || errors.Is(err, errLocked) {
+		return true, nil
+	}
+	return false, err
+}
+
 // Unlock forgets the failed attempts on one type of authenticator of an account.
 func (e *Engine) Unlock(ctx context.Context, subject, authenticator string) error {
 	return e.cfg.Throttle.Change(ctx, e.counterOf(subject, authenticator), clearCounter)

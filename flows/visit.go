@@ -16,6 +16,9 @@ import (
 // Visit is what a step may know and use while it is entered or answered. It is
 // valid only during the call.
 type Visit struct {
+	// Idle is true if no attempt is left and the answer is checked for the sake of
+	// the time that it takes: whatever comes of it is refused, and nothing may be stored.
+	Idle       bool
 	RunID      string // public id of the run: not a secret
 	Flow       string
 	StepID     string

@@ -130,13 +130,14 @@ func (p *Provider) credentials(m metadata) (credentials, error) {
 	case AuthSignedSecret:
 		secret, err := p.assertion(m, a.Team, "")
 		return credentials{secret: secret}, err
+	case AuthTLS, AuthNone: // the certificate is shown by the transport; a public client has nothing to show
 	case AuthPrivateKeyJWT:
 		text, err := p.assertion(m, p.cfg.ClientID, "client-authentication+jwt")
 		return credentials{form: url.Values{
 			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {text},
 		}}, err
 	}
-	return credentials{}, nil // the certificate is shown by the transport; a public client has nothing to show
+	return credentials{}, nil
 }
 
 // assertion signs who we are (RFC 7523 §3).

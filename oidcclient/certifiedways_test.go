@@ -2,10 +2,12 @@ package oidcclient_test
 
 import (
 	"crypto"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"net/http"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -131,6 +133,7 @@ func TestCertifiedWays(t *testing.T) {
 		"T-99 an assertion by another key": {"key", func(c *oidcclient.Config) {
 			c.Authentication = oidcclient.Authentication{Key: keysOfAllKinds(t)["P-256"], KeyID: "stile-1"}
 		}},
+		"signed with the client's secret":    {"alg-HS256", nil},
 		"tokens that have to be bound":       {"bound", nil},
 		"a pushed request by another secret": {"pushed", func(c *oidcclient.Config) { c.Authentication.Secret = "wrong" }},
 	} {
@@ -154,6 +157,44 @@ func TestCertifiedRotation(t *testing.T) {
 		}
 		if err := idp.Rotate(); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// A client that has a certificate shows it where the metadata say (RFC 8705 §5).
+func TestCertifiedCertificate(t *testing.T) {
+	t.Parallel()
+	authority := pair(t, "authority", nil)
+	pool := x509.NewCertPool()
+	pool.AddCert(authority.Leaf)
+	server := pair(t, "127.0.0.1", authority)
+	key, err := x509.MarshalPKCS8PrivateKey(server.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	for name, block := range map[string]*pem.Block{
+		"server.pem": {Type: "CERTIFICATE", Bytes: server.Certificate[0]}, "server.key": {Type: "PRIVATE KEY", Bytes: key},
+		"ca.pem": {Type: "CERTIFICATE", Bytes: authority.Certificate[0]},
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	idp := &elsewhere{Provider: certified.OpenTLS(t, os.Getenv, folder), wire: &http.Transport{DisableKeepAlives: true}}
+	for name, test := range map[string]struct {
+		shows *tls.Certificate
+		ok    bool
+	}{
+		"ours":                    {pair(t, "stile", authority), true},
+		"another's":               {pair(t, "other", authority), false},
+		"of an unknown authority": {pair(t, "stile", nil), false},
+	} {
+		who, err := idp.as(t, "tls", func(c *oidcclient.Config) {
+			c.Transport, c.RootCAs, c.Authentication = nil, pool, oidcclient.Authentication{Certificate: test.shows}
+		}).signOn(t)
+		if (err == nil) != test.ok || test.ok && who.Subject != "jane" {
+			t.Errorf("%s: %+v, %v", name, who, err)
 		}
 	}
 }

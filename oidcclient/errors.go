@@ -46,7 +46,9 @@ func (e *statusError) Unwrap() error { return ErrUnavailable }
 
 // errorForm is narrower than RFC 6749 allows: every registered code fits it,
 // and what fits it can be logged.
-var errorForm = regexp.MustCompile(`^[a-z][a-z_]{0,63}$`)
+const maxErrorCode = 64
+
+var errorForm = regexp.MustCompile(`^[a-z][a-z_]*$`)
 
 func unavailable(what string) error { return fmt.Errorf("%w: %s", ErrUnavailable, what) }
 func incomplete(what string) error  { return fmt.Errorf("%w: %s", ErrIncomplete, what) }

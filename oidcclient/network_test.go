@@ -349,12 +349,14 @@ func TestAddressIsCheckedWhenDialling(t *testing.T) {
 		}
 	}()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	p, err := oidcclient.New(oidcclient.Config{Issuer: "https://0.0.0.0:" + port, ClientID: "stile", Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.AuthorizationRequest(t.Context(), oidcclient.RequestOptions{RedirectURI: redirectURI}); err == nil {
-		t.Error("got a request")
+	for _, host := range []string{"0.0.0.0", "localhost", "127.0.0.1", "[::ffff:127.0.0.1]", "2130706433"} { // a name is looked at when it is resolved
+		p, err := oidcclient.New(oidcclient.Config{Issuer: "https://" + host + ":" + port, ClientID: "stile", Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.AuthorizationRequest(t.Context(), oidcclient.RequestOptions{RedirectURI: redirectURI}); err == nil {
+			t.Error("got a request")
+		}
 	}
 	select {
 	case <-accepted:

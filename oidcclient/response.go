@@ -51,7 +51,7 @@ func (p *Provider) Receive(ctx context.Context, r Request, query string) (Code, 
 		return Code{}, unfit("a code and an error")
 	case code != "":
 		return Code{code, p.responseClaims(values)}, nil
-	case !errorForm.MatchString(failure):
+	case !errorForm.MatchString(failure) || len(failure) > maxErrorCode:
 		return Code{}, unfit("error")
 	}
 	return Code{}, &AuthorizationError{Code: failure}

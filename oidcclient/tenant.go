@@ -10,7 +10,9 @@ import (
 // tenantMark stands in TokenIssuer for the tenant.
 const tenantMark = "{tenantid}"
 
-var tenantForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$`)
+const maxTenant = 64
+
+var tenantForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
 
 // tokenIssuer is the issuer that an ID token must name. Of a provider with an
 // issuer for each tenant it follows from the claim tid, of which nothing is
@@ -30,7 +32,7 @@ func (p *Provider) tokenIssuer(compact string) (string, error) {
 		return "", err
 	}
 	tenant, _ := c["tid"].(string)
-	if !tenantForm.MatchString(tenant) || len(p.cfg.Tenants) > 0 && !slices.Contains(p.cfg.Tenants, tenant) {
+	if !tenantForm.MatchString(tenant) || len(tenant) > maxTenant || len(p.cfg.Tenants) > 0 && !slices.Contains(p.cfg.Tenants, tenant) {
 		return "", refused("ID token: tid")
 	}
 	return strings.Replace(p.cfg.TokenIssuer, tenantMark, tenant, 1), nil

@@ -19,6 +19,10 @@ func runBenchServe(ctx context.Context, _ []string) error {
 	return bench.Serve(ctx, os.Stdin, os.Stdout)
 }
 
+func runBenchProvider(ctx context.Context, _ []string) error {
+	return bench.Provider(ctx, os.Stdin, os.Stdout)
+}
+
 func runBenchFloor(ctx context.Context, _ []string) error {
 	return bench.Floor(ctx, os.Stdin, os.Stdout)
 }

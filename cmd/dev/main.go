@@ -7,6 +7,7 @@
 //	go run ./cmd/dev layers          the house rules alone, in milliseconds
 //	go run ./cmd/dev mutate -run x   takes checks away, one at a time, and expects a test to fail
 //	go run ./cmd/dev bench           what has a limit; complete sign-ins per second, beside a floor of the same run
+//	go run ./cmd/dev bench -part sso CPU of a sign-on at a provider, beside its floor
 //	go run ./cmd/dev gen             writes generated files anew
 //
 // "test" installs what the tests need and the machine lacks: see the package
@@ -44,10 +45,11 @@ func commands() []command {
 		{"check", "", "format, vet, lint, layers, tidy, gen, vulnerabilities, mutants", runCheck},
 		{"layers", "", "hold the sources against the house rules", runLayers},
 		{"mutate", "[-run regexp] [-jobs n] [-list]", "remove each check and expect its test to fail", runMutate},
-		{"bench", "[-part limits|server] [-flows n] [-at-once n] [-json]", "measure what has a limit, and complete sign-ins beside the floor of the same run", runBench},
+		{"bench", "[-part limits|server|sso] [-flows n] [-at-once n] [-json]", "measure what has a limit, and complete sign-ins beside the floor of the same run", runBench},
 		{"gen", "", "run go generate", runGen},
 		{bench.ServeCommand, "", "", runBenchServe}, // what bench starts
 		{bench.FloorCommand, "", "", runBenchFloor},
+		{bench.ProviderCommand, "", "", runBenchProvider},
 	}
 }
 

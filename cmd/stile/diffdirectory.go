@@ -12,8 +12,12 @@ import (
 // account that is, allows more when it is another one: other people may get in.
 func (d *differ) directory(a, b *flowdefs.Directory) {
 	for _, x := range []struct{ what, before, after string }{
-		{"url", a.URL, b.URL}, {"base", a.Base, b.Base}, {"object_class", a.ObjectClass, b.ObjectClass}, {"id", a.ID, b.ID},
-		{"base of groups", a.GroupBase, b.GroupBase}, {"member", a.Member, b.Member},
+		{"url", a.URL, b.URL},
+		{"base", a.Base, b.Base},
+		{"object_class", a.ObjectClass, b.ObjectClass},
+		{"id", a.ID, b.ID},
+		{"base of groups", a.GroupBase, b.GroupBase},
+		{"member", a.Member, b.Member},
 	} {
 		if x.before != x.after {
 			d.note(more, "%s changed from %q to %q", x.what, x.before, x.after)

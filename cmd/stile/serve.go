@@ -49,7 +49,7 @@ func (c serveCmd) Run(w *world) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	usual := debug.SetGCPercent(50) // a start leaves much behind; what lasts lies closer together then
+	usual := debug.SetGCPercent(25) // a start leaves much behind; what lasts lies closer together then
 	n, err := node.Start(w.ctx, cfg, node.Options{Logger: logger, Now: w.now, Stdout: w.out})
 	if err != nil {
 		return err

@@ -135,7 +135,21 @@ func (e *explorer) canProve(info flows.StepInfo, s *flows.State, sit situation) 
 	if typ == e.deviceType {
 		return sit.is(fact{bound, ""})
 	}
-	return !sit.not(fact{has, typ})
+	return info.Type.Alters && e.asks(typ) || !sit.not(fact{has, typ}) // the first proof may bind it
+}
+
+// asksWhat reports whether some condition asks for what a step of that type alters.
+func (e *explorer) asksWhat(t flows.StepType) bool {
+	return e.asks(t.Authenticator) || slices.ContainsFunc(e.conditions, func(c *flowdefs.Condition) bool {
+		return len(c.Attributes()) > 0 || c.Reads("account") && c.ReadsField("roles")
+	})
+}
+
+// asks reports whether some condition asks whether the account has such an authenticator.
+func (e *explorer) asks(typ string) bool {
+	return slices.ContainsFunc(e.conditions, func(c *flowdefs.Condition) bool {
+		return c.Reads("account") && slices.Contains(c.Words(), typ)
+	})
 }
 
 // strongest reports whether a proof is the strongest that its step can give.

@@ -82,6 +82,9 @@ func (w *scenarioWriter) act(a act) bool {
 	if a.do == answers && len(info.Assigns) > 0 {
 		return false // what a service says that comes to this is written nowhere
 	}
+	if a.do == answers && info.Type.Alters && w.e.asksWhat(info.Type) {
+		return false // what it makes of the account hangs on what is not written here
+	}
 	if silent && info.Type.NeedsSubject {
 		return false // what it decides hangs on more of the account than is known
 	}

@@ -164,11 +164,29 @@ func (t *turn) prove(n *flowdefs.Node, s *flows.State, raises []string) flows.Si
 			t.acts[i].proof, t.acts[i].weak = &ev, t.e.weaknesses(&ev, shapes[0])
 		}
 	}
+	if info.Type.Alters {
+		t.altered(info.Type.Authenticator)
+	}
 	out := flows.Pass(flows.Proof{Subject: somebody, Evidence: ev})
 	if len(raises) > 0 {
 		out = out.Raising(raises...)
 	}
 	return t.e.m.Decided(out)
+}
+
+// altered forgets what is known of an account that a step may have changed: its
+// attributes and roles, and whether it still has, or now has, what the step checks.
+func (t *turn) altered(typ string) {
+	t.situation = slices.DeleteFunc(slices.Clone(t.situation), func(s setting) bool {
+		switch s.fact.kind {
+		case guess, text:
+			return t.e.guesses[s.fact.name].condition.Reads("account")
+		case has:
+			return s.fact.name == typ && t.e.asks(typ)
+		default:
+			return false
+		}
+	})
 }
 
 // another forgets what is known of the account, since from here on it is

@@ -69,6 +69,7 @@ func Type(as Authenticators, key []byte) flows.StepType {
 			Cap:             assurance.AAL2,
 		}},
 		Authenticator: account.TypeActivation,
+		Alters:        true,
 		Guessable:     true,
 		HardLimit:     hardLimit,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {

@@ -212,10 +212,15 @@ func (w config) word(ctx context.Context, said map[string]any) (string, error) {
 	switch {
 	case there && (len(said) == 1 || len(w.Assign) > 0):
 		return word, nil
-	case said["outcome"] == nil && len(w.Assign) > 0:
+	case len(w.Assign) > 0 && len(w.Outcomes) == 0 && !has(said, "outcome"): // a service that only tells something
 		return "ok", nil
 	}
 	return "", errors.New(`the answer is not exactly {"outcome": WORD}`)
+}
+
+func has(said map[string]any, name string) bool {
+	_, there := said[name]
+	return there
 }
 
 // done assigns what the answer says.

@@ -91,3 +91,20 @@ func TestMappingThatDoesNotLoad(t *testing.T) {
 		}
 	}
 }
+// Where the service may refuse, an answer without its word is no ok: what is absent
+// is a failed check.
+func TestAnswerWithoutItsWord(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []string{
+		`{"tier": "gold"}`, `{"tier": "gold", "outcome": null}`, `{"tier": "gold", "decision": "refused"}`, `{"tier": "gold", "Outcome": "refused"}`,
+	} {
+		s, err := load(t, httpcall.Config{}, `outcomes: [refused], assign: { tier: response.tier }, `+service(t, answering(answer)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := s.Enter(t.Context(), flows.NewVisit(run, "owner", nil))
+		if err == nil {
+			t.Errorf("%s: done %t", answer, out.IsDone())
+		}
+	}
+}

@@ -51,6 +51,9 @@ func (s *step) verify(ctx context.Context, v *flows.Visit, known Known, a answer
 	default:
 		e, err = known.Verifier.ByLogin(ctx, login, a.Password)
 	}
+	if err == nil && v.Idle { // nobody is let in: an account that were made now would have attempts of its own
+		err = account.ErrWrong
+	}
 	if err != nil {
 		return account.Authenticator{}, "", err
 	}

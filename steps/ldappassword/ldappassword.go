@@ -101,6 +101,7 @@ func Type(deps Config) flows.StepType {
 		Input:         flowdefs.SchemaFor[answer](),
 		Evidence:      []assurance.Ceiling{{Method: assurance.Password, Categories: []assurance.Category{assurance.Knowledge}}},
 		Authenticator: account.TypeLDAP,
+		Alters:        true,
 		Guessable:     true,
 		Typed:         true,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {

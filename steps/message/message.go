@@ -46,7 +46,7 @@ func Type() flows.StepType {
 			if err := cfg.Decode(&c); err != nil {
 				return nil, err
 			}
-			if !idForm.MatchString(c.Text) {
+			if !idForm.MatchString(c.Text) || len(c.Text) > maxID {
 				return nil, fmt.Errorf("message: text is the id of a message, not %q", c.Text)
 			}
 			return step{prompt{c.Text, c.Arguments}}, nil
@@ -55,7 +55,9 @@ func Type() flows.StepType {
 	}
 }
 
-var idForm = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,63}$`)
+const maxID = 64
+
+var idForm = regexp.MustCompile(`^[a-z][a-z0-9._-]*$`)
 
 type config struct {
 	Text      string            `yaml:"text" pattern:"^[a-z][a-z0-9._-]{0,63}$" ref:"message" arguments:"arguments" doc:"Id of the message."`

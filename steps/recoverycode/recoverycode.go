@@ -60,6 +60,7 @@ func Type(as Authenticators, key []byte) flows.StepType {
 			Cap:             assurance.AAL1,
 		}},
 		Authenticator: account.TypeRecovery,
+		Alters:        true,
 		Guessable:     true,
 		Notice:        flows.NoticeRecovery,
 		HardLimit:     hardLimit,

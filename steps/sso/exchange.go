@@ -95,10 +95,8 @@ func (m marks) begin(ctx context.Context) error {
 	return err
 }
 
-// fail says that the exchange is over, also to a client that has gone away.
-func (m marks) fail(ctx context.Context) error {
-	return m.take(context.WithoutCancel(ctx), "failed", flightLife)
-}
+// fail says that the exchange is over.
+func (m marks) fail(ctx context.Context) error { return m.take(ctx, "failed", flightLife) }
 
 func (m marks) take(ctx context.Context, kind string, life time.Duration) error {
 	return m.visit.Once(ctx, m.name+"/"+kind, life, true)

@@ -90,6 +90,7 @@ func Type(providers Providers, accounts Accounts) flows.StepType {
 		Config:   flowdefs.SchemaFor[config](),
 		Prompt:   flowdefs.SchemaFor[prompt](),
 		Input:    flowdefs.SchemaFor[answer](),
+		Alters:   true,
 		Evidence: []assurance.Ceiling{ceiling()},
 		Ceilings: ceilings,
 		Exits:    []string{exitDenied, exitCancelled, exitUnmet},

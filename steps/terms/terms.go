@@ -74,7 +74,9 @@ func Type(as Agreements) flows.StepType {
 	}
 }
 
-var documentForm = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,63}$`)
+const maxDocument = 64
+
+var documentForm = regexp.MustCompile(`^[a-z][a-z0-9._-]*$`)
 
 type config struct {
 	Document string            `yaml:"document" pattern:"^[a-z][a-z0-9._-]{0,63}$" doc:"Id of the document; a new version has another one."`
@@ -83,7 +85,7 @@ type config struct {
 }
 
 func (c config) check() error {
-	if !documentForm.MatchString(c.Document) {
+	if !documentForm.MatchString(c.Document) || len(c.Document) > maxDocument {
 		return fmt.Errorf("document is an id, not %q", c.Document)
 	}
 	for language, text := range c.URLs {

@@ -1,9 +1,12 @@
-// Package bench measures two things. The limits are benchmarks of the tests that
+// Package bench measures three things. The limits are benchmarks of the tests that
 // must not take longer than the table in limits.go says.
 //
 // The server is measured by complete sign-ins through the HTTP API (start,
 // password, one-time code, token verified) beside a floor that is measured in
 // the same run, on the same machine, by the same driver: see [Floor].
+//
+// Sign-ons at a provider are measured by the CPU that the server takes for each,
+// beside a floor too: see [ssoFloor].
 //
 // The server and the floor are processes of their own, one after the other,
 // each with a fresh store. What is printed is what the driver and the operating
@@ -45,6 +48,7 @@ type options struct {
 type report struct {
 	Limits []limit  `json:"limits,omitempty"`
 	Server []result `json:"server,omitempty"`
+	SSO    []signOn `json:"sso,omitempty"`
 }
 
 // result is one row of the table.
@@ -72,18 +76,22 @@ func Run(ctx context.Context, root string, args []string, out io.Writer) error {
 	fs.IntVar(&o.hashed, "hashed", 300, "sign-ins to measure with hashing at the default cost")
 	fs.IntVar(&o.atOnce, "at-once", 8, "sign-ins at the same time")
 	fs.BoolVar(&o.json, "json", false, "print JSON")
-	fs.StringVar(&o.part, "part", "", "limits (what must not take longer than it may) or server (sign-ins); default: both")
+	fs.StringVar(&o.part, "part", "", "limits (what must not take longer than it may), server (sign-ins) or sso (sign-ons at a provider); default: all")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	var r report
 	var err error
-	if o.part != "server" {
+	asked := func(part string) bool { return o.part == "" || o.part == part }
+	if asked("limits") {
 		r.Limits = limits()
 		err = measureLimits(ctx, root, r.Limits)
 	}
-	if err == nil && o.part != "limits" {
+	if err == nil && asked("server") {
 		r.Server, err = measureServer(ctx, o)
+	}
+	if err == nil && asked("sso") {
+		r.SSO, err = measureSSO(ctx, o.flows)
 	}
 	if err != nil {
 		return err
@@ -103,6 +111,9 @@ func (r report) print(out io.Writer, asJSON bool) error {
 	}
 	if r.Server != nil {
 		errs = append(errs, table(out, r.Server))
+	}
+	if r.SSO != nil {
+		errs = append(errs, tableSSO(out, r.SSO))
 	}
 	return errors.Join(errs...)
 }

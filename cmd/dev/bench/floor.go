@@ -48,7 +48,11 @@ func Floor(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: f.routes(), ReadHeaderTimeout: 5 * time.Second}
+	routes, err := f.routes(ctx, s.Provider)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: routes, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(l) }()
 	defer func() { _ = server.Close() }()
 	people := make([]person, s.People)
@@ -100,9 +104,14 @@ func newFloor(ctx context.Context, s setting) (*floor, error) {
 	return f, err
 }
 
-func (f *floor) routes() http.Handler {
+func (f *floor) routes(ctx context.Context, provider string) (http.Handler, error) {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
+	r.GET("/.well-known/jwks.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", f.jwks) })
+	r.GET("/metrics", gin.WrapH(promhttp.Handler()))
+	if provider != "" {
+		return r, f.addSSO(ctx, r, provider)
+	}
 	r.POST("/v1/flows", func(c *gin.Context) {
 		var body struct{ ClientID, Target string }
 		f.serve(c, &body, http.StatusCreated, writesOfStart, f.view("password", "PASSWORD_REQUIRED", 1))
@@ -122,9 +131,7 @@ func (f *floor) routes() http.Handler {
 		v.Result = &flows.Result{Session: flows.Secret(rand.Text()), Grant: &flows.Grant{Type: "bearer_jwt", Token: token}}
 		f.serve(c, &body, http.StatusOK, writesOfCode, v)
 	})
-	r.GET("/.well-known/jwks.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", f.jwks) })
-	r.GET("/metrics", gin.WrapH(promhttp.Handler()))
-	return r
+	return r, nil
 }
 
 func (f *floor) view(step, typ string, turn int) flows.View {

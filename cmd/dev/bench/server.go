@@ -27,6 +27,7 @@ type setting struct {
 	People     int    `json:"people"`
 	Hash       bool   `json:"hash"` // hash passwords at the default cost; else at the least possible
 	RunBytes   int    `json:"runBytes"`
+	Provider   string `json:"provider"` // people sign on there; "": with a password and a code
 }
 
 // ready is the one line that a server process prints.
@@ -43,6 +44,9 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		return err
 	}
 	cfg, err := config.Default()
+	if s.Provider != "" {
+		cfg, err = ssoConfig(s)
+	}
 	if err != nil {
 		return err
 	}
@@ -59,6 +63,9 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	defer func() { _ = n.Shutdown(context.WithoutCancel(ctx)) }()
 	people, err := seed(ctx, n, s.People)
+	if err == nil && s.Provider != "" {
+		err = link(ctx, n, s.Provider)
+	}
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,12 @@ func Programs() []Program {
 			Name: "slapd", Why: "for the tests of LDAP directories", Binaries: []string{"slapd"}, Apt: []string{"slapd"},
 		},
 		{
+			Name: "LemonLDAP::NG", Why: "for the sign-on at a second provider", Binaries: []string{"perl", "plackup"}, OnlyWith: "oidcclient",
+			// It loads all of these, pictures for a CAPTCHA that it never shows among them.
+			Probe: []string{"perl", "-MLemonldap::NG::Portal::Issuer::OpenIDConnect", "-MLemonldap::NG::Portal::Captcha::SecurityImage", "-e1"},
+			Apt:   []string{"liblemonldap-ng-portal-perl", "libplack-perl", "libio-string-perl", "libstring-random-perl", "libgd-securityimage-perl", "perlmagick"},
+		},
+		{
 			Name: "node", Why: "for the OpenID provider of " + ProviderFolder, Binaries: []string{"node"}, Apt: []string{"nodejs"},
 			OnlyWith: ProviderFolder,
 		},

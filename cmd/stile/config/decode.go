@@ -116,7 +116,13 @@ func join(key, name string) string {
 }
 
 // hostname matches DNS names (RFC 1123 §2.1). Addresses are none: their last label begins with a digit.
-var hostname = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
+// A bound of the length of labels inside the expression would cost 90 kB.
+var hostname = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z]([a-z0-9-]*[a-z0-9])?$`)
+
+func isHostname(name string) bool {
+	long := func(label string) bool { return len(label) > 63 }
+	return hostname.MatchString(name) && !slices.ContainsFunc(strings.Split(name, "."), long)
+}
 
 // setScalar sets a string, a boolean, an integer or a duration within the bounds of its tag.
 func setScalar(v reflect.Value, text string, tag reflect.StructTag) error {
@@ -144,7 +150,7 @@ func setScalar(v reflect.Value, text string, tag reflect.StructTag) error {
 		if words := tag.Get("enum"); words != "" && !slices.Contains(strings.Split(words, ","), text) {
 			return fmt.Errorf("must be one of %s, not %q", strings.ReplaceAll(words, ",", ", "), text)
 		}
-		if tag.Get("form") == "host" && !hostname.MatchString(text) {
+		if tag.Get("form") == "host" && !isHostname(text) {
 			return fmt.Errorf("must name a host such as risk.bank.example, in lower case and without a port, not %q", text)
 		}
 		v.SetString(text)

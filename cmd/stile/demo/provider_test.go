@@ -53,7 +53,7 @@ func TestStoryAtACertifiedProviderFails(t *testing.T) {
 	}{
 		"somebody else is linked":  {15, func(p *demo.Provider) { p.Subject = "joan-upstream" }},
 		"somebody else signs on":   {15, func(p *demo.Provider) { p.Username = "joan-upstream" }},
-		"another client secret":    {14, func(p *demo.Provider) { p.ClientSecret = strings.Repeat("x", 43) }},
+		"another client secret":    {5, func(p *demo.Provider) { p.ClientSecret = strings.Repeat("x", 43) }},
 		"no refresh token was due": {14, func(p *demo.Provider) { p.OfflineOnly = true }},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -130,6 +130,7 @@ func (d *director) end(err error) error {
 type memory struct {
 	discovery map[string]any // of the provider
 	request   map[string]any // the authorization request's parameters
+	pushed    map[string]any // those that went to the provider directly (RFC 9126)
 	provider  string         // the authorization endpoint
 	redirect  string         // the app's redirect URI
 	forms     []string       // what the browser has sent, in short form
@@ -144,7 +145,7 @@ type memory struct {
 }
 
 func (m *memory) newRun() {
-	m.request, m.forms, m.returned, m.tokens, m.view, m.seen, m.wrong = nil, nil, "", nil, view{}, nil, nil
+	m.request, m.pushed, m.forms, m.returned, m.tokens, m.view, m.seen, m.wrong = nil, nil, nil, "", nil, view{}, nil, nil
 }
 
 // note keeps what later steps compare with.
@@ -152,6 +153,8 @@ func (m *memory) note(x moment) {
 	switch {
 	case x.Who == whoClient && x.answered && m.endpoint("jwks_uri") == x.URL:
 		m.keysRead = x.Status == http.StatusOK
+	case x.Who == whoClient && !x.answered && m.endpoint("pushed_authorization_request_endpoint") == x.URL:
+		m.pushed = pushed(x)
 	case x.Who == whoBrowser && !x.answered && x.Method == http.MethodPost:
 		m.forms = append(m.forms, formLine(x.Exchange))
 	case x.Who == whoApp && x.answered && strings.Contains(x.URL, "/v1/flow"):

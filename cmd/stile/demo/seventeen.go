@@ -85,7 +85,11 @@ func opensBrowser(m *memory, x moment) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if u.Query().Get("state") != m.request["state"] {
+	same := "state"
+	if m.request["request_uri"] != nil {
+		same = "request_uri"
+	}
+	if u.Query().Get(same) != m.request[same] {
 		return nil, errors.New("the browser opens another request than the one that Stile made")
 	}
 	return []string{requestLine(x.Exchange)}, nil

@@ -200,6 +200,10 @@ func takeRequest(m *memory) ([]string, error) {
 	m.request, _ = data["parameters"].(map[string]any)
 	m.provider, _ = data["authorizationEndpoint"].(string)
 	m.redirect, _ = data["redirectUri"].(string)
+	if uri := m.request["request_uri"]; uri != nil && m.pushed != nil {
+		m.request = m.pushed
+		m.request["request_uri"] = uri
+	}
 	for _, name := range []string{"client_id", "state", "nonce", "code_challenge", "redirect_uri"} {
 		if text, _ := m.request[name].(string); text == "" {
 			return nil, fmt.Errorf("the authorization request has no %s", name)
@@ -209,6 +213,18 @@ func takeRequest(m *memory) ([]string, error) {
 		return nil, fmt.Errorf("code_challenge_method is %v", m.request["code_challenge_method"])
 	}
 	return nil, nil
+}
+
+// pushed are the parameters of a request that went to the provider directly; who
+// asks is not one of them.
+func pushed(x moment) map[string]any {
+	form, err := url.ParseQuery(string(x.RequestBody))
+	if err != nil {
+		return nil
+	}
+	form.Del("client_secret")
+	form.Del("client_assertion")
+	return flat(form)
 }
 
 // returnsCode checks the redirect back to the app (RFC 6749 §4.1.2, RFC 9207).

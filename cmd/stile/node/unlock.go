@@ -16,7 +16,7 @@ import (
 func Guessable() []string {
 	return []string{
 		account.TypePassword, account.TypePIN, account.TypeTOTP, account.TypeHOTP,
-		account.TypeEmail, account.TypePhone, account.TypeRecovery, account.TypeActivation,
+		account.TypeEmail, account.TypePhone, account.TypeRecovery, account.TypeActivation, account.TypeLDAP,
 	}
 }
 

@@ -43,7 +43,7 @@ func (p *play) answerCalls(types []flows.StepType) error {
 		if !ok {
 			return nil, fmt.Errorf("stage: steps of type %s read no answers", typeCall)
 		}
-		return called{reads, p.cast.Given.Calls}, nil
+		return called{reads, t.Exits, p.cast.Given.Calls}, nil
 	}
 	return nil
 }
@@ -58,6 +58,7 @@ type reader interface {
 type called struct {
 	reader
 
+	exits   []string
 	answers map[string]string
 }
 
@@ -67,6 +68,8 @@ func (c called) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error
 	switch {
 	case answer == callDown:
 		return flows.Outcome{}, fmt.Errorf("%w: the scenario says so", flows.ErrUnavailable)
+	case slices.Contains(c.exits, answer): // however its configuration reads that off an answer
+		return flows.Exit(answer), nil
 	case strings.HasPrefix(answer, "{"):
 		return c.Decide(ctx, []byte(answer))
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
@@ -96,10 +97,12 @@ func (r *Registrar) Remove(ctx context.Context, login, id, typ string) (subject 
 	if err != nil {
 		return "", nil, err
 	}
-	for _, a := range all {
-		if a.Status == account.Disabled || a.ID != id && a.Type != typ {
-			continue
-		}
+	all = slices.DeleteFunc(all, func(a account.Authenticator) bool { return a.ID != id && a.Type != typ })
+	used := slices.DeleteFunc(slices.Clone(all), func(a account.Authenticator) bool { return a.Status == account.Disabled })
+	if len(used) == 0 {
+		used = all // once more: the time before may have failed behind it, where sessions end
+	}
+	for _, a := range used {
 		err := r.cfg.Acts.Administer(ctx, flows.Act{
 			Event:  flows.Event{Type: EventTaken, Subject: who.Subject, Reason: a.Type},
 			Notice: flows.NoticeRemoved, About: a.Type, Ends: true,

@@ -1,6 +1,7 @@
 // Package certified runs an OpenID provider that others wrote and had
 // certified: oidc-provider from npm, as a process of its own, with its real
-// login and consent pages.
+// login and consent pages. [OpenPlain] runs an OAuth 2.0 server that others
+// wrote and that knows no OpenID Connect, in the same way.
 //
 //	p := certified.Open(t, os.Getenv)
 //	fmt.Println(p.Issuer, p.ClientID, p.ClientSecret, p.RedirectURI)
@@ -50,6 +51,27 @@ type Provider struct {
 // names none the test is skipped; with CI=true it fails.
 func Open(t testing.TB, getenv func(string) string) *Provider {
 	t.Helper()
+	return open(t, getenv, "server.mjs")
+}
+
+// OpenTLS is Open with endpoints by TLS for clients with a certificate, which
+// the metadata name beside the others; the client "tls" authenticates with the
+// certificate whose CN is stile. The folder has server.pem and server.key, and
+// ca.pem, which clients' certificates are held against.
+func OpenTLS(t testing.TB, getenv func(string) string, folder string) *Provider {
+	t.Helper()
+	return open(t, getenv, "server.mjs", folder)
+}
+
+// OpenPlain is Open for the OAuth 2.0 server: it has /authorize, /token, and
+// /user, where a user has id (a number), login and email.
+func OpenPlain(t testing.TB, getenv func(string) string) *Provider {
+	t.Helper()
+	return open(t, getenv, "oauth2.mjs")
+}
+
+func open(t testing.TB, getenv func(string) string, program ...string) *Provider {
+	t.Helper()
 	folder := getenv(Variable)
 	switch {
 	case folder == "" && getenv("CI") == "true":
@@ -57,7 +79,7 @@ func Open(t testing.TB, getenv func(string) string) *Provider {
 	case folder == "":
 		t.Skipf("%s is not set; \"go run ./cmd/dev test\" installs the provider and sets it", Variable)
 	}
-	p, err := Start(t.Context(), folder)
+	p, err := start(t.Context(), folder, program...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,11 +91,11 @@ func Open(t testing.TB, getenv func(string) string) *Provider {
 	return p
 }
 
-// Start runs the program in that folder until Close, and waits until it serves
+// start runs a program of that folder until Close, and waits until it serves
 // or ctx is done.
-func Start(ctx context.Context, folder string) (*Provider, error) {
+func start(ctx context.Context, folder string, program ...string) (*Provider, error) {
 	// Not bound to ctx: the process ends in Close, in order.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), "node", "server.mjs")
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "node", program...)
 	cmd.Dir, cmd.WaitDelay = folder, patience
 	var said bytes.Buffer
 	cmd.Stderr = &said

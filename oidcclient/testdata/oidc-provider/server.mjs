@@ -1,7 +1,11 @@
 // An OpenID provider that others wrote and had certified, with its own login
 // and consent pages, for the tests. Everything is in memory and for loopback.
 //
-//   node server.mjs [port]
+//   node server.mjs [folder]
+//
+// With a folder, which has server.pem, server.key and ca.pem, it serves by TLS too;
+// its metadata name these endpoints for clients with a certificate, and the client
+// tls authenticates with the one whose CN is stile.
 //
 // When it serves, it prints one line of JSON: issuer, clientId, clientSecret,
 // clientKey, redirectUri. Any login name exists; its sub is the name, every password
@@ -13,7 +17,9 @@
 // DPoP keys only, and alg-ALG gets ID tokens that are signed so.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createSecured } from 'node:https';
 
 import { Provider } from 'oidc-provider';
 
@@ -37,6 +43,8 @@ function signingKey(alg) {
 }
 
 const keys = algorithms.map(signingKey);
+const folder = process.argv[2];
+let aliases; // endpoints for clients with a certificate
 
 // client is a client in one way.
 function client(id, more) {
@@ -55,6 +63,7 @@ function client(id, more) {
 }
 
 function configuration() {
+  const tls = folder ? [client('tls', { client_secret: undefined, token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_subject_dn: 'stile' })] : [];
   const publicKey = { ...clientKey.publicKey.export({ format: 'jwk' }), use: 'sig', alg: 'ES256', kid: 'stile-1' };
   return {
     clients: [
@@ -63,17 +72,27 @@ function configuration() {
       client('key', { client_secret: undefined, token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: [publicKey] } }),
       client('public', { client_secret: undefined, token_endpoint_auth_method: 'none' }),
       client('pushed', { require_pushed_authorization_requests: true }),
+      ...tls,
       client('bound', { dpop_bound_access_tokens: true }),
-      ...algorithms.map((alg) => client(`alg-${alg}`, { id_token_signed_response_alg: alg })),
+      ...[...algorithms, 'HS256'].map((alg) => client(`alg-${alg}`, { id_token_signed_response_alg: alg })),
     ],
+    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none', ...(folder ? ['tls_client_auth'] : [])],
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
-    enabledJWA: { idTokenSigningAlgValues: algorithms },
+    enabledJWA: { idTokenSigningAlgValues: [...algorithms, 'HS256'] },
     jwks: { keys },
     cookies: { keys: [secrets.cookies] },
     pkce: { required: () => true },
     claims: { openid: ['sub'], email: ['email', 'email_verified'] },
     issueRefreshToken: async (ctx, client) => client.grantTypeAllowed('refresh_token'),
+    ...(aliases && { discovery: { mtls_endpoint_aliases: aliases } }),
     features: {
+      mTLS: {
+        enabled: tls.length > 0,
+        tlsClientAuth: true,
+        getCertificate: (ctx) => ctx.socket.getPeerX509Certificate?.()?.toString(),
+        certificateAuthorized: (ctx) => ctx.socket.authorized,
+        certificateSubjectMatches: (ctx, property, expected) => ctx.socket.getPeerCertificate().subject.CN === expected,
+      },
       devInteractions: { enabled: true },
       dPoP: { enabled: true, nonceSecret: secrets.nonces, requireNonce: () => true },
       pushedAuthorizationRequests: { enabled: true },
@@ -87,11 +106,18 @@ function configuration() {
 }
 
 const server = createServer();
-server.listen(Number(process.argv[2] ?? 0), '127.0.0.1', () => {
+const pem = (name) => readFileSync(`${folder}/${name}`);
+const secured = folder && createSecured({ cert: pem('server.pem'), key: pem('server.key'), ca: pem('ca.pem'), requestCert: true, rejectUnauthorized: false });
+if (secured) await new Promise((done) => { secured.listen(0, '127.0.0.1', done); });
+server.listen(0, '127.0.0.1', () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
+  if (secured) {
+    const base = `https://127.0.0.1:${secured.address().port}`;
+    aliases = { token_endpoint: `${base}/token`, userinfo_endpoint: `${base}/me`, pushed_authorization_request_endpoint: `${base}/request` };
+  }
   const serve = () => {
-    server.removeAllListeners('request');
-    server.on('request', new Provider(issuer, configuration()).callback());
+    const answer = new Provider(issuer, configuration()).callback();
+    for (const s of secured ? [server, secured] : [server]) s.removeAllListeners('request').on('request', answer);
   };
   serve();
   const key = clientKey.privateKey.export({ format: 'pem', type: 'pkcs8' });
