@@ -257,8 +257,9 @@ func TestLinkByAddress(t *testing.T) {
 		"not said to be verified": {func(_ *testing.T, k *kit) {
 			k.idp.Misbehave(oidctest.SetMember(oidctest.EndpointUserInfo, "email_verified", nil))
 		}, ""},
-		"another domain":    {says("jane.doe@other.example"), ""},
-		"a domain below":    {says("jane.doe@mail.bank.example"), ""},
+		"another domain":    {has("jane.doe@other.example"), ""},
+		"a domain below":    {has("jane.doe@mail.bank.example"), ""},
+		"a domain behind":   {has("jane.doe@evilbank.example"), ""},
 		"a domain above":    {says("jane.doe@example"), ""},
 		"a domain like it":  {says("jane.doe@bаnk.example"), ""}, // Cyrillic
 		"full width":        {says("ｊane.doe@bank.example"), ""},
@@ -298,6 +299,10 @@ func TestLinkByAddress(t *testing.T) {
 			k.wantOwner(t, c.want)
 			k.clock.advance(time.Minute)
 			k.wantOwner(t, c.want)
+			if c.want == "" {
+				k.wantUnlinked(t, "alice")
+				k.wantUnlinked(t, "carol")
+			}
 		})
 	}
 }
@@ -328,6 +333,7 @@ func TestCreateNobodyWhoIsDisabled(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.wantOwner(t, "")
+	k.wantUnlinked(t, "alice")
 	if all, err := k.people.Accounts.Accounts(t.Context(), "", 10); err != nil || len(all) != 2 {
 		t.Errorf("%d accounts, %v", len(all), err)
 	}
@@ -360,5 +366,28 @@ func believes(k *kit) {
 func says(text string) func(*testing.T, *kit) {
 	return func(_ *testing.T, k *kit) {
 		k.idp.Misbehave(oidctest.SetMember(oidctest.EndpointUserInfo, "email", text))
+	}
+}
+
+// has is somebody else, who has that address, and whom the provider says it of.
+func has(text string) func(*testing.T, *kit) {
+	return func(t *testing.T, k *kit) {
+		t.Helper()
+		k.add(t, "carol", text, text)
+		says(text)(t, k)
+	}
+}
+
+// wantUnlinked checks that an account has no identity, in use or not.
+func (k *kit) wantUnlinked(t *testing.T, subject string) {
+	t.Helper()
+	all, err := k.people.Authenticators(t.Context(), subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range all {
+		if a.Type == account.TypeIdentity {
+			t.Errorf("%s has %s", subject, a.ID)
+		}
 	}
 }
