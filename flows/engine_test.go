@@ -106,6 +106,19 @@ func TestHardLock(t *testing.T) {
 	}
 }
 
+// Whoever guesses once a day is counted as well.
+func TestSlowGuessesAreCounted(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, definitions(secretThenCode, "{}"))
+	for range 20 {
+		tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+		wants(t, tk.say("no", ""), flows.KindRejected, flows.CodeWrongAnswer)
+		k.clock.pass(25 * time.Hour)
+	}
+	tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
+	wants(t, tk.say("ok", ""), flows.KindRejected, flows.CodeWrongAnswer)
+}
+
 func TestStepsCannotBeSkipped(t *testing.T) { // T-01, T-03, T-07
 	t.Parallel()
 	k := newKit(t, definitions(secretThenCode, "{}"))

@@ -30,8 +30,10 @@ type waitError struct{ until time.Time }
 func (waitError) Error() string { return "flows: too many attempts" }
 
 // forget is when a counter may be forgotten: the same for accounts that are there
-// and for names that are not, or forgetting would tell them apart.
-const forget = 24 * time.Hour
+// and for names that are not, or forgetting would tell them apart. It is long, for
+// failures are counted in a row (NIST SP 800-63B-4 §3.2.2) and who guesses has time:
+// one that waits a month after each nineteenth gets some two hundred in a year.
+const forget = 30 * 24 * time.Hour
 
 // attempt counts one attempt before it is made.
 func attempt(now time.Time, limit int) func(Counter) (Counter, error) {

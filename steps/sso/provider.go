@@ -68,6 +68,7 @@ type Access struct {
 	Network     oidcclient.Network // where the provider may be
 	RootCAs     *x509.CertPool     // nil: those of the system
 	Transport   http.RoundTripper  // nil: that of package oidcclient
+	Timeout     time.Duration      // of one request; 0: that of package oidcclient
 	Now         func() time.Time   // required
 }
 
@@ -104,7 +105,7 @@ func clientConfig(d *flowdefs.Provider, a Access) oidcclient.Config {
 		UserInfo:     d.UserInfo || (d.Provision == flowdefs.ProvisionCreate || len(d.Authoritative) > 0) && slices.Contains(d.Scopes, "email"),
 		ResponseMode: oidcclient.ResponseMode(d.Mode), Push: oidcclient.Push(d.Push), DPoP: d.DPoP, SpentCodes: d.Codes.Spent,
 		ResponseClaims: d.Response,
-		Network:        a.Network, RootCAs: a.RootCAs, Transport: a.Transport, Now: a.Now,
+		Network:        a.Network, RootCAs: a.RootCAs, Transport: a.Transport, Timeout: a.Timeout, Now: a.Now,
 	}
 	if c.Certificate == nil {
 		cfg.Authentication.Key = a.Key

@@ -20,6 +20,10 @@ import (
 	"github.com/stile-auth/stile/steps/sso"
 )
 
+// patience with a provider of the world, which runs on this machine: what is slow
+// is the machine, and no scenario is about that.
+const patience = time.Minute
+
 // outside is the providers of a world, running, and who signs in there.
 type outside struct {
 	running   map[string]*oidctest.Provider
@@ -34,7 +38,7 @@ type outside struct {
 func (p *play) startProviders() (*outside, error) {
 	o := &outside{
 		running: map[string]*oidctest.Provider{}, down: map[string]bool{}, people: map[string]string{}, issuers: map[string]string{}, providers: sso.Providers{},
-		transport: &http.Transport{ResponseHeaderTimeout: 10 * time.Second},
+		transport: &http.Transport{ResponseHeaderTimeout: patience},
 	}
 	if !p.uses("sso") && !p.uses("account_link") && !p.uses("external_token") {
 		return o, nil
@@ -55,7 +59,7 @@ func (o *outside) add(set *flowdefs.Set, name string, c scenario.Cast) error {
 	}
 	login := o.people[name]
 	client := oidctest.Client{ID: def.ClientID, RedirectURIs: redirects(set), AllowedScopes: def.Scopes, Auth: def.Credentials.Method}
-	access := sso.Access{Network: oidcclient.Loopback, Transport: o.transport, Now: c.Clock.Now}
+	access := sso.Access{Network: oidcclient.Loopback, Transport: o.transport, Timeout: patience, Now: c.Clock.Now}
 	if err := credentials(&def, &client, &access); err != nil {
 		return err
 	}
