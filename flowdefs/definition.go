@@ -224,6 +224,7 @@ type Endpoints struct {
 	Keys                 string // "": of a plain OAuth 2.0 provider
 	UserInfo             string
 	Push                 string
+	Introspection        string
 }
 
 // UserInfo says what a plain OAuth 2.0 provider calls things: names with dots lead into objects.

@@ -43,6 +43,8 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 		info.Config = object
 	case "totp_enrolment", "hotp_enrolment":
 		info.Config, info.Exits = object, []string{"full"}
+	case "external_token":
+		info.Config, info.Exits = object, []string{"denied", "unmet"}
 	case "consent", "terms":
 		info.Config, info.Exits = object, []string{"denied"}
 	case "required_role":
@@ -60,7 +62,7 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	}
 	// What the built-in examples need besides is not listed: messages list what is.
 	info.Sends = info.Sends || name == "email_code" || name == "sms_code" || name == "magic_link"
-	unlisted := []string{"account_link", "activation_code", "consent", "device_pin", "device_pin_enrolment", "email_code", "hotp", "hotp_enrolment", "identify", "ldap_password", "passkey", "passkey_enrolment", "password_change", "pin_enrolment", "recovery_code", "recovery_code_setup", "sms_code", "terms", "totp_enrolment", "transaction_approval", "authenticator_removal", "magic_link"}
+	unlisted := []string{"account_link", "activation_code", "consent", "device_pin", "device_pin_enrolment", "email_code", "external_token", "hotp", "hotp_enrolment", "identify", "ldap_password", "passkey", "passkey_enrolment", "password_change", "pin_enrolment", "recovery_code", "recovery_code_setup", "sms_code", "terms", "totp_enrolment", "transaction_approval", "authenticator_removal", "magic_link"}
 	return info, slices.Contains(c.Names(), name) || slices.Contains(unlisted, name)
 }
 

@@ -86,11 +86,11 @@ func (l *loader) tenants(p *Provider, o object) {
 }
 
 func (l *loader) endpoints(p *Provider, n *node, what string, plain bool) {
-	o, ok := l.object(n, what, []string{"authorization", "token", "keys", "userinfo", "par"})
+	o, ok := l.object(n, what, []string{"authorization", "token", "keys", "userinfo", "par", "introspection"})
 	if !ok {
 		return
 	}
-	p.Endpoints = &Endpoints{Authorization: o.requiredText("authorization"), Token: o.requiredText("token"), Push: o.text("par")}
+	p.Endpoints = &Endpoints{Authorization: o.requiredText("authorization"), Token: o.requiredText("token"), Push: o.text("par"), Introspection: o.text("introspection")}
 	if p.Endpoints.Keys = o.text("keys"); !plain {
 		o.required("keys")
 	}

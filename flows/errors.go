@@ -44,6 +44,7 @@ const (
 	CodeInFlight        = "in_flight"
 	CodeFinished        = "flow_finished"
 	CodeWrongAnswer     = "wrong_answer"
+	CodeTokenRefused    = "external_token_refused"
 	CodeThrottled       = "throttled"
 	CodeUnavailable     = "dependency_unavailable"
 	CodeDenied          = "access_denied"

@@ -36,6 +36,7 @@ type exchange struct {
 	link     *handoverData // a new link to a page
 	result   *Result       // of a run that completes
 	instead  *View         // of the run that a restart began
+	token    bool          // what was answered is another server's token
 	refused  *Problem
 	events   []Event
 	removed  []string  // authenticators that go out of use with the change
@@ -148,6 +149,9 @@ func (x *exchange) drive(ctx context.Context, sig signal) error {
 		default:
 			if wrong { // also if another prompt follows, because the step or option is lost
 				x.refused = &Problem{Kind: KindRejected, Code: CodeWrongAnswer, Detail: "The answer was not accepted."}
+				if x.token {
+					x.refused.Kind, x.refused.Code, x.refused.Detail = KindUnauthorized, CodeTokenRefused, "The token was not accepted."
+				}
 			}
 			return nil
 		}

@@ -66,6 +66,9 @@ type StepType struct {
 	// HardLimit is the number of consecutive failures after which the
 	// authenticator stays locked until an administrator acts; 0: the engine's default.
 	HardLimit int
+	// Token is true if the answer is a token that another server has issued: one that is
+	// refused is 401 and [CodeTokenRefused], not a wrong answer of a person.
+	Token bool
 	// Typed is true if the answer consists of what a person types or ticks: strings
 	// and booleans. A page can then take it for a client that cannot draw the prompt.
 	Typed bool

@@ -111,6 +111,7 @@ func (x *exchange) submit(ctx context.Context, n *node, in Input) error {
 	if locked {
 		out = Reject(exitLocked, nil)
 	}
+	x.token = n.typ.Token
 	sig, err := x.signal(ctx, n, out)
 	if err != nil {
 		return errors.Join(err, x.release(ctx, counter))

@@ -74,6 +74,7 @@ type Endpoints struct {
 	Keys                 string // the key set; required but for plain OAuth 2.0
 	UserInfo             string // required for plain OAuth 2.0
 	Push                 string // of pushed requests (RFC 9126)
+	Introspection        string // of tokens (RFC 7662)
 }
 
 // UserMapping says what UserInfo of a plain OAuth 2.0 provider calls things. A name

@@ -23,38 +23,37 @@ type header struct {
 
 // verify checks an ID token as OpenID Connect Core §3.1.3.7 wants, and more:
 // the signature too is checked, although the token comes over TLS.
-func (p *Provider) verify(ctx context.Context, m metadata, r Request, t tokens, code Code) (claims, error) {
-	h, err := parseHeader(t.id)
+func (p *Provider) verify(ctx context.Context, m metadata, compact string, e expected) (claims, error) {
+	h, err := parseHeader(compact)
 	if err != nil {
 		return nil, err
 	}
 	if !slices.Contains(m.allowed(p.cfg.Algorithms), h.Algorithm) {
 		return nil, refused("ID token: alg")
 	}
-	issuer, err := p.tokenIssuer(t.id)
-	if err != nil {
+	if e.issuer, err = p.tokenIssuer(compact); err != nil {
 		return nil, err
 	}
-	h.issuer, h.template = issuer, p.cfg.TokenIssuer
+	e.algorithm = h.Algorithm
+	h.issuer, h.template = e.issuer, p.cfg.TokenIssuer
 	key, err := p.keys.find(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	now := p.cfg.Now()
-	verifier := oidc.NewVerifier(issuer, &oidc.StaticKeySet{PublicKeys: []crypto.PublicKey{key}}, &oidc.Config{
-		ClientID:             p.cfg.ClientID,
+	verifier := oidc.NewVerifier(e.issuer, &oidc.StaticKeySet{PublicKeys: []crypto.PublicKey{key}}, &oidc.Config{
+		SkipClientIDCheck:    true, // checkParties is stricter
 		SupportedSigningAlgs: []string{h.Algorithm},
-		Now:                  func() time.Time { return now.Add(-p.cfg.Leeway) },
+		Now:                  func() time.Time { return e.now.Add(-e.leeway) },
 	})
-	verified, err := verifier.Verify(ctx, t.id)
+	verified, err := verifier.Verify(ctx, compact)
 	if err != nil { // its text tells what is in the token
-		return nil, refused("ID token: signature, iss, aud or exp")
+		return nil, refused("ID token: signature, iss or exp")
 	}
 	c, err := parseClaims(verified)
 	if err != nil {
 		return nil, err
 	}
-	return c, c.check(p.expect(r, issuer, now, h.Algorithm, t.access, code.value))
+	return c, c.check(e)
 }
 
 // parseHeader reads the header of a compact JWS strictly (RFC 7515 §5.2).

@@ -24,6 +24,7 @@ type metadata struct {
 	Token          string   `json:"token_endpoint"`
 	Keys           string   `json:"jwks_uri"`
 	UserInfo       string   `json:"userinfo_endpoint"`
+	Introspection  string   `json:"introspection_endpoint"`                // RFC 8414 §2
 	Push           string   `json:"pushed_authorization_request_endpoint"` // RFC 9126 §5
 	RequiresPush   bool     `json:"require_pushed_authorization_requests"`
 	Algorithms     []string `json:"id_token_signing_alg_values_supported"`
@@ -44,7 +45,7 @@ type metadata struct {
 func (p *Provider) discover(ctx context.Context) (metadata, error) {
 	var m metadata
 	if e := p.cfg.Endpoints; e != nil {
-		m = metadata{Authorization: e.Authorization, Token: e.Token, Keys: e.Keys, UserInfo: e.UserInfo, Push: e.Push}
+		m = metadata{Authorization: e.Authorization, Token: e.Token, Keys: e.Keys, UserInfo: e.UserInfo, Push: e.Push, Introspection: e.Introspection}
 		return m, m.check(p.cfg.Network, p.cfg.OAuth2 == nil)
 	}
 	ctx = oidc.ClientContext(ctx, p.lookup)
@@ -73,10 +74,10 @@ func (p *Provider) discover(ctx context.Context) (metadata, error) {
 
 // check refuses endpoints that such a provider cannot have: secrets go there.
 func (m metadata) check(n Network, signs bool) error {
-	optional := map[string]bool{"userinfo_endpoint": true, "pushed_authorization_request_endpoint": true, "jwks_uri": !signs}
+	optional := map[string]bool{"userinfo_endpoint": true, "pushed_authorization_request_endpoint": true, "introspection_endpoint": true, "jwks_uri": !signs}
 	for name, endpoint := range map[string]string{
 		"authorization_endpoint": m.Authorization, "token_endpoint": m.Token, "jwks_uri": m.Keys, "userinfo_endpoint": m.UserInfo,
-		"pushed_authorization_request_endpoint": m.Push,
+		"pushed_authorization_request_endpoint": m.Push, "introspection_endpoint": m.Introspection,
 	} {
 		if endpoint == "" && optional[name] {
 			continue

@@ -64,7 +64,7 @@ func (p *Provider) redeem(ctx context.Context, r Request, code Code) (Identity, 
 	if p.cfg.OAuth2 != nil {
 		return p.user(ctx, client, m, t)
 	}
-	c, err := p.verify(ctx, m, r, t, code)
+	c, err := p.verify(ctx, m, t.id, p.expect(r, t.access, code.value))
 	if err != nil {
 		return Identity{}, err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/stile-auth/stile/steps/devicepin"
 	"github.com/stile-auth/stile/steps/devicepinenrolment"
 	"github.com/stile-auth/stile/steps/emailcode"
+	"github.com/stile-auth/stile/steps/externaltoken"
 	"github.com/stile-auth/stile/steps/hotp"
 	"github.com/stile-auth/stile/steps/hotpenrolment"
 	"github.com/stile-auth/stile/steps/httpcall"
@@ -88,6 +89,7 @@ func Builtin(d Deps) []flows.StepType {
 		identify.Type(),
 		sso.Type(d.Providers, d.Links),
 		sso.LinkType(d.Providers, d.Links),
+		externaltoken.Type(d.Providers, d.Links),
 		password.Type(d.Authenticators, d.Hasher),
 		pinenrolment.Type(d.Authenticators, d.Accounts, d.Hasher),
 		passwordchange.Type(passwordchange.Config{Accounts: d.Accounts, Authenticators: d.Authenticators, Hasher: d.Hasher, Rules: d.Passwords}),

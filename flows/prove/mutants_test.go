@@ -34,6 +34,7 @@ func TestChangedExamples(t *testing.T) {
 		{"agreements", "requires: { acr: aal1 }", "requires: { acr: aal2 }", prove.Level},
 		{"first-phone", "require: acr >= level.aal2 ", "require: acr >= level.aal1 ", prove.Broken},
 		{"token", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
+		{"external-token", "requires: { acr: aal1 }", "requires: { acr: aal2 }", prove.Level},
 		{"everyday", `, if: account.has("totp")`, "", prove.DeadEnd},
 		{"everyday", "requires: { acr: aal1 }", "requires: { acr: aal3 }", prove.Level},
 		{"membership", "acr: aal2 }, propagate: { type: bearer_jwt, audience: \"https://letters.example\"", "acr: aal3 }, propagate: { type: bearer_jwt, audience: \"https://letters.example\"", prove.Level},

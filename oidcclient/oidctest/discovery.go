@@ -23,6 +23,7 @@ func (p *Provider) discovery(c *gin.Context) {
 		"userinfo_endpoint":                                p.issuer + "/userinfo",
 		"jwks_uri":                                         p.issuer + "/jwks",
 		"revocation_endpoint":                              p.issuer + "/revoke",
+		"introspection_endpoint":                           p.issuer + "/introspect",
 		"end_session_endpoint":                             p.issuer + "/logout",
 		"scopes_supported":                                 p.cfg.scopes(),
 		"response_types_supported":                         []string{"code"},

@@ -30,7 +30,7 @@ func TestDiscoveryIsTrue(t *testing.T) {
 	}
 	answers := map[string]int{ // to an empty request
 		"authorization_endpoint": 400, "token_endpoint": 400, "userinfo_endpoint": 401, "jwks_uri": 200,
-		"revocation_endpoint": 400, "end_session_endpoint": 200,
+		"revocation_endpoint": 400, "introspection_endpoint": 400, "end_session_endpoint": 200,
 	}
 	for name := range doc.JSON {
 		if _, known := answers[name]; !known && (strings.HasSuffix(name, "_endpoint") || strings.HasSuffix(name, "_uri")) {
@@ -39,7 +39,7 @@ func TestDiscoveryIsTrue(t *testing.T) {
 	}
 	for name, want := range answers {
 		method := http.MethodGet
-		if name == "token_endpoint" || name == "revocation_endpoint" {
+		if name == "token_endpoint" || name == "revocation_endpoint" || name == "introspection_endpoint" {
 			method = http.MethodPost
 		}
 		if !strings.HasPrefix(doc.text(name), w.Issuer()+"/") {

@@ -34,6 +34,7 @@ func (p *Provider) routes() (*gin.Engine, error) {
 	e.GET("/userinfo", p.userInfo)
 	e.POST("/userinfo", p.userInfo)
 	e.POST("/revoke", p.revoke)
+	e.POST("/introspect", p.introspect)
 	e.GET("/logout", p.logout)
 	e.POST("/logout", p.logout)
 	return e, nil
@@ -44,7 +45,7 @@ func endpointOf(path string) string {
 	switch path {
 	case "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server":
 		return EndpointDiscovery
-	case "/jwks", "/authorize", "/login", "/consent", "/token", "/par", "/userinfo", "/revoke", "/logout":
+	case "/jwks", "/authorize", "/login", "/consent", "/token", "/par", "/userinfo", "/revoke", "/introspect", "/logout":
 		return path[1:]
 	}
 	return ""

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,6 +14,10 @@ import (
 // idToken makes the ID token of a grant (OpenID Connect Core section 2), each
 // stage of it open to the faults.
 func (p *Provider) idToken(g *grant, nonce, access string, now time.Time) (string, error) {
+	return p.idTokenFor(g, nonce, access, now, nil)
+}
+
+func (p *Provider) idTokenFor(g *grant, nonce, access string, now time.Time, more map[string]any) (string, error) {
 	key := p.keys.signing()
 	claims := map[string]any{
 		"iss":       p.tokenIssuer(),
@@ -25,6 +30,7 @@ func (p *Provider) idToken(g *grant, nonce, access string, now time.Time) (strin
 		"sid":       g.sid,
 		"at_hash":   leftHalf(key, access),
 	}
+	maps.Copy(claims, more)
 	if nonce != "" {
 		claims["nonce"] = nonce
 	}

@@ -16,16 +16,17 @@ import (
 
 // The endpoints, as Calls, Fault.Before and Fault.Answer name them.
 const (
-	EndpointDiscovery = "discovery"
-	EndpointJWKS      = "jwks"
-	EndpointAuthorize = "authorize"
-	EndpointLogin     = "login"
-	EndpointConsent   = "consent"
-	EndpointToken     = "token"
-	EndpointPAR       = "par"
-	EndpointUserInfo  = "userinfo"
-	EndpointRevoke    = "revoke"
-	EndpointLogout    = "logout"
+	EndpointDiscovery  = "discovery"
+	EndpointJWKS       = "jwks"
+	EndpointAuthorize  = "authorize"
+	EndpointLogin      = "login"
+	EndpointConsent    = "consent"
+	EndpointToken      = "token"
+	EndpointPAR        = "par"
+	EndpointUserInfo   = "userinfo"
+	EndpointRevoke     = "revoke"
+	EndpointIntrospect = "introspect"
+	EndpointLogout     = "logout"
 )
 
 // Provider is a running OpenID provider. All methods may be called from any

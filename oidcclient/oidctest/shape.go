@@ -47,7 +47,7 @@ type Shape struct {
 func paths() map[string]string {
 	return map[string]string{
 		EndpointAuthorize: "/authorize", EndpointToken: "/token", EndpointJWKS: "/jwks", EndpointUserInfo: "/userinfo",
-		EndpointPAR: "/par", EndpointRevoke: "/revoke", EndpointLogout: "/logout",
+		EndpointPAR: "/par", EndpointRevoke: "/revoke", EndpointIntrospect: "/introspect", EndpointLogout: "/logout",
 	}
 }
 
@@ -103,7 +103,7 @@ func (p *Provider) shaped(own map[string]any) map[string]any {
 	}
 	names := map[string]string{
 		EndpointAuthorize: "authorization_endpoint", EndpointToken: "token_endpoint", EndpointJWKS: "jwks_uri", EndpointUserInfo: "userinfo_endpoint",
-		EndpointPAR: "pushed_authorization_request_endpoint", EndpointRevoke: "revocation_endpoint", EndpointLogout: "end_session_endpoint",
+		EndpointPAR: "pushed_authorization_request_endpoint", EndpointRevoke: "revocation_endpoint", EndpointIntrospect: "introspection_endpoint", EndpointLogout: "end_session_endpoint",
 	}
 	for endpoint, address := range s.Endpoints {
 		m[names[endpoint]] = address

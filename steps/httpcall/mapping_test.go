@@ -91,6 +91,7 @@ func TestMappingThatDoesNotLoad(t *testing.T) {
 		}
 	}
 }
+
 // Where the service may refuse, an answer without its word is no ok: what is absent
 // is a failed check.
 func TestAnswerWithoutItsWord(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
@@ -37,34 +38,51 @@ type Accounts interface {
 	UpdateAuthenticator(ctx context.Context, id string, fn func(*account.Authenticator) error) error
 }
 
-// errUnknown reports an identity that belongs to no account.
-var errUnknown = errors.New("sso: unknown identity")
+// ErrUnknown reports an identity that belongs to no account.
+var ErrUnknown = errors.New("sso: unknown identity")
+
+// Proof is what an identity that the provider vouches for comes to: the account that is
+// linked to it, or is made for it, and what the provider is trusted to prove. Package
+// externaltoken comes to it by another way. [ErrUnknown]: it belongs to no account.
+func (p Provider) Proof(ctx context.Context, v *flows.Visit, as Accounts, id oidcclient.Identity) (flows.Proof, error) {
+	subject, level, err := owners{as}.subject(ctx, v, p, id)
+	if errors.Is(err, ErrUnknown) {
+		return flows.Proof{}, err
+	}
+	if err != nil {
+		return flows.Proof{}, fmt.Errorf("%w: sso: accounts: %w", flows.ErrUnavailable, err)
+	}
+	return flows.Proof{Subject: subject, Evidence: evidence(p, id, level)}, nil
+}
+
+// owners finds out whose an identity is.
+type owners struct{ accounts Accounts }
 
 // subject returns whose account the identity belongs to, and the level above which
 // its link is worth nothing. Issuer and subject are the only key: an e-mail address
 // is none, but at its first sign-on that of a provider that is believed about it.
 // Whether the account may be used is for the engine to say.
-func (s *step) subject(ctx context.Context, v *flows.Visit, p Provider, id oidcclient.Identity) (string, assurance.Level, error) {
+func (s owners) subject(ctx context.Context, v *flows.Visit, p Provider, id oidcclient.Identity) (string, assurance.Level, error) {
 	found, err := s.owner(ctx, id)
 	if errors.Is(err, account.ErrNotFound) {
 		if err := s.first(ctx, v, p, id); err != nil {
 			return "", assurance.None, err
 		}
 		if found, err = s.owner(ctx, id); errors.Is(err, account.ErrNotFound) {
-			return "", assurance.None, errUnknown
+			return "", assurance.None, ErrUnknown
 		}
 	}
 	if err != nil {
 		return "", assurance.None, err
 	}
-	return found.Subject, found.level, s.update(ctx, p, id, found.Account)
+	return found.Subject, found.level, p.update(ctx, s.accounts, id, found.Account)
 }
 
 // first does what the first sign-on of an identity comes to: it belongs to an
 // account afterwards, or it stays unknown. Who is there first wins.
-func (s *step) first(ctx context.Context, v *flows.Visit, p Provider, id oidcclient.Identity) error {
+func (s owners) first(ctx context.Context, v *flows.Visit, p Provider, id oidcclient.Identity) error {
 	if p.Provision != flowdefs.ProvisionCreate && p.Provision != flowdefs.ProvisionLinkOnly {
-		return errUnknown
+		return ErrUnknown
 	}
 	matched, err := s.byAddress(ctx, p, id)
 	switch {
@@ -76,7 +94,7 @@ func (s *step) first(ctx context.Context, v *flows.Visit, p Provider, id oidccli
 		record := bound(v, p, id, made.Subject, account.Active, assurance.AAL3)
 		err = s.accounts.CreateAccount(ctx, made, []account.Authenticator{record}, []account.Link{link})
 	case errors.Is(err, account.ErrNotFound):
-		return errUnknown
+		return ErrUnknown
 	}
 	if errors.Is(err, account.ErrExists) { // linked by somebody else in the meantime, or taken out of use
 		return nil

@@ -30,7 +30,7 @@ func (p Provider) first(ctx context.Context, id oidcclient.Identity) map[string]
 }
 
 // update changes what an account has of the provider, as the definition says.
-func (s *step) update(ctx context.Context, p Provider, id oidcclient.Identity, found account.Account) error {
+func (p Provider) update(ctx context.Context, as Accounts, id oidcclient.Identity, found account.Account) error {
 	says := p.roles(ctx, id)
 	for _, a := range p.Attributes {
 		now := attribute(ctx, a, id)
@@ -42,7 +42,7 @@ func (s *step) update(ctx context.Context, p Provider, id oidcclient.Identity, f
 	if len(says) == 0 {
 		return nil
 	}
-	return s.accounts.SetAttributes(ctx, found.Subject, says)
+	return as.SetAttributes(ctx, found.Subject, says)
 }
 
 // attribute is one attribute, with whether it was verified if the provider says

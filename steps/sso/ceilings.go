@@ -8,8 +8,8 @@ import (
 	"github.com/stile-auth/stile/oidcclient"
 )
 
-// ceiling is the most that any provider can prove.
-func ceiling() assurance.Ceiling {
+// Ceiling is the most that any provider can prove.
+func Ceiling() assurance.Ceiling {
 	return assurance.Ceiling{
 		Method:          assurance.Federated,
 		Categories:      []assurance.Category{assurance.Knowledge, assurance.Possession, assurance.Inherence},
@@ -21,12 +21,16 @@ func ceiling() assurance.Ceiling {
 // ceilings is the most that the provider of one step can prove, as it is configured.
 func ceilings(cfg flowdefs.Config, providers map[string]*flowdefs.Provider) []assurance.Ceiling {
 	var c config
-	p := (*flowdefs.Provider)(nil)
-	if cfg.Decode(&c) == nil {
-		p = providers[c.Provider]
+	if cfg.Decode(&c) != nil {
+		return []assurance.Ceiling{Ceiling()}
 	}
+	return CeilingsOf(providers[c.Provider])
+}
+
+// CeilingsOf is the most that a provider can prove; nil: whatever any can.
+func CeilingsOf(p *flowdefs.Provider) []assurance.Ceiling {
 	if p == nil {
-		return []assurance.Ceiling{ceiling()}
+		return []assurance.Ceiling{Ceiling()}
 	}
 	out := []assurance.Ceiling{{
 		Method: assurance.Federated, Categories: p.Categories, Cap: p.Cap, ReplayResistant: p.Cap >= assurance.AAL2,

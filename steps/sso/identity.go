@@ -43,7 +43,7 @@ type linked struct {
 // owner finds the account of an identity; [account.ErrNotFound]. One that was taken
 // out of use is nobody's, also if a link of before names an account: whoever has it
 // at the provider does not get in, nor a new account.
-func (s *step) owner(ctx context.Context, id oidcclient.Identity) (linked, error) {
+func (s owners) owner(ctx context.Context, id oidcclient.Identity) (linked, error) {
 	found, err := s.accounts.AccountByLink(ctx, id.Issuer, id.Subject)
 	if err != nil && !errors.Is(err, account.ErrNotFound) {
 		return linked{}, err
@@ -70,7 +70,7 @@ var errLooked = errors.New("sso: looked")
 
 // record finds the record of an identity: among those of the account that is linked,
 // if one is, else wherever it is; [account.ErrNotFound].
-func (s *step) record(ctx context.Context, subject string, id oidcclient.Identity) (account.Authenticator, error) {
+func (s owners) record(ctx context.Context, subject string, id oidcclient.Identity) (account.Authenticator, error) {
 	if subject != "" {
 		all, err := s.accounts.Authenticators(ctx, subject)
 		if err != nil {
@@ -93,10 +93,10 @@ func (s *step) record(ctx context.Context, subject string, id oidcclient.Identit
 }
 
 // byAddress finds the account of a person by an address that the provider is believed
-// about; [account.ErrNotFound] if there is none, or the provider is not, and errUnknown if
+// about; [account.ErrNotFound] if there is none, or the provider is not, and ErrUnknown if
 // there is one that the identity must not come to. The account has that address as a
 // login, so that it is the only one, and has shown that mail to it arrives.
-func (s *step) byAddress(ctx context.Context, p Provider, id oidcclient.Identity) (account.Account, error) {
+func (s owners) byAddress(ctx context.Context, p Provider, id oidcclient.Identity) (account.Account, error) {
 	address, ok := p.believed(id)
 	if !ok {
 		return account.Account{}, account.ErrNotFound
@@ -114,7 +114,7 @@ func (s *step) byAddress(ctx context.Context, p Provider, id oidcclient.Identity
 		return account.Account{}, err
 	}
 	if found.Status != account.Active || slices.ContainsFunc(all, func(a account.Authenticator) bool { return from(a, id.Issuer) }) {
-		return account.Account{}, errUnknown // disabled; or the address was somebody else's there before
+		return account.Account{}, ErrUnknown // disabled; or the address was somebody else's there before
 	}
 	if !slices.ContainsFunc(all, func(a account.Authenticator) bool { return proves(a, address) }) {
 		return account.Account{}, account.ErrNotFound

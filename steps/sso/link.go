@@ -68,7 +68,7 @@ func LinkType(providers Providers, accounts Accounts) flows.StepType {
 			if err := cfg.Decode(&c); err != nil {
 				return nil, err
 			}
-			return &step{cfg: config{Provider: c.Provider, Prompt: c.Prompt}, providers: providers, accounts: accounts, links: true}, nil
+			return &step{cfg: config{Provider: c.Provider, Prompt: c.Prompt}, providers: providers, owners: owners{accounts}, links: true}, nil
 		},
 		Actor: actor,
 	}

@@ -23,6 +23,8 @@ type Client interface {
 	AuthorizationRequest(ctx context.Context, o oidcclient.RequestOptions) (oidcclient.Authorization, error)
 	Receive(ctx context.Context, r oidcclient.Request, query string) (oidcclient.Code, error)
 	Redeem(ctx context.Context, r oidcclient.Request, code oidcclient.Code) (oidcclient.Identity, error)
+	VerifyIDToken(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
+	Introspect(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
 }
 
 var _ Client = (*oidcclient.Provider)(nil)
@@ -46,7 +48,8 @@ type Provider struct {
 // Providers are the providers by name. It is not changed once it is in use.
 type Providers map[string]Provider
 
-func (ps Providers) find(name string) (Provider, error) {
+// Find returns a provider that can be used; [flows.ErrUnavailable].
+func (ps Providers) Find(name string) (Provider, error) {
 	p, ok := ps[name]
 	if !ok {
 		return Provider{}, fmt.Errorf("%w: sso: no provider %q", flows.ErrUnavailable, name)
@@ -107,7 +110,7 @@ func clientConfig(d *flowdefs.Provider, a Access) oidcclient.Config {
 		cfg.Authentication.Key = a.Key
 	}
 	if e := d.Endpoints; e != nil {
-		cfg.Endpoints = &oidcclient.Endpoints{Authorization: e.Authorization, Token: e.Token, Keys: e.Keys, UserInfo: e.UserInfo, Push: e.Push}
+		cfg.Endpoints = &oidcclient.Endpoints{Authorization: e.Authorization, Token: e.Token, Keys: e.Keys, UserInfo: e.UserInfo, Push: e.Push, Introspection: e.Introspection}
 	}
 	if u := d.User; u != nil {
 		cfg.OAuth2 = &oidcclient.UserMapping{Subject: u.Subject, Email: u.Email, EmailVerified: u.EmailVerified}

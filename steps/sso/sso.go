@@ -91,7 +91,7 @@ func Type(providers Providers, accounts Accounts) flows.StepType {
 		Prompt:   flowdefs.SchemaFor[prompt](),
 		Input:    flowdefs.SchemaFor[answer](),
 		Alters:   true,
-		Evidence: []assurance.Ceiling{ceiling()},
+		Evidence: []assurance.Ceiling{Ceiling()},
 		Ceilings: ceilings,
 		Exits:    []string{exitDenied, exitCancelled, exitUnmet},
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
@@ -105,7 +105,7 @@ func Type(providers Providers, accounts Accounts) flows.StepType {
 			if c.Unmet != "" && len(c.ACRValues) == 0 {
 				return nil, errors.New("sso: unmet without acr_values")
 			}
-			return &step{cfg: c, providers: providers, accounts: accounts}, nil
+			return &step{cfg: c, providers: providers, owners: owners{accounts}}, nil
 		},
 		Actor: actor,
 	}
@@ -145,15 +145,16 @@ type pending struct {
 }
 
 type step struct {
+	owners
+
 	cfg       config
 	providers Providers
-	accounts  Accounts
 	links     bool // it is account_link: the identity is tied to whoever is there
 }
 
 // Enter asks for a sign-on.
 func (s *step) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error) {
-	p, err := s.providers.find(s.cfg.Provider)
+	p, err := s.providers.Find(s.cfg.Provider)
 	if err != nil {
 		return flows.Outcome{}, err
 	}
@@ -227,7 +228,7 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	if err := v.Kept(&waits); err != nil {
 		return flows.Outcome{}, fmt.Errorf("sso: request: %w", err)
 	}
-	p, err := s.providers.find(s.cfg.Provider)
+	p, err := s.providers.Find(s.cfg.Provider)
 	if err != nil {
 		return flows.Outcome{}, err
 	}
@@ -303,14 +304,11 @@ func (s *step) pass(ctx context.Context, v *flows.Visit, p Provider, id oidcclie
 	if s.links {
 		return s.link(ctx, v, p, id)
 	}
-	subject, level, err := s.subject(ctx, v, p, id)
-	if errors.Is(err, errUnknown) {
+	proof, err := p.Proof(ctx, v, s.accounts, id)
+	if errors.Is(err, ErrUnknown) {
 		return flows.Exit(exitDenied), nil
 	}
-	if err != nil {
-		return flows.Outcome{}, fmt.Errorf("%w: sso: accounts: %w", flows.ErrUnavailable, err)
-	}
-	return flows.Pass(flows.Proof{Subject: subject, Evidence: evidence(p, id, level)}), nil
+	return flows.Pass(proof), err
 }
 
 // unmet sends the person back once, if the definition says so: what was asked

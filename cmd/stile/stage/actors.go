@@ -45,6 +45,7 @@ func (p *play) actors() map[string]scenario.Actor {
 		"passkey_enrolment":     p.makePasskey,
 		"sso":                   browser,
 		"account_link":          browser,
+		"external_token":        p.signOnNatively(),
 		"pin_enrolment":         p.choosePIN,
 		"device_pin_enrolment":  p.enrolPIN,
 		"device_pin":            p.sign("device_pin", p.byPIN),

@@ -36,7 +36,7 @@ func (p *play) startProviders() (*outside, error) {
 		running: map[string]*oidctest.Provider{}, down: map[string]bool{}, people: map[string]string{}, issuers: map[string]string{}, providers: sso.Providers{},
 		transport: &http.Transport{ResponseHeaderTimeout: 10 * time.Second},
 	}
-	if !p.uses("sso") && !p.uses("account_link") {
+	if !p.uses("sso") && !p.uses("account_link") && !p.uses("external_token") {
 		return o, nil
 	}
 	for _, name := range p.stage.names() {
@@ -60,11 +60,11 @@ func (o *outside) add(set *flowdefs.Set, name string, c scenario.Cast) error {
 		return err
 	}
 	running, err := oidctest.Start(oidctest.Config{
-		Now: c.Clock.Now, Clients: []oidctest.Client{client}, Shape: shapeOf(&def), PAR: def.Push == "always",
+		Now: c.Clock.Now, Clients: append(nativeApps(), client), Shape: shapeOf(&def), PAR: def.Push == "always",
 		Users: []oidctest.User{{
 			Username: login, Password: password, Subject: identity(login),
 			Name: login, Email: login + "@example.test", EmailVerified: true,
-		}},
+		}, {Username: stranger, Password: password}},
 	})
 	if err != nil {
 		return err
