@@ -41,7 +41,8 @@ type Groups struct {
 	Roles map[string]string // by group
 }
 
-// RolesAttribute is the account's attribute that holds its roles, which "groups" writes.
+// RolesAttribute is the account's attribute that holds its roles: directories, groups
+// of providers and administrators write it, [Roles] reads it.
 const RolesAttribute = "roles"
 
 // VerifiedSuffix ends the name of the attribute that says "true" if the one of that

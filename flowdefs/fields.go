@@ -29,7 +29,7 @@ func fieldsOf() map[string]map[string]*types.FieldType {
 				if a.unknown != nil {
 					return unknownOf("account")
 				}
-				return rolesOf(a.Attributes[RolesAttribute])
+				return Roles(a.Attributes)
 			}),
 		},
 		deviceName: {
@@ -104,10 +104,11 @@ func evidenceFields() map[string]*types.FieldType {
 	}
 }
 
-// rolesOf are the roles in an attribute that holds them, with commas between them.
-func rolesOf(attribute string) []string {
+// Roles are those of an account with these attributes: [RolesAttribute] holds them,
+// with commas between them.
+func Roles(attributes map[string]string) []string {
 	roles := []string{}
-	for role := range strings.SplitSeq(attribute, ",") {
+	for role := range strings.SplitSeq(attributes[RolesAttribute], ",") {
 		if role = strings.TrimSpace(role); role != "" {
 			roles = append(roles, role)
 		}

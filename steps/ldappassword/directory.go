@@ -160,9 +160,6 @@ func (d *Directory) bind(ctx context.Context, found *ldap.Entry, password string
 	return err
 }
 
-// rolesAttribute is the account's attribute that the step required_role reads.
-const rolesAttribute = "roles"
-
 // entry is what an account has of the directory. What the directory has no more, it has as "".
 func (d *Directory) entry(ctx context.Context, found *ldap.Entry) (Entry, error) {
 	out := Entry{ID: found.GetEqualFoldAttributeValue(d.def.ID), Attributes: map[string]string{}}
@@ -187,6 +184,6 @@ func (d *Directory) entry(ctx context.Context, found *ldap.Entry) (Entry, error)
 		}
 	}
 	slices.Sort(roles)
-	out.Attributes[rolesAttribute] = strings.Join(slices.Compact(roles), ",")
+	out.Attributes[flowdefs.RolesAttribute] = strings.Join(slices.Compact(roles), ",")
 	return out, nil
 }

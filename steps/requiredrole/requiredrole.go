@@ -33,9 +33,6 @@ It proves nothing. It mostly stands in a flow of the kind authorization.
 
 const exitMissing = "missing_role"
 
-// Attribute is the account's attribute that holds its roles.
-const Attribute = "roles"
-
 // Accounts finds accounts; the stores' repositories of accounts do. Safe for
 // concurrent use. What is not there is [account.ErrNotFound].
 type Accounts interface {
@@ -106,19 +103,15 @@ func (s *step) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error)
 		return flows.Exit(exitMissing), nil
 	case err != nil:
 		return flows.Outcome{}, fmt.Errorf("%w: required_role: %w", flows.ErrUnavailable, err)
-	case a.Status != account.Active || !s.cfg.met(a.Attributes[Attribute]):
+	case a.Status != account.Active || !s.cfg.met(a.Attributes):
 		return flows.Exit(exitMissing), nil
 	}
 	return flows.Done(), nil
 }
 
 // met says whether an account with those roles goes on.
-func (c config) met(attribute string) bool {
-	var has []string
-	for role := range strings.SplitSeq(attribute, ",") {
-		has = append(has, strings.TrimSpace(role))
-	}
-	count := 0
+func (c config) met(attributes map[string]string) bool {
+	has, count := flowdefs.Roles(attributes), 0
 	for _, r := range c.Roles {
 		if slices.Contains(has, r) {
 			count++
