@@ -140,6 +140,16 @@ type Marks interface {
 	DeleteExpiredMarks(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
+// Values are what all nodes share and change seldom, by name. Safe for concurrent use;
+// what it returns is a copy.
+type Values interface {
+	// Value returns a value and its version; [ErrNotFound].
+	Value(ctx context.Context, name string) (data []byte, version int64, err error)
+	// PutValue stores a value if the stored version is version-1, or if there is none and
+	// version is 1; else [ErrConflict].
+	PutValue(ctx context.Context, name string, data []byte, version int64) error
+}
+
 // AccountStatus says whether an account may be used.
 type AccountStatus string
 

@@ -50,6 +50,7 @@ type Node struct {
 	url      string
 	listener net.Listener
 	engine   *flows.Engine
+	keys     *propagation.Keyring
 	outbox   *delivery.Queue // nil: nothing carries messages
 	server   *http.Server
 	stopping atomic.Bool
@@ -100,6 +101,9 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	n.Base.closes = append(n.Base.closes, func() error { return closeAll(n.connected) })
+	if n.keys, err = n.Base.Keys(ctx, n.cfg, n.opts.Now); err != nil {
+		return err
+	}
 	if err := n.openOutbox(); err != nil {
 		return err
 	}
@@ -139,16 +143,12 @@ func (n *Node) listen(ctx context.Context) (err error) {
 }
 
 func (n *Node) handler(l *loaded) (http.Handler, error) {
-	keys, err := n.signingKeys()
-	if err != nil {
-		return nil, err
-	}
 	registry, err := n.registry(l)
 	if err != nil {
 		return nil, err
 	}
 	bearer, err := propagation.NewBearerJWT(propagation.BearerConfig{
-		Issuer: n.url, Keys: keys, DefaultTTL: n.cfg.Tokens.TTL, MaxTTL: n.cfg.Tokens.MaxTTL,
+		Issuer: n.url, Keys: n.keys, DefaultTTL: n.cfg.Tokens.TTL, MaxTTL: n.cfg.Tokens.MaxTTL,
 	})
 	if err != nil {
 		return nil, err
@@ -159,14 +159,7 @@ func (n *Node) handler(l *loaded) (http.Handler, error) {
 	l.since = n.opts.Now().UTC()
 	n.loaded.Store(l)
 	n.logActive(l)
-	return n.api(keys, registry)
-}
-
-func (n *Node) signingKeys() (*propagation.KeySet, error) {
-	if _, err := os.Stat(n.cfg.Keys.Signing); errors.Is(err, os.ErrNotExist) {
-		n.Base.Made = append(n.Base.Made, n.cfg.Keys.Signing)
-	}
-	return propagation.LoadOrCreateKeys(n.cfg.Keys.Signing)
+	return n.api(registry)
 }
 
 func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flows.Propagator) (*flows.Engine, error) {
@@ -189,14 +182,14 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flo
 	})
 }
 
-func (n *Node) api(keys *propagation.KeySet, registry *flows.Registry) (http.Handler, error) {
+func (n *Node) api(registry *flows.Registry) (http.Handler, error) {
 	algorithms := []string{"ES256", "EdDSA", "PS256"}
 	proofs, err := dpop.New(dpop.Config{Algorithms: algorithms, Now: n.opts.Now, Taken: n.takeProof})
 	if err != nil {
 		return nil, err
 	}
 	documents, err := propagation.Documents(propagation.DocumentsConfig{
-		Issuer: n.url, Keys: keys, ACRValues: n.engine.Levels, DPoPAlgorithms: algorithms,
+		Issuer: n.url, Keys: n.keys, ACRValues: n.engine.Levels, DPoPAlgorithms: algorithms,
 	})
 	if err != nil {
 		return nil, err
