@@ -89,17 +89,25 @@ func TestKeyFileIsCreatedOnceAndKept(t *testing.T) {
 	}
 }
 
+// Processes that find no file at the same moment make one key.
 func TestConcurrentCreationMakesOneKey(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "keys.pem")
 	const starts = 16
 	got := make([]string, starts)
-	var wg sync.WaitGroup
-	begin := make(chan struct{})
+	var wg, line sync.WaitGroup
+	line.Add(starts)
 	for i := range starts {
 		wg.Go(func() {
-			<-begin
-			set, err := open(path)
+			ring, err := propagation.OpenKeyring(t.Context(), propagation.KeyringConfig{
+				Keeper: &abreast{Keeper: propagation.KeyFile(path), line: &line, once: &sync.Once{}},
+				Policy: propagation.Policy{Longest: time.Hour}, Now: now,
+			})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			set, err := ring.Current()
 			if err != nil {
 				t.Error(err)
 				return
@@ -107,7 +115,6 @@ func TestConcurrentCreationMakesOneKey(t *testing.T) {
 			got[i] = set.Active().ID()
 		})
 	}
-	close(begin)
 	wg.Wait()
 	for _, id := range got {
 		if id != got[0] {
