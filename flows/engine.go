@@ -265,6 +265,9 @@ func (e *Engine) settle(ctx context.Context, now time.Time, limit int) (kept int
 		return 0, err
 	}
 	for _, rec := range records {
+		if isAuthorization(rec) {
+			continue
+		}
 		if isLetter(rec) {
 			stays, err := e.carryOn(ctx, rec, now)
 			if err != nil {

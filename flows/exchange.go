@@ -50,6 +50,7 @@ type exchange struct {
 	held     time.Time // a step was not let send before this instant: the budget is spent
 	passed   []string  // counters to clear once the change is stored
 	session  *Session  // to be stored with the completion
+	code     *Record   // likewise
 }
 
 // maxMoves bounds the work of one request: no flow that loads has so many nodes.
@@ -67,7 +68,7 @@ func (e *Engine) worldOf(a *active, r *run, p *program, client *flowdefs.Client)
 		w.goal.notBefore = r.Started.Add(-*r.MaxAge)
 	}
 	if client != nil {
-		w.keyed, w.web = client.DPoPRequired, e.pages(client, r.Draws)
+		w.keyed, w.web = client.DPoPRequired && r.Code == nil, e.pages(client, r.Draws)
 		if slices.Contains(client.Targets, r.Target) {
 			w.goal.target = a.set.Targets[r.Target]
 		}

@@ -246,6 +246,8 @@ type Identity struct {
 	TTL      time.Duration  // 0: the propagator's default
 	Claims   map[string]any // mapped by the target; never reserved ones
 	Approved []Approval     // transactions that the person has signed in this run
+	Scope    []string       // of a token for a relying party
+	Nonce    string         // of an ID token
 	Now      time.Time
 }
 
@@ -256,6 +258,12 @@ type Grant struct {
 	Scheme  string    `json:"scheme,omitempty"` // HTTP authentication scheme to present it with: "Bearer" or "DPoP"
 	Expires time.Time `json:"expiresAt"`
 }
+
+// Propagators that are no target's: what the authorization server issues beside access tokens.
+const (
+	IDToken     = "id_token"
+	ClientToken = "client_token"
+)
 
 // Propagator turns an identity into something that target applications accept.
 type Propagator interface {
