@@ -294,7 +294,8 @@ type Client struct {
 	RedirectURIs []string // exact; loopback http matches any port (RFC 8252 §7.3)
 	Origins      []string // CORS; default none
 	DPoPRequired bool
-	HandOver     bool // what the app cannot draw is drawn by a page of the server, in the browser
+	OAuth        *OAuth // nil: it is no relying party of the authorization server
+	HandOver     bool   // what the app cannot draw is drawn by a page of the server, in the browser
 	Pos          Pos
 }
 

@@ -333,6 +333,7 @@ func client7() object7 {
 		"origins":       set7(formed(`^https?://[^\s/?#@*]+$`)),
 		"dpop":          documented(words7("required", "optional"), "Whether runs are bound to the app's key; required if absent."),
 		"hand_over":     documented(words7("web"), "What draws the steps that the app cannot draw; nothing if absent."),
+		"oauth":         oauth7(),
 	})
 	s["if"] = object7{"required": []string{"hand_over"}}
 	s["then"] = object7{"required": []string{"redirect_uris"}, "properties": object7{"redirect_uris": object7{"minItems": 1}}}

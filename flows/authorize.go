@@ -59,7 +59,7 @@ type Redemption struct {
 	Code   bool // Grant is a code
 	// Check holds the request of the trade against that of the start. It is the adapter's:
 	// redirect URI, code verifier, scopes. Its errors come back as they are, and the grant stays.
-	Check func(request json.RawMessage) (Terms, error)
+	Check func(request json.RawMessage, subject string) (Terms, error)
 }
 
 // Issued is what a relying party gets.
@@ -146,7 +146,7 @@ func (e *Engine) redeem(ctx context.Context, c Caller, q Redemption) (Issued, er
 	if err := a.good(q, now); err != nil {
 		return Issued{}, errors.Join(err, e.revoke(ctx, a, "grant_reused"))
 	}
-	terms, err := q.Check(a.Request)
+	terms, err := q.Check(a.Request, a.Run.State.Subject)
 	if err != nil {
 		return Issued{}, err
 	}

@@ -191,9 +191,13 @@ func (x *exchange) routed(n *node, out Outcome, err error) (Outcome, error) {
 }
 
 func (x *exchange) visit(n *node, turn int) *Visit {
-	s := &x.r.State
+	s, callback := &x.r.State, ""
+	if x.r.Code != nil {
+		callback = x.e.cfg.CallbackURL
+	}
 	return &Visit{
-		RunID: x.r.ID, Flow: x.r.Flow, StepID: n.def.ID, Turn: turn, Attempt: s.Steps[n.def.ID].Visits,
+		Callback: callback,
+		RunID:    x.r.ID, Flow: x.r.Flow, StepID: n.def.ID, Turn: turn, Attempt: s.Steps[n.def.ID].Visits,
 		Now: x.w.now, Client: *x.client, Locale: x.r.Locale, Key: x.r.Key,
 		Federated: slices.ContainsFunc(s.Evidence, func(e assurance.Evidence) bool { return e.Method == assurance.Federated }),
 		MaxAge:    x.r.MaxAge, Subject: s.Subject, Claimed: x.w.account.Subject, Identifier: s.Named, Level: x.w.assess(s.Evidence).Level,

@@ -94,6 +94,10 @@ func (b *BearerJWT) Propagate(_ context.Context, id flows.Identity) (flows.Grant
 	if err != nil {
 		return flows.Grant{}, err
 	}
+	return b.grant(claims, id, expires)
+}
+
+func (b *BearerJWT) grant(claims jwt.MapClaims, id flows.Identity, expires time.Time) (flows.Grant, error) {
 	text, err := sign(b.cfg.Keys, "at+jwt", claims) // RFC 9068 §2.1
 	if err != nil {
 		return flows.Grant{}, err
@@ -175,15 +179,9 @@ func checkThumbprint(key string) error {
 }
 
 func (b *BearerJWT) claims(id flows.Identity, expires time.Time) (jwt.MapClaims, error) {
-	claims := make(jwt.MapClaims, len(id.Claims)+12)
-	for name, value := range id.Claims {
-		if Reserved(name) {
-			return nil, fmt.Errorf("%w: %q", ErrReserved, name)
-		}
-		if name == "" || value == nil {
-			return nil, fmt.Errorf("%w: the mapped claim %q has no value", ErrIncomplete, name)
-		}
-		claims[name] = value
+	claims, err := mapped(id)
+	if err != nil {
+		return nil, err
 	}
 	claims["iss"] = b.cfg.Issuer
 	claims["sub"] = id.Subject
@@ -196,11 +194,24 @@ func (b *BearerJWT) claims(id flows.Identity, expires time.Time) (jwt.MapClaims,
 	claims["auth_time"] = id.AuthTime.Unix()
 	claims["acr"] = id.ACR
 	claims["amr"] = id.AMR
-	if id.Key != "" {
-		claims["cnf"] = map[string]string{"jkt": id.Key}
-	}
+	bind(claims, id)
 	if len(id.Approved) > 0 {
 		claims["authorization_details"] = approved(id.Approved)
+	}
+	return claims, nil
+}
+
+// mapped is the claims that the target maps.
+func mapped(id flows.Identity) (jwt.MapClaims, error) {
+	claims := make(jwt.MapClaims, len(id.Claims)+13)
+	for name, value := range id.Claims {
+		if Reserved(name) {
+			return nil, fmt.Errorf("%w: %q", ErrReserved, name)
+		}
+		if name == "" || value == nil {
+			return nil, fmt.Errorf("%w: the mapped claim %q has no value", ErrIncomplete, name)
+		}
+		claims[name] = value
 	}
 	return claims, nil
 }
@@ -234,6 +245,6 @@ func Reserved(name string) bool {
 func reservedClaims() []string {
 	return []string{
 		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "acr", "amr", "auth_time",
-		"cnf", "typ", "azp", "scope", "act", "may_act", "authorization_details",
+		"cnf", "typ", "azp", "nonce", "at_hash", "c_hash", "events", "scope", "act", "may_act", "authorization_details",
 	}
 }

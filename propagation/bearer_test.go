@@ -195,7 +195,7 @@ func TestMappedClaimsCannotTakeReservedNames(t *testing.T) {
 	b := newBearer(t, newSet(t))
 	names := []string{
 		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "acr", "amr", "auth_time",
-		"cnf", "typ", "azp", "scope", "act", "may_act", "authorization_details",
+		"cnf", "typ", "azp", "nonce", "at_hash", "c_hash", "events", "scope", "act", "may_act", "authorization_details",
 		"Sub", "ACR", "\u017Fub", "\u017Fid", // a long s folds to s: encoding/json would read it so
 	}
 	for _, name := range names {

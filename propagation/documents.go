@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -25,6 +26,7 @@ type DocumentsConfig struct {
 	Keys           Source          // all are published, their public half only
 	ACRValues      func() []string // every acr that a token can have now; at least one
 	DPoPAlgorithms []string        // JWS algorithms of DPoP proofs that are accepted; none: no DPoP
+	Server         map[string]any  // what else the metadata says: of an authorization server; default: that there is none
 }
 
 // metadata says what exists and nothing else. There is no authorization and
@@ -77,9 +79,9 @@ func Documents(cfg DocumentsConfig) (map[string]http.Handler, error) {
 	handlers := map[string]http.Handler{}
 	for path, content := range map[string]func(moment) any{
 		PathKeys:  func(m moment) any { return publicKeys(m.set) },
-		PathOAuth: func(m moment) any { return about(m) },
+		PathOAuth: func(m moment) any { return with(about(m), cfg.Server) },
 		PathOpenID: func(m moment) any {
-			return openIDMetadata{metadata: about(m), SubjectTypes: []string{"public"}, Algorithms: m.set.Algorithms()}
+			return with(openIDMetadata{metadata: about(m), SubjectTypes: []string{"public"}, Algorithms: m.set.Algorithms()}, cfg.Server)
 		},
 	} {
 		d := &living{now: now, content: content}
@@ -89,6 +91,23 @@ func Documents(cfg DocumentsConfig) (map[string]http.Handler, error) {
 		handlers[path] = d
 	}
 	return handlers, nil
+}
+
+// with adds members to metadata; of one name those that are added count.
+func with(m any, more map[string]any) any {
+	if len(more) == 0 {
+		return m
+	}
+	text, err := json.Marshal(m)
+	all := map[string]any{}
+	if err == nil {
+		err = json.Unmarshal(text, &all)
+	}
+	if err != nil {
+		return m // which does not render either
+	}
+	maps.Copy(all, more)
+	return all
 }
 
 // moment is what the documents are made of.

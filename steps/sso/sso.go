@@ -171,14 +171,27 @@ func (s *step) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error)
 	return flows.Ask(asked), nil
 }
 
+// redirect is where the provider sends the browser back to: the app's own address, or
+// ours, one for each provider, if the browser runs the flow (RFC 9700 §2.1).
+func (s *step) redirect(v *flows.Visit) (string, error) {
+	switch {
+	case v.Callback != "":
+		return v.Callback + "/" + s.cfg.Provider, nil
+	case len(v.Client.RedirectURIs) == 0:
+		return "", fmt.Errorf("sso: client %s has no redirect URI", v.Client.ID)
+	}
+	return v.Client.RedirectURIs[0], nil
+}
+
 // request makes and keeps an authorization request; the one before is void.
 // Anew asks for a sign-on although there is one.
 func (s *step) request(ctx context.Context, v *flows.Visit, p Provider, anew bool) (flows.Prompt, error) {
-	if len(v.Client.RedirectURIs) == 0 {
-		return flows.Prompt{}, fmt.Errorf("sso: client %s has no redirect URI", v.Client.ID)
+	redirect, err := s.redirect(v)
+	if err != nil {
+		return flows.Prompt{}, err
 	}
 	o := oidcclient.RequestOptions{
-		RedirectURI: v.Client.RedirectURIs[0], ACRValues: s.cfg.ACRValues, Prompt: cmp.Or(s.cfg.Prompt, p.Request.Prompt),
+		RedirectURI: redirect, ACRValues: s.cfg.ACRValues, Prompt: cmp.Or(s.cfg.Prompt, p.Request.Prompt),
 		DomainHint: p.Request.DomainHint, Claims: p.Request.Claims, Parameters: p.Request.Parameters,
 	}
 	if s.cfg.LoginHint {

@@ -27,6 +27,7 @@ import (
 	"github.com/stile-auth/stile/flows/httpapi"
 	"github.com/stile-auth/stile/flows/webui"
 	"github.com/stile-auth/stile/propagation"
+	"github.com/stile-auth/stile/propagation/provider"
 	"github.com/stile-auth/stile/steps/ldappassword"
 )
 
@@ -162,8 +163,12 @@ func (n *Node) handler(l *loaded) (http.Handler, error) {
 	return n.api(registry)
 }
 
-func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flows.Propagator) (*flows.Engine, error) {
+func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer *propagation.BearerJWT) (*flows.Engine, error) {
 	b := n.Base
+	ids, err := propagation.NewIDTokens(n.url, n.keys)
+	if err != nil {
+		return nil, err
+	}
 	budget, err := budgetOf(n.cfg.Delivery)
 	if err != nil {
 		return nil, err
@@ -172,12 +177,14 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flo
 		Definitions: set, Registry: registry,
 		Store: b.Store, Texts: b.Store, Sessions: b.Store, Throttle: b.Store, Marks: b.Store,
 		Accounts: accountsOf(b), Recorder: b.Recorder, Sealer: b.Sealer,
-		Propagators: map[string]flows.Propagator{"bearer_jwt": bearer},
-		Logger:      n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,
+		Propagators: map[string]flows.Propagator{
+			propagation.TypeBearerJWT: bearer, flows.ClientToken: propagation.ClientTokens{BearerJWT: bearer}, flows.IDToken: ids,
+		},
+		Logger: n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,
 		Deviations: Deviations(n.cfg.Assurance.Deviations),
 		Outbox:     n.putter(), Budget: budget, Quiet: quietOf(n.cfg.Delivery.Quiet),
 		Guesses:     guessesOf(n.cfg.Limits),
-		HandoverURL: n.url + webui.Path, LinkURL: n.url + webui.LinkPath,
+		HandoverURL: n.url + webui.Path, LinkURL: n.url + webui.LinkPath, CallbackURL: n.url + webui.CallbackPath,
 		RunTTL: n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
 	})
 }
@@ -189,7 +196,7 @@ func (n *Node) api(registry *flows.Registry) (http.Handler, error) {
 		return nil, err
 	}
 	documents, err := propagation.Documents(propagation.DocumentsConfig{
-		Issuer: n.url, Keys: n.keys, ACRValues: n.engine.Levels, DPoPAlgorithms: algorithms,
+		Issuer: n.url, Keys: n.keys, ACRValues: n.engine.Levels, DPoPAlgorithms: algorithms, Server: provider.Metadata(n.url),
 	})
 	if err != nil {
 		return nil, err
@@ -205,15 +212,12 @@ func (n *Node) api(registry *flows.Registry) (http.Handler, error) {
 			return nil, fmt.Errorf("node: metrics: %w", err)
 		}
 	}
-	pages, err := webui.New(webui.Config{
-		Engine: n.engine, BaseURL: n.url, Logger: n.opts.Logger.Named("pages"),
-		Messages: func() *flowdefs.Messages { return n.Definitions().Messages },
-	})
+	pages, server, err := n.browsers(registry, proofs)
 	if err != nil {
 		return nil, err
 	}
 	return httpapi.New(httpapi.Config{
-		Engine: n.engine, DPoP: proofs, BaseURL: n.url, Pages: pages,
+		Engine: n.engine, DPoP: proofs, BaseURL: n.url, Pages: pages, OAuth: server,
 		Logger: n.opts.Logger.Named("http"), Now: n.opts.Now, Metrics: metrics, WellKnown: documents, Steps: registry.Types(),
 		Closing: n.closing, Definitions: n.active,
 		Limit: httpapi.Limit{PerSecond: float64(n.cfg.Limits.PerSecond), Burst: n.cfg.Limits.Burst},
