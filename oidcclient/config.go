@@ -1,6 +1,7 @@
 package oidcclient
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -129,16 +130,21 @@ func New(cfg Config) (*Provider, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	transport := cfg.Transport
-	if transport == nil {
-		transport = newTransport(cfg)
-	}
 	p := &Provider{cfg: cfg}
-	p.lookup = p.client(strict{transport})
-	p.http = p.client(&breaker{inner: strict{transport}, now: cfg.Now})
-	p.metadata = newCache(metadataFresh, metadataStale, cfg.Now, p.discover)
-	p.keys = newKeys(cfg.Now, p.fetchKeys)
+	p.connect(p.discover)
 	return p, nil
+}
+
+// connect makes what asks the provider; discover is how it learns where it is asked.
+func (p *Provider) connect(discover func(context.Context) (metadata, error)) {
+	transport := p.cfg.Transport
+	if transport == nil {
+		transport = newTransport(p.cfg)
+	}
+	p.lookup = p.client(strict{transport})
+	p.http = p.client(&breaker{inner: strict{transport}, now: p.cfg.Now})
+	p.metadata = newCache(metadataFresh, metadataStale, p.cfg.Now, discover)
+	p.keys = newKeys(p.cfg.Now, p.fetchKeys)
 }
 
 func (p *Provider) client(transport http.RoundTripper) *http.Client {
