@@ -192,6 +192,7 @@ type Provider struct {
 	Tenants     []string
 	Endpoints   *Endpoints // stated by hand; nil: found by discovery
 	User        *UserInfo  // what the UserInfo of a plain OAuth 2.0 provider calls things; nil: OpenID
+	TokenInfo   *TokenInfo // says of access tokens whom they were issued to; nil: nothing does
 	ClientID    string
 	Credentials Credentials
 	Scopes      []string
@@ -232,6 +233,18 @@ type UserInfo struct {
 	Subject       string
 	Email         string // "": it says none
 	EmailVerified string // "": nothing says so
+}
+
+// TokenInfo is where a provider says whom an access token was issued to, and in what
+// words: names with dots lead into objects.
+type TokenInfo struct {
+	Endpoint  string
+	Parameter string   // of the query: the token
+	App       []string // members that name the app
+	Subject   string
+	Expires   string
+	Valid     string // "": the status says it
+	AppToken  bool   // it wants the client's id and secret as a bearer token
 }
 
 // Credentials are how Stile proves to a provider who it is. What the keys are is kept elsewhere.

@@ -217,6 +217,7 @@ func provider7() object7 {
 		"tenants":                   documented(set7(formed(tenantForm.String())), "The only tenants that people may come from; all if absent."),
 		"endpoints":                 documented(endpoints7(), "Its endpoints, if they are not to be discovered."),
 		"user":                      documented(user7(), "What the UserInfo of a plain OAuth 2.0 provider calls things."),
+		"token_info":                documented(tokenInfo7(), "Where it says whom an access token was issued to, and in what words."),
 		"client_id":                 filled(),
 		"client_authentication":     documented(words7(authentications()...), "How Stile authenticates there; by what there is if absent."),
 		"client_secret":             kept("Where the secret is kept; absent for a public client."),
@@ -247,43 +248,6 @@ func provider7() object7 {
 	s["if"] = object7{"anyOf": []any{plain, object7{"required": []string{"preset"}}}} // which may be of one
 	s["else"] = object7{"properties": object7{"scopes": object7{"contains": object7{"const": "openid"}}}}
 	return s
-}
-
-// endpointForm is what a pattern can say of an endpoint; see endpointURL.
-const endpointForm = `^(https://[^/\s?#@*]+|http://(localhost|127(\.[0-9]+){3}|\[::1\])(:[0-9]+)?)([/?][^\s#]*)?$`
-
-func endpoints7() object7 {
-	e := formed(endpointForm)
-	return closed(object7{"authorization": e, "token": e, "keys": e, "userinfo": e, "par": e, "introspection": e}, "authorization", "token")
-}
-
-func update7() object7 {
-	return words7(string(UpdateNever), string(UpdateAlways), string(UpdateVerified))
-}
-
-func attributes7() object7 {
-	e := expression7("An expression over claims and response.")
-	return object7{
-		"type": "object", "maxProperties": maxConditions,
-		"propertyNames":        object7{"pattern": mappedForm.String(), "not": object7{"anyOf": []any{object7{"const": RolesAttribute}, object7{"pattern": VerifiedSuffix + "$"}}}},
-		"additionalProperties": object7{"anyOf": []any{e, closed(object7{"value": e, "verified": e, "update": update7()}, "value")}},
-	}
-}
-
-func user7() object7 {
-	p := formed(pathForm.String())
-	return closed(object7{"subject": p, "email": p, "email_verified": p}, "subject")
-}
-
-func request7() object7 {
-	return closed(object7{
-		"claims":      documented(closed(object7{"id_token": object7{"type": "object"}, "userinfo": object7{"type": "object"}}), "The claims parameter."),
-		"domain_hint": text7(), "prompt": text7(),
-		"parameters": object7{
-			"type": "object", "additionalProperties": formed(valueForm.String()),
-			"propertyNames": object7{"pattern": parameterForm.String(), "not": object7{"enum": ReservedParameters()}},
-		},
-	})
 }
 
 func directory7() object7 {

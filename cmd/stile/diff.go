@@ -320,6 +320,7 @@ func providerParts() []providerPart {
 		{"tenants", func(p *flowdefs.Provider) string { return fmt.Sprint(p.Tenants) }},
 		{"endpoints", func(p *flowdefs.Provider) string { return parts(p.Endpoints) }},
 		{"user", func(p *flowdefs.Provider) string { return parts(p.User) }},
+		{"token_info", func(p *flowdefs.Provider) string { return parts(p.TokenInfo) }},
 		{"client_authentication", func(p *flowdefs.Provider) string { return p.Credentials.Method }},
 		{"client_secret", func(p *flowdefs.Provider) string { return secretPlace(p.Credentials.Secret) }},
 		{"client_key", func(p *flowdefs.Provider) string {
