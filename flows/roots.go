@@ -115,32 +115,71 @@ const (
 	LogoutFrontChannel = "front_channel"
 )
 
-// EndProviderSession ends every session that rests on s, and with them the runs that
-// do. Every error is a *[Problem]; after one it may be called again.
-func (e *Engine) EndProviderSession(ctx context.Context, s ProviderSession, way string, c Caller) error {
-	ctx, cancel := lasting(ctx)
-	defer cancel()
-	return e.problem(ctx, c, nil, e.endProviderSession(ctx, s, way, c))
+// Logout is a provider's word that a session there has ended.
+type Logout struct {
+	ProviderSession
+
+	Way   string    // in which it came
+	Mark  string    // names the message, which is good once; "": it is as often as it comes
+	Until time.Time // when the message is good no more
 }
 
-func (e *Engine) endProviderSession(ctx context.Context, s ProviderSession, way string, c Caller) error {
+// EndProviderSession ends every session that rests on that one, and with them the runs
+// that do. Every error is a *[Problem]; after one that says that something cannot be
+// used it may be called again with the same.
+func (e *Engine) EndProviderSession(ctx context.Context, l Logout, c Caller) error {
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	return e.problem(ctx, c, nil, e.endProviderSession(ctx, l, c))
+}
+
+func (e *Engine) endProviderSession(ctx context.Context, l Logout, c Caller) error {
 	now := e.cfg.Now().UTC()
-	end, err := s.end(now)
+	end, err := l.end(now)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if err := e.fresh(ctx, l, now); err != nil {
+		return err
 	}
 	over, err := e.cfg.Sessions.EndRooted(ctx, end)
 	if err != nil {
 		return fmt.Errorf("%w: sessions: %w", ErrUnavailable, err)
 	}
-	events := []Event{{ID: newID(), Time: now, Type: EventProviderLogout, Reason: way, Step: s.Provider, Request: c.RequestID}}
+	events := []Event{{ID: newID(), Time: now, Type: EventProviderLogout, Reason: l.Way, Step: l.Provider, Request: c.RequestID}}
 	for _, one := range slices.CompactFunc(over, func(a, b Session) bool { return a.ID == b.ID }) {
 		events = append(events, Event{
-			ID: newID(), Time: now, Type: EventSignedOut, Reason: way, Client: one.Client, Subject: one.Subject, Request: c.RequestID,
+			ID: newID(), Time: now, Type: EventSignedOut, Reason: l.Way, Client: one.Client, Subject: one.Subject, Request: c.RequestID,
 		})
 	}
 	if err := e.cfg.Recorder.Record(ctx, events...); err != nil {
 		return fmt.Errorf("%w: audit: %w", ErrUnavailable, err)
 	}
+	return e.spend(ctx, l, now)
+}
+
+// fresh returns nil if the message was not taken before. It takes nothing: a message
+// that came to nothing is sent again.
+func (e *Engine) fresh(ctx context.Context, l Logout, now time.Time) error {
+	if l.Mark == "" {
+		return nil
+	}
+	err := e.cfg.Marks.TakeMark(ctx, logoutMark(l), newID(), now, now)
+	if errors.Is(err, ErrTaken) {
+		return fmt.Errorf("%w: flows: the message was taken before", ErrMalformed)
+	}
+	return err
+}
+
+// spend takes the message; of two at once, which end the same, either may.
+func (e *Engine) spend(ctx context.Context, l Logout, now time.Time) error {
+	if l.Mark == "" {
+		return nil
+	}
+	if err := e.cfg.Marks.TakeMark(ctx, logoutMark(l), newID(), now, l.Until); err != nil && !errors.Is(err, ErrTaken) {
+		return fmt.Errorf("%w: marks: %w", ErrUnavailable, err)
+	}
 	return nil
 }
+
+func logoutMark(l Logout) string { return "logout/" + l.Provider + "/" + l.Mark }

@@ -66,7 +66,7 @@ func TestProviderSessionEnds(t *testing.T) {
 				resumed.at("read")
 				k.clock.pass(time.Second)
 
-				if err := k.engine.EndProviderSession(context.Background(), test.end, flows.LogoutBackChannel, flows.Caller{}); err != nil {
+				if err := k.engine.EndProviderSession(context.Background(), flows.Logout{ProviderSession: test.end, Way: flows.LogoutBackChannel}, flows.Caller{}); err != nil {
 					t.Fatal(err)
 				}
 				signedOut := 0
@@ -117,7 +117,7 @@ func TestProviderSessionEndsAtThatMoment(t *testing.T) {
 				k.clock.pass(time.Second)
 				st.happens = func() {
 					st.happens = nil
-					if err := k.engine.EndProviderSession(context.Background(), end, flows.LogoutBackChannel, flows.Caller{}); err != nil {
+					if err := k.engine.EndProviderSession(context.Background(), flows.Logout{ProviderSession: end, Way: flows.LogoutBackChannel}, flows.Caller{}); err != nil {
 						t.Error(err)
 					}
 				}
@@ -136,7 +136,7 @@ func TestEndOfNoSession(t *testing.T) {
 	k := newKit(t, definitions(away, "{ acr: aal1 }"))
 	s := k.signsOn(flows.ProviderSession{Provider: "corporate", Issuer: "https://idp.example"})
 	for _, end := range []flows.ProviderSession{{}, {Provider: "corporate", Issuer: "https://idp.example"}, {Issuer: "https://idp.example", ID: "one"}, {Provider: "corporate", Subject: "jane"}} {
-		wants(t, k.engine.EndProviderSession(context.Background(), end, flows.LogoutFrontChannel, flows.Caller{}), flows.KindMalformed, flows.CodeMalformed)
+		wants(t, k.engine.EndProviderSession(context.Background(), flows.Logout{ProviderSession: end, Way: flows.LogoutFrontChannel}, flows.Caller{}), flows.KindMalformed, flows.CodeMalformed)
 	}
 	if k.begins(s) != "read" {
 		t.Error("it has ended")
@@ -149,12 +149,48 @@ func TestLogoutNeedsAudit(t *testing.T) {
 	k := newKit(t, definitions(away, "{ acr: aal1 }"))
 	s := k.signsOn(at("one"))
 	k.events.fail(errors.New("full"))
-	wants(t, k.engine.EndProviderSession(context.Background(), at("one"), flows.LogoutBackChannel, flows.Caller{}), flows.KindUnavailable, flows.CodeUnavailable)
+	wants(t, k.engine.EndProviderSession(context.Background(), flows.Logout{ProviderSession: at("one"), Way: flows.LogoutBackChannel}, flows.Caller{}), flows.KindUnavailable, flows.CodeUnavailable)
 	k.events.fail(nil)
-	if err := k.engine.EndProviderSession(context.Background(), at("one"), flows.LogoutBackChannel, flows.Caller{}); err != nil {
+	if err := k.engine.EndProviderSession(context.Background(), flows.Logout{ProviderSession: at("one"), Way: flows.LogoutBackChannel}, flows.Caller{}); err != nil {
 		t.Error(err)
 	}
 	if k.begins(s) != "there" {
 		t.Error("it goes on")
+	}
+}
+
+// A message ends what there is when it comes, and nothing later: who has caught it
+// cannot keep somebody from signing on. One that came to nothing is good still.
+func TestLogoutOnce(t *testing.T) {
+	t.Parallel()
+	for store, open := range stores {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			k := newKitOn(t, definitions(away, "{ acr: aal1 }"), open(t, t))
+			said := flows.Logout{ProviderSession: at(""), Way: flows.LogoutBackChannel, Mark: "jti", Until: k.clock.now().Add(time.Minute)}
+			k.events.fail(errors.New("full"))
+			wants(t, k.engine.EndProviderSession(context.Background(), said, flows.Caller{}), flows.KindUnavailable, flows.CodeUnavailable)
+			k.events.fail(nil)
+			k.clock.pass(time.Second)
+			s := k.signsOn(at("one"))
+			k.clock.pass(time.Second)
+			if err := k.engine.EndProviderSession(context.Background(), said, flows.Caller{}); err != nil {
+				t.Fatal(err)
+			}
+			if k.begins(s) != "there" {
+				t.Error("the message that was sent again ended nothing")
+			}
+			s = k.signsOn(at("two"))
+			k.clock.pass(time.Second)
+			wants(t, k.engine.EndProviderSession(context.Background(), said, flows.Caller{}), flows.KindMalformed, flows.CodeMalformed)
+			if k.begins(s) != "read" {
+				t.Error("a message was taken twice")
+			}
+			other := said
+			other.Provider = "partner"
+			if err := k.engine.EndProviderSession(context.Background(), other, flows.Caller{}); err != nil {
+				t.Errorf("another provider's of that name: %v", err)
+			}
+		})
 	}
 }

@@ -37,7 +37,7 @@ func session(id, secret string) flows.Session {
 		ID: id, Secret: alias(secret), Subject: "subject ü", Client: "bank-app", Key: "thumbprint",
 		Created: start, Began: start.Add(-time.Nanosecond), Seen: start.Add(time.Nanosecond), Expires: start.Add(time.Hour),
 		Roots: []flows.Root{{Key: alias("1"), Began: start.Add(time.Nanosecond)}, {Key: alias("2")}},
-		Tags: []flows.Tag{{Name: "known ü\u2028", Until: start.Add(time.Minute)}, {Name: "for good"}},
+		Tags:  []flows.Tag{{Name: "known ü\u2028", Until: start.Add(time.Minute)}, {Name: "for good"}},
 		Evidence: []assurance.Evidence{
 			{
 				Step: "sso", StepType: "sso", Config: "hash", Method: assurance.Federated, Authenticator: "https://idp x",
