@@ -200,13 +200,16 @@ type Provider struct {
 	Mode        string // response_mode; "": query
 	Push        string // par: always, never; "": where the provider takes pushed requests
 	DPoP        bool   // tokens are bound to a key of each sign-on
-	Request     RequestExtras
-	Codes       ErrorCodes
-	Response    string      // parameter of the answer that holds a JSON object; "": none
-	Attributes  []Attribute // of accounts, by name; empty: at the first sign-on the address, if it was verified
-	Groups      *Groups     // nil: roles do not follow from it
-	Update      Update      // default of Attributes
-	Provision   Provision
+	// FrontChannel lets pages of the provider end sessions in the browser of whoever
+	// signs out there (OpenID Connect Front-Channel Logout 1.0).
+	FrontChannel bool
+	Request      RequestExtras
+	Codes        ErrorCodes
+	Response     string      // parameter of the answer that holds a JSON object; "": none
+	Attributes   []Attribute // of accounts, by name; empty: at the first sign-on the address, if it was verified
+	Groups       *Groups     // nil: roles do not follow from it
+	Update       Update      // default of Attributes
+	Provision    Provision
 	// Authoritative are the domains, exactly, whose verified addresses link an unknown
 	// identity to the account that has proved to have that address; empty: none do.
 	Authoritative []string

@@ -230,6 +230,7 @@ func provider7() object7 {
 		"response_mode":             documented(words7("query", "fragment", "form_post"), "How answers come back; query if absent."),
 		"par":                       documented(words7("always", "never"), "Whether requests are pushed; where the provider takes that, if absent."),
 		"dpop":                      documented(boolean7(), "Whether tokens are bound to a key of each sign-on."),
+		"front_channel_logout":      documented(boolean7(), "Whether its pages end sessions in the browser of whoever signs out there."),
 		"request":                   documented(request7(), "What authorization requests say besides."),
 		"codes":                     documented(closed(object7{"spent": set7(formed(codeForm.String())), "cancelled": set7(formed(codeForm.String()))}), "Its own words for errors."),
 		"response_claims":           documented(formed(parameterForm.String()), "Parameter of the answer that holds a JSON object, the variable response of expressions."),

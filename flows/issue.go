@@ -56,6 +56,7 @@ func (x *exchange) newSession() Secret {
 		x.session.Created = ps.Created
 		x.session.Evidence = merged(ps.Evidence, s.Evidence)
 	}
+	x.session.Roots = rootsOf(x.session.Evidence)
 	x.session.Expires = x.session.Created.Add(x.e.cfg.SessionTTL)
 	return secret
 }

@@ -36,7 +36,8 @@ type kit struct {
 	config flows.EngineConfig
 	mails  *mails
 
-	upstream time.Time // when the provider says that the person authenticated
+	upstream time.Time             // when the provider says that the person authenticated
+	there    flows.ProviderSession // the session at the provider that a sign-on there rests on
 }
 
 // ports is what every store driver offers.
@@ -443,6 +444,10 @@ func (f fake) evidence(id string) assurance.Evidence {
 	case "sso":
 		e.Method, e.Categories, e.Cap = assurance.Federated, []assurance.Category{assurance.Knowledge}, assurance.AAL2
 		e.Upstream = &assurance.Upstream{AuthTime: f.k.upstream}
+		if s := f.k.there; s.Provider != "" {
+			e.Upstream.Provider, e.Upstream.Issuer, e.Upstream.Subject = s.Provider, s.Issuer, s.Subject
+			e.Upstream.Session, e.Upstream.Began = flows.SessionDigest(s.ID), f.k.clock.now()
+		}
 	}
 	return e
 }

@@ -74,6 +74,7 @@ func (a *api) routes() (http.Handler, error) {
 	r.POST("/v1/flow/restart", a.limited(a.serve(operation{scheme: schemeFlow, turn: true, body: bodyEmpty, status: http.StatusCreated, do: a.restart}), false))
 	r.DELETE("/v1/session", a.limited(a.serve(operation{scheme: schemeSession, answer: a.signOut}), false))
 
+	a.routeLogouts(r)
 	r.GET("/healthz", a.health)
 	r.GET("/readyz", a.ready)
 	r.GET("/metrics", gin.WrapH(a.metrics.handler))

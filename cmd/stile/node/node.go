@@ -29,6 +29,7 @@ import (
 	"github.com/stile-auth/stile/propagation"
 	"github.com/stile-auth/stile/propagation/provider"
 	"github.com/stile-auth/stile/steps/ldappassword"
+	"github.com/stile-auth/stile/steps/sso"
 )
 
 // Options is what a node gets from its surroundings and not from its configuration.
@@ -219,6 +220,7 @@ func (n *Node) api(registry *flows.Registry) (http.Handler, error) {
 	return httpapi.New(httpapi.Config{
 		Engine: n.engine, DPoP: proofs, BaseURL: n.url, Pages: pages, OAuth: server,
 		Logger: n.opts.Logger.Named("http"), Now: n.opts.Now, Metrics: metrics, WellKnown: documents, Steps: registry.Types(),
+		Logouts: sso.Logouts{Engine: n.engine, Find: func(name string) (sso.Provider, error) { return n.loaded.Load().remote.Find(name) }},
 		Closing: n.closing, Definitions: n.active,
 		Limit: httpapi.Limit{PerSecond: float64(n.cfg.Limits.PerSecond), Burst: n.cfg.Limits.Burst},
 		Ready: map[string]httpapi.Check{"node": n.notStopping, "store": n.Base.Ping},

@@ -43,7 +43,7 @@ var (
 func New() *Store {
 	return &Store{
 		runs:     runs{byID: map[string]flows.Record{}, byAlias: map[flows.Alias]string{}},
-		sessions: sessions{bySecret: map[flows.Alias]flows.Session{}, ends: map[string]flows.SessionsEnd{}},
+		sessions: sessions{bySecret: map[flows.Alias]flows.Session{}, ends: map[string]flows.SessionsEnd{}, rootEnds: map[flows.Alias]flows.RootEnd{}},
 		accounts: newAccounts(),
 		texts:    map[string]text{},
 		values:   map[string]value{},
