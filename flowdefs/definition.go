@@ -209,10 +209,13 @@ type Provider struct {
 	// Authoritative are the domains, exactly, whose verified addresses link an unknown
 	// identity to the account that has proved to have that address; empty: none do.
 	Authoritative []string
-	Categories    []assurance.Category // what a sign-on proves that no mapping fits; default {knowledge}
-	Cap           assurance.Level      // most that it is trusted for, whatever it says; default AAL1
-	Mapping       []Mapping            // what it says to what that proves; the first that fits counts
-	Pos           Pos
+	// Domains are whose people sign on here: a choose takes the provider silently that
+	// has the domain of the name that was claimed.
+	Domains    []string
+	Categories []assurance.Category // what a sign-on proves that no mapping fits; default {knowledge}
+	Cap        assurance.Level      // most that it is trusted for, whatever it says; default AAL1
+	Mapping    []Mapping            // what it says to what that proves; the first that fits counts
+	Pos        Pos
 }
 
 // OAuth2 reports a plain OAuth 2.0 provider: it makes no ID tokens.
@@ -318,4 +321,6 @@ type StepInfo struct {
 	Last   bool                   // nothing may follow its steps
 	Signs  bool                   // its steps show the transaction of the run: they stand in flows of that kind alone
 	Check  func(cfg Config) error // strict decode and validation without I/O
+	// Provider is the name of the provider where a step sends people to sign on; nil: it sends them nowhere.
+	Provider func(cfg Config) string
 }

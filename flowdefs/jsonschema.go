@@ -239,6 +239,7 @@ func provider7() object7 {
 		"update":            documented(update7(), "Whether later sign-ons change the attributes; never if absent."),
 		"scopes":            scopes,
 		"provision":         words7(string(ProvisionNever), string(ProvisionLinkOnly), string(ProvisionCreate)),
+		"domains":           documented(set7(formed(domainForm.String())), "Domains, exactly, whose people sign on here: a choose takes this provider silently for a name of such a domain."),
 		"authoritative_for": documented(set7(formed(domainForm.String())), "Domains, exactly, whose verified addresses link a person to the account that has proved to have that address."),
 		"assurance":         closed(object7{"categories": some(set7(categories)), "cap": level7(), "map": some(list7(mapping7(categories)))}),
 	}, "client_id")

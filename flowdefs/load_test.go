@@ -80,7 +80,7 @@ func TestExampleSections(t *testing.T) {
 	corporate := &flowdefs.Provider{
 		Name: "corporate", Issuer: "https://idp.bank.example", ClientID: "stile",
 		Update: flowdefs.UpdateNever, Credentials: flowdefs.Credentials{Secret: &flowdefs.SecretRef{Env: "STILE_CORPORATE_SECRET"}},
-		Scopes: []string{"openid", "email"}, Provision: flowdefs.ProvisionNever,
+		Scopes: []string{"openid", "email"}, Provision: flowdefs.ProvisionNever, Domains: []string{"bank.example"},
 		Categories: []assurance.Category{assurance.Knowledge}, Cap: assurance.AAL2,
 	}
 	app := &flowdefs.Client{

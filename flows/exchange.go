@@ -125,6 +125,10 @@ func (x *exchange) drive(ctx context.Context, sig signal) error {
 		switch mv.kind {
 		case moveEnter:
 			out, err := x.enter(ctx, mv.enter, mv.quiet)
+			if mv.silent && errors.Is(err, ErrUnavailable) { // a provider that is down hides no other way in
+				sig = signal{kind: sigReopen}
+				continue
+			}
 			if err != nil {
 				return err
 			}

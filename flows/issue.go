@@ -12,7 +12,7 @@ import (
 func (x *exchange) issue(ctx context.Context, out *issuance) error {
 	s := &x.r.State
 	secret := x.newSession()
-	x.result = &Result{Session: secret, SessionExpiresAt: x.session.Expires}
+	x.result = &Result{Session: secret, SessionExpiresAt: x.session.Expires, Provider: x.p.signedOnAt(s)}
 	if out.target == nil {
 		return nil
 	}

@@ -21,6 +21,7 @@ type StartRequest struct {
 	Voluntary    bool           // ACRValues are wished for, and no reason to fail (OpenID Connect Core §3.1.2.1)
 	MaxAge       *time.Duration // what the session proved longer ago does not count; 0: authenticate now
 	LoginHint    string
+	Provider     string // where the person signed on the last time: preselects it where it is offered
 	Locale       string
 	Capabilities []string // step codes that the client can draw; empty: all
 	Session      Secret
@@ -166,7 +167,7 @@ func (e *Engine) newRun(a *active, c Caller, q StartRequest, p *program) *run {
 		ID: newID(), Flow: p.flow.Name, Definition: p.flow.Hash, Client: q.ClientID, Target: q.Target,
 		Key: c.Key, Locale: q.Locale, Transaction: q.Transaction, Draws: q.Capabilities, ACRValues: q.ACRValues, Voluntary: q.Voluntary,
 		Started: now, Expires: now.Add(ttl),
-		State: State{Status: InProgress},
+		State: State{Status: InProgress, Provider: q.Provider},
 	}
 	if t := a.set.Targets[q.Target]; t != nil {
 		r.Requires, r.Scale = t.Requires.ACR, t.Scale

@@ -94,6 +94,7 @@ func Type(providers Providers, accounts Accounts) flows.StepType {
 		Evidence: []assurance.Ceiling{Ceiling()},
 		Ceilings: ceilings,
 		Exits:    []string{exitDenied, exitCancelled, exitUnmet},
+		Provider: providerOf,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			var c config
 			if err := cfg.Decode(&c); err != nil {
@@ -118,6 +119,15 @@ type config struct {
 	Prompt    string        `yaml:"prompt,optional" enum:"login,consent,select_account" doc:"What the provider is asked to do."`
 	LoginHint bool          `yaml:"login_hint,optional" doc:"Tells the provider the name that was typed before."`
 	Unmet     string        `yaml:"unmet,optional" enum:"accept,again,exit" doc:"What follows if it says none of acr_values; accept if absent."`
+}
+
+// providerOf names the provider of one configured step.
+func providerOf(cfg flowdefs.Config) string {
+	var c config
+	if err := cfg.Decode(&c); err != nil {
+		return "" // cannot happen: New has decoded it
+	}
+	return c.Provider
 }
 
 type answer struct {
