@@ -3,6 +3,9 @@ package flowdefs
 import (
 	"maps"
 	"slices"
+	"strings"
+
+	"golang.org/x/net/idna"
 )
 
 // checkHomes reports chooses in which two providers have the same domain: which of
@@ -45,4 +48,19 @@ func (l *loader) homeOf(n *Node) *Provider {
 		return nil
 	}
 	return l.set.Providers[info.Provider(n.With)]
+}
+
+// DomainOf is the domain of a name that looks like an address, in its one spelling
+// (RFC 5891 §4); "" if there is none. It depends on what was typed and on nothing else:
+// whether somebody has the name is not known here.
+func DomainOf(name string) string {
+	at := strings.LastIndexByte(name, '@')
+	if at < 1 {
+		return ""
+	}
+	domain, err := idna.Lookup.ToASCII(strings.TrimSpace(name[at+1:]))
+	if err != nil {
+		return ""
+	}
+	return domain
 }

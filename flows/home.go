@@ -2,9 +2,8 @@ package flows
 
 import (
 	"slices"
-	"strings"
 
-	"golang.org/x/net/idna"
+	"github.com/stile-auth/stile/flowdefs"
 )
 
 // home finds, of the options on offer, the one that begins with the sign-on where the
@@ -17,7 +16,7 @@ func (m *machine) home(choose *node, offers []int) (int, bool) {
 	if slices.Contains(m.s.Homes, choose.def.ID) {
 		return 0, false
 	}
-	if domain := domainOf(m.s.Named); domain != "" {
+	if domain := flowdefs.DomainOf(m.s.Named); domain != "" {
 		if i, ok := m.only(offers, func(first *node) bool { return slices.Contains(first.domains, domain) }); ok {
 			return i, true
 		}
@@ -52,21 +51,6 @@ func (m *machine) settle(choose *node, option int) move {
 	mv := m.take1(choose, option)
 	mv.silent = mv.kind == moveEnter && m.s.Other == choose.def.ID
 	return mv
-}
-
-// domainOf is the domain of a name that looks like an address, in its one spelling
-// (RFC 5891 §4); "" if there is none. It depends on what was typed and on nothing else:
-// whether somebody has the name is not known here.
-func domainOf(name string) string {
-	at := strings.LastIndexByte(name, '@')
-	if at < 1 {
-		return ""
-	}
-	domain, err := idna.Lookup.ToASCII(strings.TrimSpace(name[at+1:]))
-	if err != nil {
-		return ""
-	}
-	return domain
 }
 
 // signedOnAt is the provider where the person signed on last in a run, "" if at none.
