@@ -295,10 +295,12 @@ type Client struct {
 	Flows        []string
 	Targets      []string
 	RedirectURIs []string // exact; loopback http matches any port (RFC 8252 §7.3)
-	Origins      []string // CORS; default none
-	DPoPRequired bool
-	HandOver     bool // what the app cannot draw is drawn by a page of the server, in the browser
-	Pos          Pos
+	// ProviderRedirects are redirect URIs of providers that have one of their own, by name.
+	ProviderRedirects map[string]string
+	Origins           []string // CORS; default none
+	DPoPRequired      bool
+	HandOver          bool // what the app cannot draw is drawn by a page of the server, in the browser
+	Pos               Pos
 }
 
 // Catalogue knows the step types that definitions may use. Implementations are

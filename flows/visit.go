@@ -26,6 +26,7 @@ type Visit struct {
 	Attempt    int // how often the run has arrived at this step, from 1
 	Now        time.Time
 	Client     flowdefs.Client
+	Redirect   string // where the browser comes back to, but from providers with a place of their own; "": nowhere
 	Locale     string
 	MaxAge     *time.Duration  // how long ago, at the start of the run, the person may have authenticated; nil: no limit
 	Key        string          // RFC 7638 thumbprint of the run's DPoP key, "" if it has none
