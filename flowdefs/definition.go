@@ -213,10 +213,13 @@ type Provider struct {
 	// Authoritative are the domains, exactly, whose verified addresses link an unknown
 	// identity to the account that has proved to have that address; empty: none do.
 	Authoritative []string
-	Categories    []assurance.Category // what a sign-on proves that no mapping fits; default {knowledge}
-	Cap           assurance.Level      // most that it is trusted for, whatever it says; default AAL1
-	Mapping       []Mapping            // what it says to what that proves; the first that fits counts
-	Pos           Pos
+	// Domains are whose people sign on here: a choose takes the provider silently that
+	// has the domain of the name that was claimed.
+	Domains    []string
+	Categories []assurance.Category // what a sign-on proves that no mapping fits; default {knowledge}
+	Cap        assurance.Level      // most that it is trusted for, whatever it says; default AAL1
+	Mapping    []Mapping            // what it says to what that proves; the first that fits counts
+	Pos        Pos
 }
 
 // OAuth2 reports a plain OAuth 2.0 provider: it makes no ID tokens.
@@ -308,11 +311,13 @@ type Client struct {
 	Flows        []string
 	Targets      []string
 	RedirectURIs []string // exact; loopback http matches any port (RFC 8252 §7.3)
-	Origins      []string // CORS; default none
-	DPoPRequired bool
-	OAuth        *OAuth // nil: it is no relying party of the authorization server
-	HandOver     bool   // what the app cannot draw is drawn by a page of the server, in the browser
-	Pos          Pos
+	// ProviderRedirects are redirect URIs of providers that have one of their own, by name.
+	ProviderRedirects map[string]string
+	Origins           []string // CORS; default none
+	DPoPRequired      bool
+	OAuth             *OAuth // nil: it is no relying party of the authorization server
+	HandOver          bool   // what the app cannot draw is drawn by a page of the server, in the browser
+	Pos               Pos
 }
 
 // Catalogue knows the step types that definitions may use. Implementations are
@@ -335,4 +340,6 @@ type StepInfo struct {
 	Last   bool                   // nothing may follow its steps
 	Signs  bool                   // its steps show the transaction of the run: they stand in flows of that kind alone
 	Check  func(cfg Config) error // strict decode and validation without I/O
+	// Provider is the name of the provider where a step sends people to sign on; nil: it sends them nowhere.
+	Provider func(cfg Config) string
 }

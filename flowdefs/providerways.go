@@ -13,7 +13,7 @@ func providerKeys() []string {
 	return []string{
 		"preset", "with", "protocol", "issuer", "token_issuer", "tenants", "endpoints", "user", "token_info", "client_id", "client_authentication", "client_secret",
 		"client_key", "client_key_id", "client_team", "client_certificate", "client_assertion_audience", "scopes", "userinfo",
-		"response_mode", "par", "dpop", "request", "codes", "response_claims", "attributes", "groups", "update", "provision", "authoritative_for", "assurance",
+		"response_mode", "par", "dpop", "request", "codes", "response_claims", "attributes", "groups", "update", "provision", "authoritative_for", "domains", "assurance",
 		"front_channel_logout",
 	}
 }

@@ -126,6 +126,10 @@ func (x *exchange) drive(ctx context.Context, sig signal) error {
 		switch mv.kind {
 		case moveEnter:
 			out, err := x.enter(ctx, mv.enter, mv.quiet)
+			if mv.silent && errors.Is(err, ErrUnavailable) { // a provider that is down hides no other way in
+				sig = signal{kind: sigReopen}
+				continue
+			}
 			if err != nil {
 				return err
 			}
@@ -201,9 +205,20 @@ func (x *exchange) visit(n *node, turn int) *Visit {
 		Now: x.w.now, Client: *x.client, Locale: x.r.Locale, Key: x.r.Key,
 		Federated: slices.ContainsFunc(s.Evidence, func(e assurance.Evidence) bool { return e.Method == assurance.Federated }),
 		MaxAge:    x.r.MaxAge, Subject: s.Subject, Claimed: x.w.account.Subject, Identifier: s.Named, Level: x.w.assess(s.Evidence).Level,
+		Redirect:    x.redirect(),
 		Transaction: maps.Clone(x.r.Transaction), Messages: x.a.set.Messages,
 		owner: x.owner(n, turn), marks: x.e.cfg.Marks, memory: &s.Memory, decoy: x.e.decoyOf(x.r),
 	}
+}
+
+// redirect is where the browser comes back to: where the app is, if that is still one of
+// the client's places, else to the first of these.
+func (x *exchange) redirect() string {
+	app := x.r.Redirect
+	if !x.client.Redirects(app) {
+		app = ""
+	}
+	return x.client.RedirectFor("", app)
 }
 
 // owner names this run, turn and input: who may take a one-time mark again.

@@ -11,7 +11,7 @@ import (
 // called only with what the gate let out.
 func (x *exchange) issue(ctx context.Context, out *issuance) error {
 	secret := x.newSession()
-	x.result = &Result{Session: secret, SessionExpiresAt: x.session.Expires}
+	x.result = &Result{Session: secret, SessionExpiresAt: x.session.Expires, Provider: x.p.signedOnAt(&x.r.State)}
 	if out.target == nil {
 		return nil
 	}

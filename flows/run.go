@@ -19,6 +19,7 @@ type run struct {
 	Target     string         `json:"target,omitempty"`
 	Key        string         `json:"key,omitempty"`
 	Locale     string         `json:"locale,omitempty"`
+	Redirect   string         `json:"redirect,omitempty"` // where the app has the browser come back to; "": the client's first
 	Draws      []string       `json:"draws,omitempty"`
 	ACRValues  []string       `json:"acrValues,omitempty"`
 	Voluntary  bool           `json:"voluntary,omitempty"` // ACRValues are wished for, not necessary

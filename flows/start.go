@@ -22,6 +22,8 @@ type StartRequest struct {
 	Voluntary    bool           // ACRValues are wished for, and no reason to fail (OpenID Connect Core §3.1.2.1)
 	MaxAge       *time.Duration // what the session proved longer ago does not count; 0: authenticate now
 	LoginHint    string
+	Provider     string // where the person signed on the last time: preselects it where it is offered
+	RedirectURI  string // where the browser comes back to: one of the client's; "": its first
 	Locale       string
 	Capabilities []string // step codes that the client can draw; empty: all
 	Session      Secret
@@ -155,6 +157,9 @@ func (a *active) admit(c Caller, q StartRequest) (*flowdefs.Client, *program, er
 	if !allowed || p == nil || p.flow.Kind == flowdefs.Authorization {
 		return nil, nil, &Problem{Kind: KindMalformed, Code: CodeNotAllowed, Detail: "This client may not start that."}
 	}
+	if q.RedirectURI != "" && !client.Redirects(q.RedirectURI) {
+		return nil, nil, &Problem{Kind: KindMalformed, Code: CodeMalformed, Detail: "No redirect URI of this client."}
+	}
 	if client.DPoPRequired && c.Key == "" && q.Code == nil {
 		return nil, nil, &Problem{Kind: KindMalformed, Code: CodeProofRequired, Detail: "This client must send a DPoP proof."}
 	}
@@ -170,9 +175,9 @@ func (e *Engine) newRun(a *active, c Caller, q StartRequest, p *program) *run {
 	r := &run{
 		Code: q.Code,
 		ID:   newID(), Flow: p.flow.Name, Definition: p.flow.Hash, Client: q.ClientID, Target: q.Target,
-		Key: c.Key, Locale: q.Locale, Transaction: q.Transaction, Draws: q.Capabilities, ACRValues: q.ACRValues, Voluntary: q.Voluntary,
+		Key: c.Key, Locale: q.Locale, Redirect: q.RedirectURI, Transaction: q.Transaction, Draws: q.Capabilities, ACRValues: q.ACRValues, Voluntary: q.Voluntary,
 		Started: now, Expires: now.Add(ttl),
-		State: State{Status: InProgress},
+		State: State{Status: InProgress, Provider: q.Provider},
 	}
 	if t := a.set.Targets[q.Target]; t != nil {
 		r.Requires, r.Scale = t.Requires.ACR, t.Scale

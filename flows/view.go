@@ -63,7 +63,8 @@ type AssuranceView struct {
 type Result struct {
 	Session          Secret    `json:"session"`
 	SessionExpiresAt time.Time `json:"sessionExpiresAt"`
-	Grant            *Grant    `json:"grant,omitempty"` // absent for a run without a target
+	Provider         string    `json:"provider,omitempty"` // where the person signed on last, to say at the next start; absent: at none
+	Grant            *Grant    `json:"grant,omitempty"`    // absent for a run without a target
 }
 
 // Secret is a string that formats as [redacted] everywhere but in JSON, where it stands in answers.

@@ -367,6 +367,7 @@ func parts[T any](p *T) string {
 }
 
 func (d *differ) provider(a, b *flowdefs.Provider) {
+	d.list("domain", more, a.Domains, b.Domains)
 	if a.Issuer != b.Issuer {
 		d.note(more, "issuer changed from %q to %q", a.Issuer, b.Issuer)
 	}
@@ -430,6 +431,16 @@ func (d *differ) client(a, b *flowdefs.Client) {
 	d.list("flow", more, a.Flows, b.Flows)
 	d.list("target", more, a.Targets, b.Targets)
 	d.list("redirect URI", more, a.RedirectURIs, b.RedirectURIs)
+	for _, provider := range slices.Sorted(maps.Keys(b.ProviderRedirects)) {
+		if uri := b.ProviderRedirects[provider]; a.ProviderRedirects[provider] != uri {
+			d.note(more, "provider %s sends the browser back to %s", provider, uri)
+		}
+	}
+	for _, provider := range slices.Sorted(maps.Keys(a.ProviderRedirects)) {
+		if _, there := b.ProviderRedirects[provider]; !there {
+			d.note(more, "provider %s has no redirect URI of its own any more", provider)
+		}
+	}
 	d.list("origin", more, a.Origins, b.Origins)
 	switch {
 	case a.DPoPRequired && !b.DPoPRequired:

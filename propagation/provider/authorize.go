@@ -53,7 +53,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, http.StatusBadRequest, "This application is not known here.")
 		return
 	}
-	if len(q["redirect_uri"]) != 1 || !redirects(c.RedirectURIs, q.Get("redirect_uri")) {
+	if len(q["redirect_uri"]) != 1 || !c.Redirects(q.Get("redirect_uri")) {
 		s.refuse(w, http.StatusBadRequest, "The application wants to send you to an address that is not one of its own.")
 		return
 	}

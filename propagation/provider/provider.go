@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -175,24 +174,4 @@ func granted(c *flowdefs.Client, asked []string) []string {
 		}
 	}
 	return out
-}
-
-// redirects says whether a redirect URI is one of those that a client has: exactly,
-// but for the port of this machine (RFC 8252 §7.3).
-func redirects(known []string, uri string) bool {
-	if slices.Contains(known, uri) {
-		return true
-	}
-	u, err := url.Parse(uri)
-	if err != nil || u.Scheme != "http" || u.User != nil || u.Fragment != "" || u.Hostname() != "127.0.0.1" && u.Hostname() != "::1" {
-		return false
-	}
-	return slices.ContainsFunc(known, func(k string) bool {
-		ku, err := url.Parse(k)
-		if err != nil || ku.Hostname() != u.Hostname() {
-			return false
-		}
-		ku.Host = u.Host
-		return ku.String() == uri
-	})
 }
