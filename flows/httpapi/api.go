@@ -90,9 +90,13 @@ func (a *api) routes() (http.Handler, error) {
 		}
 	}
 	if a.cfg.OAuth != nil {
-		for _, path := range []string{"authorize", "token", "revoke", "introspect", "userinfo", "logout"} {
-			r.GET("/oauth2/"+path, a.limited(gin.WrapH(a.cfg.OAuth), false))
-			r.POST("/oauth2/"+path, a.limited(gin.WrapH(a.cfg.OAuth), false))
+		server := a.limited(gin.WrapH(a.cfg.OAuth), false)
+		for _, path := range []string{"/oauth2/authorize", "/oauth2/userinfo", "/oauth2/logout"} {
+			r.GET(path, server)
+			r.POST(path, server)
+		}
+		for _, path := range []string{"/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"} {
+			r.POST(path, server)
 		}
 	}
 	for path, h := range a.cfg.WellKnown {

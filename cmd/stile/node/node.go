@@ -113,7 +113,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.prove(ctx, l); err != nil {
 		return err
 	}
-	handler, err := n.handler(l)
+	handler, err := n.handler(ctx, l)
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (n *Node) listen(ctx context.Context) (err error) {
 	return nil
 }
 
-func (n *Node) handler(l *loaded) (http.Handler, error) {
+func (n *Node) handler(ctx context.Context, l *loaded) (http.Handler, error) {
 	registry, err := n.registry(l)
 	if err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func (n *Node) handler(l *loaded) (http.Handler, error) {
 	l.since = n.opts.Now().UTC()
 	n.loaded.Store(l)
 	n.logActive(l)
-	return n.api(registry)
+	return n.api(ctx, registry)
 }
 
 func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer *propagation.BearerJWT) (*flows.Engine, error) {
@@ -190,13 +190,13 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer *pr
 	})
 }
 
-func (n *Node) api(registry *flows.Registry) (http.Handler, error) {
+func (n *Node) api(ctx context.Context, registry *flows.Registry) (http.Handler, error) {
 	algorithms := []string{"ES256", "EdDSA", "PS256"}
 	proofs, err := dpop.New(dpop.Config{Algorithms: algorithms, Now: n.opts.Now, Taken: n.takeProof})
 	if err != nil {
 		return nil, err
 	}
-	documents, err := propagation.Documents(propagation.DocumentsConfig{
+	documents, err := propagation.Documents(ctx, propagation.DocumentsConfig{
 		Issuer: n.url, Keys: n.keys, ACRValues: n.engine.Levels, DPoPAlgorithms: algorithms, Server: provider.Metadata(n.url),
 	})
 	if err != nil {
