@@ -200,20 +200,26 @@ type Provider struct {
 	Mode        string // response_mode; "": query
 	Push        string // par: always, never; "": where the provider takes pushed requests
 	DPoP        bool   // tokens are bound to a key of each sign-on
-	Request     RequestExtras
-	Codes       ErrorCodes
-	Response    string      // parameter of the answer that holds a JSON object; "": none
-	Attributes  []Attribute // of accounts, by name; empty: at the first sign-on the address, if it was verified
-	Groups      *Groups     // nil: roles do not follow from it
-	Update      Update      // default of Attributes
-	Provision   Provision
+	// FrontChannel lets pages of the provider end sessions in the browser of whoever
+	// signs out there (OpenID Connect Front-Channel Logout 1.0).
+	FrontChannel bool
+	Request      RequestExtras
+	Codes        ErrorCodes
+	Response     string      // parameter of the answer that holds a JSON object; "": none
+	Attributes   []Attribute // of accounts, by name; empty: at the first sign-on the address, if it was verified
+	Groups       *Groups     // nil: roles do not follow from it
+	Update       Update      // default of Attributes
+	Provision    Provision
 	// Authoritative are the domains, exactly, whose verified addresses link an unknown
 	// identity to the account that has proved to have that address; empty: none do.
 	Authoritative []string
-	Categories    []assurance.Category // what a sign-on proves that no mapping fits; default {knowledge}
-	Cap           assurance.Level      // most that it is trusted for, whatever it says; default AAL1
-	Mapping       []Mapping            // what it says to what that proves; the first that fits counts
-	Pos           Pos
+	// Domains are whose people sign on here: a choose takes the provider silently that
+	// has the domain of the name that was claimed.
+	Domains    []string
+	Categories []assurance.Category // what a sign-on proves that no mapping fits; default {knowledge}
+	Cap        assurance.Level      // most that it is trusted for, whatever it says; default AAL1
+	Mapping    []Mapping            // what it says to what that proves; the first that fits counts
+	Pos        Pos
 }
 
 // OAuth2 reports a plain OAuth 2.0 provider: it makes no ID tokens.
@@ -305,10 +311,13 @@ type Client struct {
 	Flows        []string
 	Targets      []string
 	RedirectURIs []string // exact; loopback http matches any port (RFC 8252 §7.3)
-	Origins      []string // CORS; default none
-	DPoPRequired bool
-	HandOver     bool // what the app cannot draw is drawn by a page of the server, in the browser
-	Pos          Pos
+	// ProviderRedirects are redirect URIs of providers that have one of their own, by name.
+	ProviderRedirects map[string]string
+	Origins           []string // CORS; default none
+	DPoPRequired      bool
+	OAuth             *OAuth // nil: it is no relying party of the authorization server
+	HandOver          bool   // what the app cannot draw is drawn by a page of the server, in the browser
+	Pos               Pos
 }
 
 // Catalogue knows the step types that definitions may use. Implementations are
@@ -331,4 +340,6 @@ type StepInfo struct {
 	Last   bool                   // nothing may follow its steps
 	Signs  bool                   // its steps show the transaction of the run: they stand in flows of that kind alone
 	Check  func(cfg Config) error // strict decode and validation without I/O
+	// Provider is the name of the provider where a step sends people to sign on; nil: it sends them nowhere.
+	Provider func(cfg Config) string
 }

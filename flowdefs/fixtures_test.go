@@ -29,6 +29,11 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	case "sso":
 		info.Config, info.Exits = object, []string{"cancelled", "denied", "unmet"}
 		info.Check = check[ssoConfig]
+		info.Provider = func(cfg flowdefs.Config) string {
+			var c ssoConfig
+			_ = cfg.Decode(&c)
+			return c.Provider
+		}
 	case "knobs":
 		info.Config = object
 		info.Check = check[knobsConfig]

@@ -230,6 +230,7 @@ func provider7() object7 {
 		"response_mode":             documented(words7("query", "fragment", "form_post"), "How answers come back; query if absent."),
 		"par":                       documented(words7("always", "never"), "Whether requests are pushed; where the provider takes that, if absent."),
 		"dpop":                      documented(boolean7(), "Whether tokens are bound to a key of each sign-on."),
+		"front_channel_logout":      documented(boolean7(), "Whether its pages end sessions in the browser of whoever signs out there."),
 		"request":                   documented(request7(), "What authorization requests say besides."),
 		"codes":                     documented(closed(object7{"spent": set7(formed(codeForm.String())), "cancelled": set7(formed(codeForm.String()))}), "Its own words for errors."),
 		"response_claims":           documented(formed(parameterForm.String()), "Parameter of the answer that holds a JSON object, the variable response of expressions."),
@@ -240,6 +241,7 @@ func provider7() object7 {
 		"update":            documented(update7(), "Whether later sign-ons change the attributes; never if absent."),
 		"scopes":            scopes,
 		"provision":         words7(string(ProvisionNever), string(ProvisionLinkOnly), string(ProvisionCreate)),
+		"domains":           documented(set7(formed(domainForm.String())), "Domains, exactly, whose people sign on here: a choose takes this provider silently for a name of such a domain."),
 		"authoritative_for": documented(set7(formed(domainForm.String())), "Domains, exactly, whose verified addresses link a person to the account that has proved to have that address."),
 		"assurance":         closed(object7{"categories": some(set7(categories)), "cap": level7(), "map": some(list7(mapping7(categories)))}),
 	}, "client_id")
@@ -293,10 +295,13 @@ func mapping7(categories object7) object7 {
 func client7() object7 {
 	s := closed(object7{
 		"flows": set7(text7()), "targets": set7(text7()),
-		"redirect_uris": set7(formed(`^[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+$`)),
-		"origins":       set7(formed(`^https?://[^\s/?#@*]+$`)),
-		"dpop":          documented(words7("required", "optional"), "Whether runs are bound to the app's key; required if absent."),
-		"hand_over":     documented(words7("web"), "What draws the steps that the app cannot draw; nothing if absent."),
+		"redirect_uris": set7(formed(redirectForm.String())),
+		"provider_redirects": documented(object7{"type": "object", "additionalProperties": formed(redirectForm.String())},
+			"Redirect URIs of providers that have one of their own, by the provider's name: by it the app knows who has answered."),
+		"origins":   set7(formed(`^https?://[^\s/?#@*]+$`)),
+		"dpop":      documented(words7("required", "optional"), "Whether runs are bound to the app's key; required if absent."),
+		"hand_over": documented(words7("web"), "What draws the steps that the app cannot draw; nothing if absent."),
+		"oauth":     oauth7(),
 	})
 	s["if"] = object7{"required": []string{"hand_over"}}
 	s["then"] = object7{"required": []string{"redirect_uris"}, "properties": object7{"redirect_uris": object7{"minItems": 1}}}

@@ -13,7 +13,8 @@ func providerKeys() []string {
 	return []string{
 		"preset", "with", "protocol", "issuer", "token_issuer", "tenants", "endpoints", "user", "token_info", "client_id", "client_authentication", "client_secret",
 		"client_key", "client_key_id", "client_team", "client_certificate", "client_assertion_audience", "scopes", "userinfo",
-		"response_mode", "par", "dpop", "request", "codes", "response_claims", "attributes", "groups", "update", "provision", "authoritative_for", "assurance",
+		"response_mode", "par", "dpop", "request", "codes", "response_claims", "attributes", "groups", "update", "provision", "authoritative_for", "domains", "assurance",
+		"front_channel_logout",
 	}
 }
 
@@ -41,6 +42,9 @@ func (l *loader) providerShape(p *Provider, o object) {
 	n := o.n
 	o.word("protocol", "openid", "oauth2")
 	p.UserInfo, p.DPoP = o.yes("userinfo"), o.yes("dpop")
+	if p.FrontChannel = o.yes("front_channel_logout"); p.FrontChannel && o.plain() {
+		l.fail(n.get("front_channel_logout").pos, "%s: front_channel_logout is for an OpenID provider: a plain OAuth 2.0 provider names no sessions", o.what)
+	}
 	p.Mode = o.word("response_mode", "query", "fragment", "form_post")
 	p.Push = o.word("par", "always", "never")
 	l.tenants(p, o)

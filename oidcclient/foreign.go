@@ -69,6 +69,7 @@ func (p *Provider) VerifyIDToken(ctx context.Context, token string, w Foreign) (
 	if err != nil {
 		return Vouched{}, err
 	}
+	v.Began = issued
 	if v.Until = issued.Add(e.maxTokenAge); expires.Before(v.Until) {
 		v.Until = expires
 	}
@@ -110,6 +111,7 @@ func (p *Provider) Introspect(ctx context.Context, token string, w Foreign) (Vou
 	if v.Identity, err = c.identity(); err != nil {
 		return Vouched{}, err
 	}
+	v.Began = p.cfg.Now() // it is good now: nothing has ended it before
 	v.Until, err = c.time("exp")
 	return v, err
 }

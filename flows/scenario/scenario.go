@@ -28,6 +28,7 @@ type Start struct {
 	ACRValues    []string
 	MaxAge       *time.Duration
 	LoginHint    string
+	Provider     string
 	Locale       string
 	Capabilities []string
 	Activate     []string

@@ -78,6 +78,9 @@ type Client struct {
 	RedirectURIs []string
 	// PostLogoutRedirectURIs are matched like RedirectURIs.
 	PostLogoutRedirectURIs []string
+	// BackChannelLogoutURI is told when somebody whom the client knows signs out
+	// (OpenID Connect Back-Channel Logout 1.0); "": nothing is.
+	BackChannelLogoutURI string
 	// AllowedScopes are the scopes that the client may ask for. Default:
 	// openid, profile, email, offline_access.
 	AllowedScopes []string

@@ -113,7 +113,7 @@ func (p publishing) RoundTrip(r *http.Request) (*http.Response, error) {
 // The shown API answers as the guide says.
 func TestShownAPI(t *testing.T) {
 	t.Parallel()
-	key, err := propagation.GenerateKey()
+	key, err := propagation.GenerateKey(propagation.ES256)
 	need(t, err)
 	set, err := propagation.NewKeySet(key)
 	need(t, err)

@@ -60,12 +60,14 @@ func TestResource(t *testing.T) {
 	r.answers(t, first, http.StatusOK)
 	r.answers(t, first+"x", http.StatusUnauthorized)
 
-	next, err := propagation.GenerateKey()
+	next, err := propagation.GenerateKey(propagation.ES256)
 	must(t, err)
-	_, err = propagation.AddKey(w.cfg.Keys.Signing, next)
+	keeper := w.node.Base.Keeper(w.cfg)
+	kept, err := keeper.Load(t.Context())
 	must(t, err)
-	_, err = propagation.ActivateKey(w.cfg.Keys.Signing, next.ID())
+	turned, err := kept.Replace(next, w.clock.now())
 	must(t, err)
+	must(t, keeper.Store(t.Context(), kept, turned))
 	w.close(t)
 	w.start(t) // and signs with the new key
 	second := r.token(t)
@@ -75,7 +77,7 @@ func TestResource(t *testing.T) {
 	w.close(t)
 	r.answers(t, second, http.StatusOK) // what was known is used while it lasts
 	w.clock.pass(time.Minute)
-	unknown, err := propagation.GenerateKey()
+	unknown, err := propagation.GenerateKey(propagation.ES256)
 	must(t, err)
 	if _, err := newResourceKeys(t, w).Find(t.Context(), unknown.ID(), "ES256"); err == nil {
 		t.Error("a node that nobody has heard of has keys")

@@ -193,6 +193,7 @@ func redirects(set *flowdefs.Set) []string {
 	var all []string
 	for _, id := range slices.Sorted(maps.Keys(set.Clients)) {
 		all = append(all, set.Clients[id].RedirectURIs...)
+		all = slices.AppendSeq(all, maps.Values(set.Clients[id].ProviderRedirects))
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
