@@ -191,9 +191,10 @@ func target7() object7 {
 		"requires":  requirement7(),
 		"scale":     documented(formed(nameForm.String()), "The scale whose levels its tokens speak of; that of requires.acr if absent, else nist."),
 		"enrol":     documented(text7(), "The flow by which somebody who cannot reach the level becomes able to."),
-		"propagate": closed(object7{
-			"type": words7("bearer_jwt"), "audience": filled(), "ttl": length(), "claims": claims,
-		}, "type", "audience"),
+		"propagate": object7{"oneOf": []any{
+			closed(object7{"type": words7("bearer_jwt"), "audience": filled(), "ttl": length(), "claims": claims}, "type", "audience"),
+			closed(object7{"type": words7("provider_token"), "provider": text7()}, "type", "provider"),
+		}},
 	}, "flow", "propagate")
 }
 
@@ -230,6 +231,8 @@ func provider7() object7 {
 		"par":                       documented(words7("always", "never"), "Whether requests are pushed; where the provider takes that, if absent."),
 		"dpop":                      documented(boolean7(), "Whether tokens are bound to a key of each sign-on."),
 		"front_channel_logout":      documented(boolean7(), "Whether its pages end sessions in the browser of whoever signs out there."),
+		"logout":                    documented(words7("here", "provider"), "provider: who signs out here is led there, to sign out too; here if absent."),
+		"keep_tokens":               documented(boolean7(), "Whether its tokens are kept, sealed, with the session, and refreshed."),
 		"request":                   documented(request7(), "What authorization requests say besides."),
 		"codes":                     documented(closed(object7{"spent": set7(formed(codeForm.String())), "cancelled": set7(formed(codeForm.String()))}), "Its own words for errors."),
 		"response_claims":           documented(formed(parameterForm.String()), "Parameter of the answer that holds a JSON object, the variable response of expressions."),
@@ -255,7 +258,7 @@ const endpointForm = `^(https://[^/\s?#@*]+|http://(localhost|127(\.[0-9]+){3}|\
 
 func endpoints7() object7 {
 	e := formed(endpointForm)
-	return closed(object7{"authorization": e, "token": e, "keys": e, "userinfo": e, "par": e, "introspection": e}, "authorization", "token")
+	return closed(object7{"authorization": e, "token": e, "keys": e, "userinfo": e, "par": e, "introspection": e, "revocation": e, "end_session": e}, "authorization", "token")
 }
 
 func update7() object7 {
@@ -330,10 +333,11 @@ func mapping7(categories object7) object7 {
 func client7() object7 {
 	s := closed(object7{
 		"flows": set7(text7()), "targets": set7(text7()),
-		"redirect_uris": set7(formed(`^[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+$`)),
-		"origins":       set7(formed(`^https?://[^\s/?#@*]+$`)),
-		"dpop":          documented(words7("required", "optional"), "Whether runs are bound to the app's key; required if absent."),
-		"hand_over":     documented(words7("web"), "What draws the steps that the app cannot draw; nothing if absent."),
+		"redirect_uris":            set7(formed(`^[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+$`)),
+		"origins":                  set7(formed(`^https?://[^\s/?#@*]+$`)),
+		"dpop":                     documented(words7("required", "optional"), "Whether runs are bound to the app's key; required if absent."),
+		"post_logout_redirect_uri": documented(formed(`^[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+$`), "Where the browser comes back to from signing out at a provider."),
+		"hand_over":                documented(words7("web"), "What draws the steps that the app cannot draw; nothing if absent."),
 	})
 	s["if"] = object7{"required": []string{"hand_over"}}
 	s["then"] = object7{"required": []string{"redirect_uris"}, "properties": object7{"redirect_uris": object7{"minItems": 1}}}

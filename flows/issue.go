@@ -2,6 +2,7 @@ package flows
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/stile-auth/stile/flows/assurance"
@@ -16,17 +17,34 @@ func (x *exchange) issue(ctx context.Context, out *issuance) error {
 	if out.target == nil {
 		return nil
 	}
+	if err := x.keeps(ctx); err != nil { // it may be what is handed on
+		return err
+	}
 	p := out.target.Propagate
 	grant, err := x.e.cfg.Propagators[p.Type].Propagate(ctx, Identity{
-		Subject: s.Subject, Client: x.r.Client, Session: x.session.ID, Key: x.r.Key,
+		Subject: s.Subject, Client: x.r.Client, Session: x.session.ID, Run: x.r.ID, Provider: p.Provider, Key: x.r.Key,
 		ACR: out.acr, AMR: out.result.AMR, AuthTime: out.result.AuthTime, Target: out.target.Name,
 		Audience: p.Audience, TTL: p.TTL, Claims: out.claims, Approved: s.Approved, Now: x.w.now,
 	})
+	if errors.Is(err, ErrSignOnAgain) {
+		x.withdraw(CodeLoginRequired)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	x.result.Grant = &grant
 	return nil
+}
+
+// withdraw fails a run that the gate has let out: there is nothing to give.
+func (x *exchange) withdraw(code string) {
+	s := &x.r.State
+	s.Status, s.Failure = Failed, code
+	x.session, x.result = nil, nil
+	x.events = slices.DeleteFunc(x.events, func(e Event) bool { return e.Type == EventRunCompleted })
+	x.events = append(x.events, Event{Type: EventRunFailed, Reason: code})
+	x.refused = &Problem{Kind: KindFailed, Code: code, Detail: "The flow has failed."}
 }
 
 // newSession makes the session that the run leaves: the one that it was started

@@ -23,6 +23,7 @@ func (n *Node) serve() {
 	ctx, stop := context.WithCancel(context.Background()) // ends with the node, not with the start
 	n.stop = stop
 	n.done.Go(func() { n.sweep(ctx) })
+	n.done.Go(func() { n.tidy(ctx) })
 	if n.cfg.Definitions != "" && n.opts.Watch > 0 {
 		n.done.Go(func() { n.watch(ctx) })
 	}
