@@ -3,6 +3,7 @@ package sso
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -52,7 +53,13 @@ func (p Provider) Proof(ctx context.Context, v *flows.Visit, as Accounts, id oid
 	if err != nil {
 		return flows.Proof{}, fmt.Errorf("%w: sso: accounts: %w", flows.ErrUnavailable, err)
 	}
-	return flows.Proof{Subject: subject, Evidence: evidence(p, id, level)}, nil
+	proof := flows.Proof{Subject: subject, Evidence: evidence(p, id, level)}
+	if id.Tokens == nil {
+		return proof, nil
+	}
+	data, err := json.Marshal(id.Tokens)
+	proof.Leaves = &flows.Leftover{Provider: p.Name, Data: data}
+	return proof, err
 }
 
 // owners finds out whose an identity is.

@@ -93,7 +93,7 @@ func startProvider(t testing.TB, c *clock) *oidctest.Provider {
 	p, err := oidctest.Start(oidctest.Config{
 		Now: c.now,
 		Clients: []oidctest.Client{{
-			ID: "stile", Secret: clientSecret, RedirectURIs: []string{redirectURI}, AllowedScopes: []string{"openid", "email"},
+			ID: "stile", Secret: clientSecret, RedirectURIs: []string{redirectURI}, PostLogoutRedirectURIs: []string{"com.bank.app:/signed-out"}, AllowedScopes: []string{"openid", "email"},
 		}},
 		Users: []oidctest.User{
 			{Username: providerUser, Password: providerPassword, Subject: providerSubject, Email: "jane@bank.example", EmailVerified: true},
