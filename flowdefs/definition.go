@@ -235,6 +235,8 @@ type UserInfo struct {
 	Subject       string
 	Email         string // "": it says none
 	EmailVerified string // "": nothing says so
+	// More are further questions: claim to the address that answers it.
+	More map[string]string
 }
 
 // Credentials are how Stile proves to a provider who it is. What the keys are is kept elsewhere.

@@ -31,6 +31,9 @@ type Shape struct {
 	// User is what UserInfo says in place of OpenID Connect's claims: strings may
 	// hold {subject}, {username}, {name} and {email}; "{#subject}" is a number.
 	User map[string]any `json:"user"`
+	// More are answers to whoever has an access token, by their addresses; strings in
+	// them as in User.
+	More map[string]any `json:"more"`
 	// Claims are set in ID tokens, and left out where they are null.
 	Claims map[string]any `json:"claims"`
 	// FirstTime posts the parameter user, with the name, at the first consent only.
@@ -68,6 +71,12 @@ func (p *Provider) reshape(r *http.Request) {
 	if s.Metadata != nil && r.URL.Path == pathOf(s.Issuer)+"/.well-known/openid-configuration" {
 		r.URL.Path = "/.well-known/openid-configuration"
 		return
+	}
+	for address := range s.More {
+		if u, err := url.Parse(address); err == nil && u.Host == r.Host && u.Path == r.URL.Path {
+			r.URL.Path, r.URL.RawQuery = paths()[EndpointUserInfo], url.Values{"more": {address}}.Encode()
+			return
+		}
 	}
 	for endpoint, address := range s.Endpoints {
 		if u, err := url.Parse(address); err == nil && u.Host == r.Host && u.Path == r.URL.Path {
@@ -128,27 +137,31 @@ func (p *Provider) sendsIssuer() bool {
 func (p *Provider) signsOn() bool { return p.cfg.Shape == nil || !p.cfg.Shape.OAuth2 }
 
 // describeUser is what UserInfo says by the shape.
-func (s *Shape) describeUser(u *User) map[string]any {
+func (s *Shape) describeUser(u *User) any { return filledIn(s.User, u) }
+
+// filledIn fills in what is said of a user.
+func filledIn(what any, u *User) any {
 	fill := strings.NewReplacer("{subject}", u.Subject, "{username}", u.Username, "{name}", u.Name, "{email}", u.Email)
-	var copied func(v any) any
-	copied = func(v any) any {
-		switch v := v.(type) {
-		case string:
-			if v == "{#subject}" {
-				return json.Number(u.Subject)
-			}
-			return fill.Replace(v)
-		case map[string]any:
-			out := map[string]any{}
-			for name, inner := range v {
-				out[name] = copied(inner)
-			}
-			return out
+	switch v := what.(type) {
+	case string:
+		if v == "{#subject}" {
+			return json.Number(u.Subject)
 		}
-		return v
+		return fill.Replace(v)
+	case []any:
+		out := make([]any, len(v))
+		for i, inner := range v {
+			out[i] = filledIn(inner, u)
+		}
+		return out
+	case map[string]any:
+		out := map[string]any{}
+		for name, inner := range v {
+			out[name] = filledIn(inner, u)
+		}
+		return out
 	}
-	out, _ := copied(s.User).(map[string]any)
-	return out
+	return what
 }
 
 // bend changes claims to those of the shape.

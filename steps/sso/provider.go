@@ -114,7 +114,7 @@ func clientConfig(d *flowdefs.Provider, a Access) oidcclient.Config {
 		cfg.Endpoints = &oidcclient.Endpoints{Authorization: e.Authorization, Token: e.Token, Keys: e.Keys, UserInfo: e.UserInfo, Push: e.Push, Introspection: e.Introspection}
 	}
 	if u := d.User; u != nil {
-		cfg.OAuth2 = &oidcclient.UserMapping{Subject: u.Subject, Email: u.Email, EmailVerified: u.EmailVerified}
+		cfg.OAuth2 = &oidcclient.UserMapping{Subject: u.Subject, Email: u.Email, EmailVerified: u.EmailVerified, More: u.More}
 	}
 	return cfg
 }
