@@ -3,7 +3,7 @@ package flowdefs
 func (l *loader) client(key, n *node) {
 	what := "client " + quote(key.text)
 	o, ok := l.object(n, what,
-		[]string{"flows", "targets", "redirect_uris", "provider_redirects", "origins", "dpop", "hand_over"})
+		[]string{"flows", "targets", "redirect_uris", "provider_redirects", "origins", "dpop", "hand_over", "oauth"})
 	if !ok {
 		return
 	}
@@ -21,6 +21,9 @@ func (l *loader) client(key, n *node) {
 	c.HandOver = o.word("hand_over", "web") == "web"
 	if c.HandOver && len(c.RedirectURIs) == 0 {
 		l.fail(n.get("hand_over").pos, "%s hands over to the web: name redirect_uris, which the browser comes back to", what)
+	}
+	if oauth := n.get("oauth"); oauth != nil {
+		l.oauth(c, oauth, what)
 	}
 	l.set.Clients[key.text] = c
 }

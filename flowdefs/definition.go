@@ -192,6 +192,7 @@ type Provider struct {
 	Tenants     []string
 	Endpoints   *Endpoints // stated by hand; nil: found by discovery
 	User        *UserInfo  // what the UserInfo of a plain OAuth 2.0 provider calls things; nil: OpenID
+	TokenInfo   *TokenInfo // says of access tokens whom they were issued to; nil: nothing does
 	ClientID    string
 	Credentials Credentials
 	Scopes      []string
@@ -199,13 +200,16 @@ type Provider struct {
 	Mode        string // response_mode; "": query
 	Push        string // par: always, never; "": where the provider takes pushed requests
 	DPoP        bool   // tokens are bound to a key of each sign-on
-	Request     RequestExtras
-	Codes       ErrorCodes
-	Response    string      // parameter of the answer that holds a JSON object; "": none
-	Attributes  []Attribute // of accounts, by name; empty: at the first sign-on the address, if it was verified
-	Groups      *Groups     // nil: roles do not follow from it
-	Update      Update      // default of Attributes
-	Provision   Provision
+	// FrontChannel lets pages of the provider end sessions in the browser of whoever
+	// signs out there (OpenID Connect Front-Channel Logout 1.0).
+	FrontChannel bool
+	Request      RequestExtras
+	Codes        ErrorCodes
+	Response     string      // parameter of the answer that holds a JSON object; "": none
+	Attributes   []Attribute // of accounts, by name; empty: at the first sign-on the address, if it was verified
+	Groups       *Groups     // nil: roles do not follow from it
+	Update       Update      // default of Attributes
+	Provision    Provision
 	// Authoritative are the domains, exactly, whose verified addresses link an unknown
 	// identity to the account that has proved to have that address; empty: none do.
 	Authoritative []string
@@ -237,6 +241,18 @@ type UserInfo struct {
 	EmailVerified string // "": nothing says so
 	// More are further questions: claim to the address that answers it.
 	More map[string]string
+}
+
+// TokenInfo is where a provider says whom an access token was issued to, and in what
+// words: names with dots lead into objects.
+type TokenInfo struct {
+	Endpoint  string
+	Parameter string   // of the query: the token
+	App       []string // members that name the app
+	Subject   string
+	Expires   string
+	Valid     string // "": the status says it
+	AppToken  bool   // it wants the client's id and secret as a bearer token
 }
 
 // Credentials are how Stile proves to a provider who it is. What the keys are is kept elsewhere.
@@ -301,7 +317,8 @@ type Client struct {
 	ProviderRedirects map[string]string
 	Origins           []string // CORS; default none
 	DPoPRequired      bool
-	HandOver          bool // what the app cannot draw is drawn by a page of the server, in the browser
+	OAuth             *OAuth // nil: it is no relying party of the authorization server
+	HandOver          bool   // what the app cannot draw is drawn by a page of the server, in the browser
 	Pos               Pos
 }
 

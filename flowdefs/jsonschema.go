@@ -217,6 +217,7 @@ func provider7() object7 {
 		"tenants":                   documented(set7(formed(tenantForm.String())), "The only tenants that people may come from; all if absent."),
 		"endpoints":                 documented(endpoints7(), "Its endpoints, if they are not to be discovered."),
 		"user":                      documented(user7(), "What the UserInfo of a plain OAuth 2.0 provider calls things."),
+		"token_info":                documented(tokenInfo7(), "Where it says whom an access token was issued to, and in what words."),
 		"client_id":                 filled(),
 		"client_authentication":     documented(words7(authentications()...), "How Stile authenticates there; by what there is if absent."),
 		"client_secret":             kept("Where the secret is kept; absent for a public client."),
@@ -229,6 +230,7 @@ func provider7() object7 {
 		"response_mode":             documented(words7("query", "fragment", "form_post"), "How answers come back; query if absent."),
 		"par":                       documented(words7("always", "never"), "Whether requests are pushed; where the provider takes that, if absent."),
 		"dpop":                      documented(boolean7(), "Whether tokens are bound to a key of each sign-on."),
+		"front_channel_logout":      documented(boolean7(), "Whether its pages end sessions in the browser of whoever signs out there."),
 		"request":                   documented(request7(), "What authorization requests say besides."),
 		"codes":                     documented(closed(object7{"spent": set7(formed(codeForm.String())), "cancelled": set7(formed(codeForm.String()))}), "Its own words for errors."),
 		"response_claims":           documented(formed(parameterForm.String()), "Parameter of the answer that holds a JSON object, the variable response of expressions."),
@@ -248,45 +250,6 @@ func provider7() object7 {
 	s["if"] = object7{"anyOf": []any{plain, object7{"required": []string{"preset"}}}} // which may be of one
 	s["else"] = object7{"properties": object7{"scopes": object7{"contains": object7{"const": "openid"}}}}
 	return s
-}
-
-// endpointForm is what a pattern can say of an endpoint; see endpointURL.
-const endpointForm = `^(https://[^/\s?#@*]+|http://(localhost|127(\.[0-9]+){3}|\[::1\])(:[0-9]+)?)([/?][^\s#]*)?$`
-
-func endpoints7() object7 {
-	e := formed(endpointForm)
-	return closed(object7{"authorization": e, "token": e, "keys": e, "userinfo": e, "par": e, "introspection": e}, "authorization", "token")
-}
-
-func update7() object7 {
-	return words7(string(UpdateNever), string(UpdateAlways), string(UpdateVerified))
-}
-
-func attributes7() object7 {
-	e := expression7("An expression over claims and response.")
-	return object7{
-		"type": "object", "maxProperties": maxConditions,
-		"propertyNames":        object7{"pattern": mappedForm.String(), "not": object7{"anyOf": []any{object7{"const": RolesAttribute}, object7{"pattern": VerifiedSuffix + "$"}}}},
-		"additionalProperties": object7{"anyOf": []any{e, closed(object7{"value": e, "verified": e, "update": update7()}, "value")}},
-	}
-}
-
-func user7() object7 {
-	p := formed(pathForm.String())
-	return closed(object7{"subject": p, "email": p, "email_verified": p,
-		"more": documented(object7{"type": "object", "maxProperties": 3, "propertyNames": formed(mappedForm.String()), "additionalProperties": formed(moreForm.String())},
-			"Further questions with the access token: the claim that an answer becomes, and the address that gives it.")}, "subject")
-}
-
-func request7() object7 {
-	return closed(object7{
-		"claims":      documented(closed(object7{"id_token": object7{"type": "object"}, "userinfo": object7{"type": "object"}}), "The claims parameter."),
-		"domain_hint": text7(), "prompt": text7(),
-		"parameters": object7{
-			"type": "object", "additionalProperties": formed(valueForm.String()),
-			"propertyNames": object7{"pattern": parameterForm.String(), "not": object7{"enum": ReservedParameters()}},
-		},
-	})
 }
 
 func directory7() object7 {
@@ -338,6 +301,7 @@ func client7() object7 {
 		"origins":   set7(formed(`^https?://[^\s/?#@*]+$`)),
 		"dpop":      documented(words7("required", "optional"), "Whether runs are bound to the app's key; required if absent."),
 		"hand_over": documented(words7("web"), "What draws the steps that the app cannot draw; nothing if absent."),
+		"oauth":     oauth7(),
 	})
 	s["if"] = object7{"required": []string{"hand_over"}}
 	s["then"] = object7{"required": []string{"redirect_uris"}, "properties": object7{"redirect_uris": object7{"minItems": 1}}}

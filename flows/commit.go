@@ -57,13 +57,18 @@ func (x *exchange) rotates() bool {
 	return s.Status == Completed || s.Subject != "" && !x.r.Proved
 }
 
-// store writes the run, and before it the session that it leaves: a session
+// store writes the run, and before it the session and the code that it leaves: one
 // whose secret nobody was told is harmless, a told one that is missing is not.
 func (x *exchange) store(ctx context.Context) error {
 	r := x.r
 	r.Proved = r.State.Subject != ""
 	if x.session != nil {
 		if err := x.e.cfg.Sessions.PutSession(ctx, *x.session); err != nil {
+			return err
+		}
+	}
+	if x.code != nil {
+		if err := x.e.cfg.Store.Create(ctx, *x.code, x.w.now); err != nil {
 			return err
 		}
 	}

@@ -20,6 +20,11 @@ func (x *exchange) lookEnd(ctx context.Context) error {
 	if x.w.stale = false; s.Subject == "" {
 		return nil
 	}
+	gone, err := x.rootless(ctx)
+	if err != nil || gone {
+		x.w.stale = gone
+		return err
+	}
 	end, err := x.e.cfg.Sessions.SessionsEnded(ctx, s.Subject, x.w.now)
 	if err != nil {
 		return err

@@ -38,6 +38,7 @@ type EngineConfig struct {
 	PathPrefix  string               // of the hrefs of actions; default "/v1"
 	HandoverURL string               // external address of the pages that clients hand over to; default: none, and no hand-over
 	LinkURL     string               // external address of the pages that links in messages lead to; default: none, and steps that send links are unavailable
+	CallbackURL string               // external address that providers send browsers back to, with the provider's name behind it; default: none, and no browser runs flows with a sign-on
 	Deviations  assurance.Deviations // from the rules of package assurance; default none
 	Unproved    bool                 // nobody proved the definitions, and a run may show which guarantee is false: the gate does not hold them
 	RunTTL      time.Duration        // default 10 minutes, at most [LongestRun]
@@ -265,6 +266,9 @@ func (e *Engine) settle(ctx context.Context, now time.Time, limit int) (kept int
 		return 0, err
 	}
 	for _, rec := range records {
+		if isAuthorization(rec) {
+			continue
+		}
 		if isLetter(rec) {
 			stays, err := e.carryOn(ctx, rec, now)
 			if err != nil {

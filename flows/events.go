@@ -20,7 +20,8 @@ const (
 	EventRefused         = "request_refused"      // nothing changed; Reason is the problem's code
 	EventLocked          = "authenticator_locked" // the last attempt was a wrong one
 	EventSignedOut       = "signed_out"
-	EventSessionsEnded   = "sessions_ended" // the account's sessions but this one end with a change
+	EventProviderLogout  = "provider_logout" // a provider says that a session there has ended; Step is its name, Reason the way
+	EventSessionsEnded   = "sessions_ended"  // the account's sessions but this one end with a change
 	EventMessageSent     = "message_sent"
 	EventNotified        = "notified"              // the account's owner is told; Reason is the notice
 	EventMessageDropped  = "message_dropped"       // a message goes where none may go, or where too many have gone
@@ -33,4 +34,6 @@ const (
 	EventHandedOver      = "handed_over"       // a link to a page was made
 	EventPageOpened      = "handover_opened"   // a browser has taken the link
 	EventPageAnswered    = "handover_answered" // what was typed there waits for the client
+	EventTokenIssued     = "token_issued"      // to a relying party, for a code, a refresh token, or itself
+	EventGrantRevoked    = "grant_revoked"     // a code or refresh tokens; Reason: revoked, or grant_reused
 )

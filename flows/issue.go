@@ -10,23 +10,36 @@ import (
 // issue is the one place where a token or a session comes into being. It is
 // called only with what the gate let out.
 func (x *exchange) issue(ctx context.Context, out *issuance) error {
-	s := &x.r.State
 	secret := x.newSession()
-	x.result = &Result{Session: secret, SessionExpiresAt: x.session.Expires, Provider: x.p.signedOnAt(s)}
+	x.result = &Result{Session: secret, SessionExpiresAt: x.session.Expires, Provider: x.p.signedOnAt(&x.r.State)}
 	if out.target == nil {
 		return nil
 	}
-	p := out.target.Propagate
-	grant, err := x.e.cfg.Propagators[p.Type].Propagate(ctx, Identity{
-		Subject: s.Subject, Client: x.r.Client, Session: x.session.ID, Key: x.r.Key,
-		ACR: out.acr, AMR: out.result.AMR, AuthTime: out.result.AuthTime, Target: out.target.Name,
-		Audience: p.Audience, TTL: p.TTL, Claims: out.claims, Approved: s.Approved, Now: x.w.now,
-	})
+	if x.r.Code != nil {
+		code, err := x.authorize()
+		x.result.Grant = code
+		return err
+	}
+	grant, err := x.e.cfg.Propagators[out.target.Propagate.Type].Propagate(ctx, x.identity(out))
 	if err != nil {
 		return err
 	}
 	x.result.Grant = &grant
 	return nil
+}
+
+// identity is what the gate has let out, for a propagator.
+func (x *exchange) identity(out *issuance) Identity {
+	s, p := &x.r.State, out.target.Propagate
+	id := Identity{
+		Subject: s.Subject, Client: x.r.Client, Key: x.r.Key,
+		ACR: out.acr, AMR: out.result.AMR, AuthTime: out.result.AuthTime, Target: out.target.Name,
+		Audience: p.Audience, TTL: p.TTL, Claims: out.claims, Approved: s.Approved, Now: x.w.now,
+	}
+	if x.session != nil {
+		id.Session = x.session.ID
+	}
+	return id
 }
 
 // newSession makes the session that the run leaves: the one that it was started
@@ -36,13 +49,14 @@ func (x *exchange) newSession() Secret {
 	secret, alias := newHandle()
 	s := &x.r.State
 	x.session = &Session{
-		ID: x.sessionID(), Secret: alias, Subject: s.Subject, Client: x.r.Client, Key: x.r.Key,
+		ID: x.sessionID(), Secret: alias, Subject: s.Subject, Client: x.r.sessionClient(), Key: x.r.Key,
 		Evidence: s.Evidence, Tags: s.Tags, Created: x.w.now, Began: x.r.Started, Seen: x.w.now,
 	}
 	if ps := s.Session; ps != nil && ps.Subject == s.Subject && !x.w.over {
 		x.session.Created = ps.Created
 		x.session.Evidence = merged(ps.Evidence, s.Evidence)
 	}
+	x.session.Roots = rootsOf(x.session.Evidence)
 	x.session.Expires = x.session.Created.Add(x.e.cfg.SessionTTL)
 	return secret
 }

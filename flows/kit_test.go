@@ -36,8 +36,9 @@ type kit struct {
 	config flows.EngineConfig
 	mails  *mails
 
-	down     bool      // the provider cannot be asked
-	upstream time.Time // when the provider says that the person authenticated
+	there    flows.ProviderSession // the session at the provider that a sign-on there rests on
+	down     bool                  // the provider cannot be asked
+	upstream time.Time             // when the provider says that the person authenticated
 }
 
 // ports is what every store driver offers.
@@ -453,6 +454,10 @@ func (f fake) evidence(id string) assurance.Evidence {
 	case "sso":
 		e.Method, e.Categories, e.Cap = assurance.Federated, []assurance.Category{assurance.Knowledge}, assurance.AAL2
 		e.Upstream = &assurance.Upstream{AuthTime: f.k.upstream}
+		if s := f.k.there; s.Provider != "" {
+			e.Upstream.Provider, e.Upstream.Issuer, e.Upstream.Subject = s.Provider, s.Issuer, s.Subject
+			e.Upstream.Session, e.Upstream.Began = flows.SessionDigest(s.ID), f.k.clock.now()
+		}
 	}
 	return e
 }

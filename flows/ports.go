@@ -55,6 +55,7 @@ type Session struct {
 	Client   string
 	Key      string // thumbprint that it is bound to, "" if none
 	Evidence []assurance.Evidence
+	Roots    []Root // what it rests on elsewhere, and ends with
 	Tags     []Tag
 	Created  time.Time
 	Began    time.Time // when the run began that left it: what an end of the account's sessions goes by
@@ -83,7 +84,8 @@ type Tag struct {
 
 // Sessions keeps sessions. Safe for concurrent use; what it returns is a copy.
 type Sessions interface {
-	// PutSession stores s; [ErrEnded] if the sessions of its subject were ended after it Began, and it is not the one spared.
+	// PutSession stores s; [ErrEnded] if the sessions of its subject were ended after it Began, and it is not the one spared,
+	// or if one of its Roots has ended.
 	PutSession(ctx context.Context, s Session) error
 	// Session finds a session by its secret; [ErrNotFound] if there is none or if now is not before Expires.
 	Session(ctx context.Context, secret Alias, now time.Time) (Session, error)
@@ -94,6 +96,7 @@ type Sessions interface {
 	// now, and as many ends; it returns how many sessions.
 	DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error)
 	SessionEnds
+	RootEnds
 }
 
 // SessionEnds ends sessions: one by one, or all that an account has.
@@ -111,6 +114,16 @@ type SessionEnds interface {
 	// SessionsEnded returns the end of that subject's sessions that is kept, the zero
 	// value if there is none or if now is not before its Until.
 	SessionsEnded(ctx context.Context, subject string, now time.Time) (SessionsEnd, error)
+}
+
+// RootEnds ends sessions with what they rest on.
+type RootEnds interface {
+	// EndRooted ends a root: in one instant it removes every session that rests on it
+	// and returns them, and from then on, at least until end.Until, PutSession refuses
+	// such sessions. Of two ends of one root the later (by At) is kept.
+	EndRooted(ctx context.Context, end RootEnd) ([]Session, error)
+	// Rootless says whether one of these roots has ended.
+	Rootless(ctx context.Context, roots []Root, now time.Time) (bool, error)
 }
 
 // Counter is the state of one throttled key. The zero value is a key that nobody tried.
@@ -138,6 +151,16 @@ type Marks interface {
 	TakeMark(ctx context.Context, mark, owner string, now, expires time.Time) error
 	// DeleteExpiredMarks removes at most limit marks that expired at or before now.
 	DeleteExpiredMarks(ctx context.Context, now time.Time, limit int) (int, error)
+}
+
+// Values are what all nodes share and change seldom, by name. Safe for concurrent use;
+// what it returns is a copy.
+type Values interface {
+	// Value returns a value and its version; [ErrNotFound].
+	Value(ctx context.Context, name string) (data []byte, version int64, err error)
+	// PutValue stores a value if the stored version is version-1, or if there is none and
+	// version is 1; else [ErrConflict].
+	PutValue(ctx context.Context, name string, data []byte, version int64) error
 }
 
 // AccountStatus says whether an account may be used.
@@ -236,6 +259,8 @@ type Identity struct {
 	TTL      time.Duration  // 0: the propagator's default
 	Claims   map[string]any // mapped by the target; never reserved ones
 	Approved []Approval     // transactions that the person has signed in this run
+	Scope    []string       // of a token for a relying party
+	Nonce    string         // of an ID token
 	Now      time.Time
 }
 
@@ -246,6 +271,12 @@ type Grant struct {
 	Scheme  string    `json:"scheme,omitempty"` // HTTP authentication scheme to present it with: "Bearer" or "DPoP"
 	Expires time.Time `json:"expiresAt"`
 }
+
+// Propagators that are no target's: what the authorization server issues beside access tokens.
+const (
+	IDToken     = "id_token"
+	ClientToken = "client_token"
+)
 
 // Propagator turns an identity into something that target applications accept.
 type Propagator interface {

@@ -28,6 +28,8 @@ type run struct {
 	MaxAge     *time.Duration `json:"maxAge,omitempty"`    // goal: what was proved longer than this before the start does not count; nil: no limit
 	Started    time.Time      `json:"started"`
 
+	Code json.RawMessage `json:"code,omitempty"` // of a run that leaves an authorization code: what its adapter wants to know then
+
 	Transaction map[string]string `json:"transaction,omitempty"` // in the client's words
 	Expires     time.Time         `json:"expires"`
 	Proved      bool              `json:"proved,omitempty"` // the handle was replaced at the first proof
@@ -50,6 +52,15 @@ type run struct {
 
 	version int64
 	ignored bool // a session was presented that counts for nothing
+}
+
+// sessionClient is whose the session is that the run leaves: the client's, or, if
+// a browser runs it, the browser's, for whichever relying party.
+func (r *run) sessionClient() string {
+	if r.Code != nil {
+		return ""
+	}
+	return r.Client
 }
 
 // newHandle makes the secret that continues a run: 256 random bits.

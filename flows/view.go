@@ -24,6 +24,8 @@ type View struct {
 	NextStep  *NextStep     `json:"nextStep,omitempty"`
 	Result    *Result       `json:"result,omitempty"`
 	Assurance AssuranceView `json:"assurance"`
+
+	Request json.RawMessage `json:"-"` // what the adapter gave at the start of a run that leaves a code ([StartRequest.Code])
 }
 
 // FlowView names the run.

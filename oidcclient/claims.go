@@ -64,12 +64,17 @@ func (c claims) check(e expected) error {
 }
 
 func (c claims) checkParties(e expected) error {
-	if c["iss"] != any(e.issuer) {
-		return refused("ID token: iss")
-	}
 	sub, _ := c["sub"].(string)
 	if !isSubject(sub) {
 		return refused("ID token: sub")
+	}
+	return c.checkIssue(e)
+}
+
+// checkIssue: who has issued it, and for whom.
+func (c claims) checkIssue(e expected) error {
+	if c["iss"] != any(e.issuer) {
+		return refused("ID token: iss")
 	}
 	aud := c["aud"]
 	if list, ok := aud.([]any); ok && len(list) == 1 { // nobody else is trusted
@@ -225,6 +230,11 @@ func (c claims) identity() (Identity, error) {
 	var err error
 	if id.AMR, err = c.texts("amr"); err != nil {
 		return Identity{}, err
+	}
+	if _, ok := c["sid"]; ok {
+		if id.SessionID, ok = c["sid"].(string); !ok || !isSubject(id.SessionID) {
+			return Identity{}, refused("ID token: sid")
+		}
 	}
 	if _, ok := c["auth_time"]; ok {
 		id.AuthTime, err = c.time("auth_time")

@@ -69,6 +69,7 @@ func (p *Provider) VerifyIDToken(ctx context.Context, token string, w Foreign) (
 	if err != nil {
 		return Vouched{}, err
 	}
+	v.Began = issued
 	if v.Until = issued.Add(e.maxTokenAge); expires.Before(v.Until) {
 		v.Until = expires
 	}
@@ -110,6 +111,7 @@ func (p *Provider) Introspect(ctx context.Context, token string, w Foreign) (Vou
 	if v.Identity, err = c.identity(); err != nil {
 		return Vouched{}, err
 	}
+	v.Began = p.cfg.Now() // it is good now: nothing has ended it before
 	v.Until, err = c.time("exp")
 	return v, err
 }
@@ -174,8 +176,15 @@ func (w Foreign) usable(token string) error {
 		return refused("token: no app is ours")
 	case token == "" || len(token) > maxForeign:
 		return refused("token: size")
+	case strings.ContainsFunc(token, notOfTokens): // a provider may overlook it, and the token be another each time
+		return refused("token: characters")
 	}
 	return nil
+}
+
+// notOfTokens is what no bearer token has (RFC 6750 §2.1).
+func notOfTokens(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-._~+/=", c)
 }
 
 // mark names a token: by jti where the issuer has given one, or by what is signed.

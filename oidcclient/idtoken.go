@@ -24,7 +24,17 @@ type header struct {
 // verify checks an ID token as OpenID Connect Core §3.1.3.7 wants, and more:
 // the signature too is checked, although the token comes over TLS.
 func (p *Provider) verify(ctx context.Context, m metadata, compact string, e expected) (claims, error) {
-	h, err := parseHeader(compact)
+	c, err := p.signed(ctx, m, compact, &e, "JWT")
+	if err != nil {
+		return nil, err
+	}
+	return c, c.check(e)
+}
+
+// signed returns the claims of a token that the issuer has signed, of that typ or of
+// none, and that has not expired. It completes what is expected of them.
+func (p *Provider) signed(ctx context.Context, m metadata, compact string, e *expected, typ string) (claims, error) {
+	h, err := parseHeader(compact, typ)
 	if err != nil {
 		return nil, err
 	}
@@ -49,15 +59,11 @@ func (p *Provider) verify(ctx context.Context, m metadata, compact string, e exp
 	if err != nil { // its text tells what is in the token
 		return nil, refused("ID token: signature, iss or exp")
 	}
-	c, err := parseClaims(verified)
-	if err != nil {
-		return nil, err
-	}
-	return c, c.check(e)
+	return parseClaims(verified)
 }
 
-// parseHeader reads the header of a compact JWS strictly (RFC 7515 §5.2).
-func parseHeader(compact string) (header, error) {
+// parseHeader reads the header of a compact JWS of that typ, or none, strictly (RFC 7515 §5.2).
+func parseHeader(compact, typ string) (header, error) {
 	segments := strings.Split(compact, ".")
 	if len(segments) != 3 {
 		return header{}, refused("ID token: not three segments")
@@ -75,10 +81,10 @@ func parseHeader(compact string) (header, error) {
 	if err := json.Unmarshal(text, &all); err != nil {
 		return header{}, refused("ID token: header")
 	}
-	return readHeader(all)
+	return readHeader(all, typ)
 }
 
-func readHeader(all map[string]any) (header, error) {
+func readHeader(all map[string]any, want string) (header, error) {
 	var h header
 	h.Algorithm, _ = all["alg"].(string)
 	if kid, ok := all["kid"]; ok {
@@ -93,7 +99,7 @@ func readHeader(all map[string]any) (header, error) {
 	}
 	if typ, ok := all["typ"]; ok {
 		word, _ := typ.(string)
-		if !strings.EqualFold(word, "JWT") { // RFC 8725 §3.11: not at+jwt, logout+jwt, ...
+		if !strings.EqualFold(word, want) { // RFC 8725 §3.11: not at+jwt, logout+jwt, ...
 			return header{}, refused("ID token: typ")
 		}
 	}

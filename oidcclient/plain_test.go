@@ -52,7 +52,7 @@ func TestPlainOAuth2(t *testing.T) {
 	query := w.visit(t, a)
 	id, err := w.finish(t.Context(), a.Request, query)
 	want := oidcclient.Identity{
-		Issuer: "https://plain.example", Subject: oidctest.DefaultUser().Subject, Email: oidctest.DefaultUser().Email, EmailVerified: true,
+		Issuer: "https://plain.example", Began: a.Request.IssuedAt, Subject: oidctest.DefaultUser().Subject, Email: oidctest.DefaultUser().Email, EmailVerified: true,
 	}
 	got := id
 	got.Claims = nil

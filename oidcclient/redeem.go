@@ -18,6 +18,11 @@ type Identity struct {
 	ACR      string // "" if not said
 	AMR      []string
 	AuthTime time.Time // zero if not said
+	// SessionID names the session at the provider (sid), "" if it says none.
+	SessionID string
+	// Began is when the provider was asked for the sign-on, or, of a token that an app
+	// got by itself, when it was made. What ended there before is not this sign-on.
+	Began time.Time
 	// Email is what the provider knows. It is no key to an account, and worth
 	// nothing unless EmailVerified.
 	Email         string
@@ -37,7 +42,7 @@ type Identity struct {
 // [ErrUnavailable]: it cannot be known whether the code was used.
 func (p *Provider) Redeem(ctx context.Context, r Request, code Code) (Identity, error) {
 	id, err := p.redeem(ctx, r, code)
-	id.Response = code.response
+	id.Response, id.Began = code.response, r.IssuedAt
 	return id, err
 }
 

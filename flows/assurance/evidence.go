@@ -88,8 +88,13 @@ type Evidence struct {
 	Upstream *Upstream `json:"upstream,omitempty"` // what a remote provider said, kept apart, never copied into our claims
 }
 
-// Upstream is the raw statement of a remote provider, for audit only.
+// Upstream is the raw statement of a remote provider: for audit, and so that what rests
+// on a sign-on there ends with it. No level comes of it.
 type Upstream struct {
+	Provider string    `json:"provider,omitempty"` // its name in the definitions
+	Session  string    `json:"session,omitempty"`  // digest of the session's name there (sid), "" if it said none
+	Began    time.Time `json:"began,omitzero"`     // when it was asked for the sign-on, or made the token that says so
+
 	Issuer   string    `json:"issuer"`
 	Subject  string    `json:"subject"`
 	ACR      string    `json:"acr,omitempty"`

@@ -74,6 +74,7 @@ func (a *api) routes() (http.Handler, error) {
 	r.POST("/v1/flow/restart", a.limited(a.serve(operation{scheme: schemeFlow, turn: true, body: bodyEmpty, status: http.StatusCreated, do: a.restart}), false))
 	r.DELETE("/v1/session", a.limited(a.serve(operation{scheme: schemeSession, answer: a.signOut}), false))
 
+	a.routeLogouts(r)
 	r.GET("/healthz", a.health)
 	r.GET("/readyz", a.ready)
 	r.GET("/metrics", gin.WrapH(a.metrics.handler))
@@ -83,9 +84,15 @@ func (a *api) routes() (http.Handler, error) {
 	}
 	r.GET("/openapi.json", description)
 	if a.cfg.Pages != nil {
-		for _, path := range []string{"/handover", "/handover/:link", "/link/:link"} {
+		for _, path := range []string{"/handover", "/handover/:link", "/link/:link", "/sign-in", "/v1/callback/:provider"} {
 			r.GET(path, a.limited(gin.WrapH(a.cfg.Pages), false))
 			r.POST(path, a.limited(gin.WrapH(a.cfg.Pages), false))
+		}
+	}
+	if a.cfg.OAuth != nil {
+		for _, path := range []string{"authorize", "token", "revoke", "introspect", "userinfo", "logout"} {
+			r.GET("/oauth2/"+path, a.limited(gin.WrapH(a.cfg.OAuth), false))
+			r.POST("/oauth2/"+path, a.limited(gin.WrapH(a.cfg.OAuth), false))
 		}
 	}
 	for path, h := range a.cfg.WellKnown {

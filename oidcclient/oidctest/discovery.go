@@ -44,6 +44,8 @@ func (p *Provider) discovery(c *gin.Context) {
 		"request_uri_parameter_supported":                  false,
 		"require_request_uri_registration":                 false,
 		"authorization_response_iss_parameter_supported":   true,
+		"backchannel_logout_supported":                     true,
+		"backchannel_logout_session_supported":             true,
 	}
 	if p.cfg.PAR {
 		m["pushed_authorization_request_endpoint"] = p.issuer + "/par"

@@ -26,7 +26,8 @@
 //   - tokens: client_secret_basic, client_secret_post or public clients;
 //     single-use codes whose reuse revokes what came from them; refresh tokens
 //     that rotate, and whose reuse revokes the family (RFC 9700)
-//   - UserInfo, revocation (RFC 7009), logout started by the client
+//   - UserInfo, revocation (RFC 7009), logout started by the client, which tells the
+//     clients that want to know (Back-Channel Logout 1.0)
 //
 // acr_values is a voluntary wish (Core section 5.5.1.1): the ID token says
 // what the user's entry in the Config says was done. Each grant brings a

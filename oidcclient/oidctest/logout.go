@@ -41,7 +41,7 @@ func (p *Provider) logout(c *gin.Context) {
 		return
 	}
 	if cookie, err := c.Request.Cookie(p.cookieName("session")); err == nil {
-		p.state.endSession(cookie.Value)
+		p.tell(c.Request.Context(), p.state.endSession(cookie.Value))
 	}
 	if target != "" {
 		seeOther(c, target)

@@ -22,7 +22,7 @@ type Shape struct {
 	// KeyIssuer is what published keys say of whose tokens they sign; "": nothing.
 	KeyIssuer string `json:"key_issuer"`
 	// Endpoints are addresses by the names of this package: authorize, token,
-	// jwks, userinfo, par, revoke, logout.
+	// jwks, userinfo, par, revoke, introspect, tokeninfo, logout.
 	Endpoints map[string]string `json:"endpoints"`
 	// Metadata are what discovery says besides; nil: there is no discovery.
 	Metadata map[string]any `json:"metadata"`
@@ -34,6 +34,8 @@ type Shape struct {
 	// More are answers to whoever has an access token, by their addresses; strings in
 	// them as in User.
 	More map[string]any `json:"more"`
+	// TokenInfo is how it describes access tokens; nil: as this package does.
+	TokenInfo *TokenInfo `json:"token_info"`
 	// Claims are set in ID tokens, and left out where they are null.
 	Claims map[string]any `json:"claims"`
 	// FirstTime posts the parameter user, with the name, at the first consent only.
@@ -50,7 +52,7 @@ type Shape struct {
 func paths() map[string]string {
 	return map[string]string{
 		EndpointAuthorize: "/authorize", EndpointToken: "/token", EndpointJWKS: "/jwks", EndpointUserInfo: "/userinfo",
-		EndpointPAR: "/par", EndpointRevoke: "/revoke", EndpointIntrospect: "/introspect", EndpointLogout: "/logout",
+		EndpointPAR: "/par", EndpointRevoke: "/revoke", EndpointIntrospect: "/introspect", EndpointTokenInfo: "/tokeninfo", EndpointLogout: "/logout",
 	}
 }
 
@@ -115,7 +117,9 @@ func (p *Provider) shaped(own map[string]any) map[string]any {
 		EndpointPAR: "pushed_authorization_request_endpoint", EndpointRevoke: "revocation_endpoint", EndpointIntrospect: "introspection_endpoint", EndpointLogout: "end_session_endpoint",
 	}
 	for endpoint, address := range s.Endpoints {
-		m[names[endpoint]] = address
+		if name := names[endpoint]; name != "" {
+			m[name] = address
+		}
 	}
 	return m
 }
@@ -137,31 +141,35 @@ func (p *Provider) sendsIssuer() bool {
 func (p *Provider) signsOn() bool { return p.cfg.Shape == nil || !p.cfg.Shape.OAuth2 }
 
 // describeUser is what UserInfo says by the shape.
-func (s *Shape) describeUser(u *User) any { return filledIn(s.User, u) }
+func (s *Shape) describeUser(u *User) any { return s.describe(s.User, u) }
 
-// filledIn fills in what is said of a user.
-func filledIn(what any, u *User) any {
-	fill := strings.NewReplacer("{subject}", u.Subject, "{username}", u.Username, "{name}", u.Name, "{email}", u.Email)
-	switch v := what.(type) {
+// describe fills in what is said of a user.
+func (*Shape) describe(what any, u *User) any {
+	return filled(what, strings.NewReplacer("{subject}", u.Subject, "{username}", u.Username, "{name}", u.Name, "{email}", u.Email))
+}
+
+// filled is a description with what stands in its braces; "{#name}" is a number.
+func filled(description any, fill *strings.Replacer) any {
+	switch v := description.(type) {
 	case string:
-		if v == "{#subject}" {
-			return json.Number(u.Subject)
+		if name, ok := strings.CutPrefix(v, "{#"); ok {
+			return json.Number(fill.Replace("{" + name))
 		}
 		return fill.Replace(v)
 	case []any:
 		out := make([]any, len(v))
 		for i, inner := range v {
-			out[i] = filledIn(inner, u)
+			out[i] = filled(inner, fill)
 		}
 		return out
 	case map[string]any:
 		out := map[string]any{}
 		for name, inner := range v {
-			out[name] = filledIn(inner, u)
+			out[name] = filled(inner, fill)
 		}
 		return out
 	}
-	return what
+	return description
 }
 
 // bend changes claims to those of the shape.

@@ -183,18 +183,20 @@ func (s *state) replaceSession(secret string) {
 }
 
 // endSession forgets the session and revokes what came from it, except what
-// was granted for offline_access.
-func (s *state) endSession(secret string) {
+// was granted for offline_access. It returns what was granted.
+func (s *state) endSession(secret string) []*grant {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sn := s.sessions[digestOf(secret)]
 	delete(s.sessions, digestOf(secret))
-	for _, g := range s.grants[sn.sid] {
+	granted := s.grants[sn.sid]
+	for _, g := range granted {
 		if !g.offline() {
 			g.revoked.Store(true)
 		}
 	}
 	delete(s.grants, sn.sid)
+	return granted
 }
 
 // consented says whether the user has already allowed the client all scopes.

@@ -34,7 +34,7 @@ func (p *Provider) userInfo(c *gin.Context) {
 		return
 	}
 	if s, more := p.cfg.Shape, c.Query("more"); s != nil && s.More[more] != nil {
-		c.JSON(http.StatusOK, filledIn(s.More[more], t.grant.user))
+		c.JSON(http.StatusOK, s.describe(s.More[more], t.grant.user))
 		return
 	}
 	if s := p.cfg.Shape; s != nil && s.User != nil {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/assurance"
 	"github.com/stile-auth/stile/oidcclient"
 )
@@ -57,6 +58,7 @@ func evidence(p Provider, id oidcclient.Identity, level assurance.Level) assuran
 		Binding:         level,
 		Cap:             p.Cap,
 		Upstream: &assurance.Upstream{
+			Provider: p.Name, Session: flows.SessionDigest(id.SessionID), Began: id.Began,
 			Issuer: id.Issuer, Subject: id.Subject, ACR: id.ACR, AMR: id.AMR, AuthTime: id.AuthTime,
 		},
 	}

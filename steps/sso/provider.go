@@ -25,6 +25,14 @@ type Client interface {
 	Redeem(ctx context.Context, r oidcclient.Request, code oidcclient.Code) (oidcclient.Identity, error)
 	VerifyIDToken(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
 	Introspect(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
+	InspectToken(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
+	Ends
+}
+
+// Ends is what a client knows of the end of sessions at its provider.
+type Ends interface {
+	Issues(issuer string) bool
+	VerifyLogoutToken(ctx context.Context, token string) (oidcclient.Logout, error)
 }
 
 var _ Client = (*oidcclient.Provider)(nil)
@@ -43,19 +51,21 @@ type Provider struct {
 	Attributes []flowdefs.Attribute
 	Groups     *flowdefs.Groups
 	OAuth2     bool // it says nothing of how and when people signed on
+	Frames     bool // what browsers bring from its pages ends sessions
 }
 
 // Providers are the providers by name. It is not changed once it is in use.
 type Providers map[string]Provider
 
-// Find returns a provider that can be used; [flows.ErrUnavailable].
+// Find returns a provider that can be used; [flows.ErrUnavailable], with what is known
+// of it if it has no secret.
 func (ps Providers) Find(name string) (Provider, error) {
 	p, ok := ps[name]
 	if !ok {
 		return Provider{}, fmt.Errorf("%w: sso: no provider %q", flows.ErrUnavailable, name)
 	}
 	if p.Client == nil {
-		return Provider{}, fmt.Errorf("%w: sso: the secret of provider %q is not set", flows.ErrUnavailable, name)
+		return p, fmt.Errorf("%w: sso: the secret of provider %q is not set", flows.ErrUnavailable, name)
 	}
 	return p, nil
 }
@@ -79,6 +89,7 @@ func NewProvider(d *flowdefs.Provider, a Access) (Provider, error) {
 		Name:       d.Name,
 		Categories: d.Categories, Cap: d.Cap, Mapping: d.Mapping, Provision: d.Provision, Domains: d.Authoritative,
 		Request: d.Request, Cancelled: d.Codes.Cancelled, OAuth2: d.OAuth2(), Attributes: d.Attributes, Groups: d.Groups,
+		Frames: d.FrontChannel,
 	}
 	c := d.Credentials
 	certified := c.Certificate != nil
@@ -115,6 +126,11 @@ func clientConfig(d *flowdefs.Provider, a Access) oidcclient.Config {
 	}
 	if u := d.User; u != nil {
 		cfg.OAuth2 = &oidcclient.UserMapping{Subject: u.Subject, Email: u.Email, EmailVerified: u.EmailVerified, More: u.More}
+	}
+	if t := d.TokenInfo; t != nil {
+		cfg.TokenInfo = &oidcclient.TokenInfo{
+			Endpoint: t.Endpoint, Parameter: t.Parameter, App: t.App, Subject: t.Subject, Expires: t.Expires, Valid: t.Valid, AppToken: t.AppToken,
+		}
 	}
 	return cfg
 }

@@ -185,12 +185,25 @@ func (s *step) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error)
 	return flows.Ask(asked), nil
 }
 
+// redirect is where the provider sends the browser back to: the app's own address, or
+// ours, one for each provider, if the browser runs the flow (RFC 9700 §2.1).
+func (s *step) redirect(v *flows.Visit) (string, error) {
+	if v.Callback != "" {
+		return v.Callback + "/" + s.cfg.Provider, nil
+	}
+	redirect := v.Client.RedirectFor(s.cfg.Provider, v.Redirect)
+	if redirect == "" {
+		return "", fmt.Errorf("sso: client %s has no redirect URI", v.Client.ID)
+	}
+	return redirect, nil
+}
+
 // request makes and keeps an authorization request; the one before is void.
 // Anew asks for a sign-on although there is one.
 func (s *step) request(ctx context.Context, v *flows.Visit, p Provider, anew bool) (flows.Prompt, error) {
-	redirect := v.Client.RedirectFor(s.cfg.Provider, v.Redirect)
-	if redirect == "" {
-		return flows.Prompt{}, fmt.Errorf("sso: client %s has no redirect URI", v.Client.ID)
+	redirect, err := s.redirect(v)
+	if err != nil {
+		return flows.Prompt{}, err
 	}
 	o := oidcclient.RequestOptions{
 		RedirectURI: redirect, ACRValues: s.cfg.ACRValues, Prompt: cmp.Or(s.cfg.Prompt, p.Request.Prompt),

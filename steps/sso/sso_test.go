@@ -145,6 +145,7 @@ func TestEvidence(t *testing.T) {
 			Categories: []assurance.Category{assurance.Possession}, ReplayResistant: replayResistant,
 			Binding: assurance.AAL3, Cap: cap,
 			Upstream: &assurance.Upstream{
+				Provider: "corporate", Session: out.Passed().Evidence.Upstream.Session, Began: k.clock.Now(),
 				Issuer: k.idp.Issuer(), Subject: oidctest.DefaultUser().Subject, ACR: "urn:example:3", AMR: []string{"hwk", "mfa"}, AuthTime: k.clock.Now(),
 			},
 		}}

@@ -38,6 +38,7 @@ func (n *Node) registry(l *loaded) (*flows.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.remote = providers
 	directories, err := n.directories(l)
 	if err != nil {
 		return nil, err

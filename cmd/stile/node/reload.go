@@ -18,6 +18,7 @@ import (
 	"github.com/stile-auth/stile/cmd/stile/config"
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/httpapi"
+	"github.com/stile-auth/stile/steps/sso"
 )
 
 // watchEvery is how often the folder of definitions is looked at. A watch by the
@@ -29,7 +30,8 @@ const watchEvery = 2 * time.Second
 type loaded struct {
 	set     *flowdefs.Set
 	missing []string // providers without a secret
-	hash    string   // of all files, by name and content
+	remote  sso.Providers
+	hash    string // of all files, by name and content
 	since   time.Time
 }
 

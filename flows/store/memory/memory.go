@@ -23,6 +23,7 @@ type Store struct {
 
 	mu       sync.Mutex // guards what follows
 	texts    map[string]text
+	values   map[string]value
 	counters map[string]flows.Counter
 	marks    map[string]mark
 	events   []flows.Event
@@ -42,9 +43,10 @@ var (
 func New() *Store {
 	return &Store{
 		runs:     runs{byID: map[string]flows.Record{}, byAlias: map[flows.Alias]string{}},
-		sessions: sessions{bySecret: map[flows.Alias]flows.Session{}, ends: map[string]flows.SessionsEnd{}},
+		sessions: sessions{bySecret: map[flows.Alias]flows.Session{}, ends: map[string]flows.SessionsEnd{}, rootEnds: map[flows.Alias]flows.RootEnd{}},
 		accounts: newAccounts(),
 		texts:    map[string]text{},
+		values:   map[string]value{},
 		counters: map[string]flows.Counter{},
 		marks:    map[string]mark{},
 		eventIDs: map[string]struct{}{},

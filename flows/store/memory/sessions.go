@@ -14,6 +14,7 @@ type sessions struct {
 	mu       sync.RWMutex
 	bySecret map[flows.Alias]flows.Session
 	ends     map[string]flows.SessionsEnd // by subject
+	rootEnds map[flows.Alias]flows.RootEnd
 }
 
 // PutSession implements [flows.Sessions].
@@ -25,6 +26,9 @@ func (s *Store) PutSession(ctx context.Context, session flows.Session) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ends[session.Subject].Ends(session.ID, session.Began) {
+		return flows.ErrEnded
+	}
+	if m.rootless(session.Roots) {
 		return flows.ErrEnded
 	}
 	m.bySecret[session.Secret] = cloneSession(session)
@@ -149,6 +153,7 @@ func (s *Store) DeleteExpiredSessions(ctx context.Context, now time.Time, limit 
 			ends++
 		}
 	}
+	m.forgetRoots(now, limit)
 	return n, nil
 }
 
@@ -157,6 +162,10 @@ func cloneSession(s flows.Session) flows.Session {
 	s.Evidence = slices.Clone(s.Evidence)
 	for i := range s.Evidence {
 		s.Evidence[i] = cloneEvidence(s.Evidence[i])
+	}
+	s.Roots = slices.Clone(s.Roots)
+	for i := range s.Roots {
+		s.Roots[i].Began = utc(s.Roots[i].Began)
 	}
 	s.Tags = slices.Clone(s.Tags)
 	for i := range s.Tags {
@@ -171,6 +180,7 @@ func cloneEvidence(e assurance.Evidence) assurance.Evidence {
 	if e.Upstream != nil {
 		up := *e.Upstream
 		up.AMR, up.AuthTime = slices.Clone(up.AMR), utc(up.AuthTime)
+		up.Began = utc(up.Began)
 		e.Upstream = &up
 	}
 	return e

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,39 +33,66 @@ func (s *Store) PutSession(ctx context.Context, session flows.Session) error {
 		if err == nil && n == 0 {
 			return flows.ErrEnded
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return putRoots(ctx, w, session)
 	})
 }
 
 // Session implements [flows.Sessions].
 func (s *Store) Session(ctx context.Context, secret flows.Alias, now time.Time) (flows.Session, error) {
-	return s.session(ctx, `SELECT secret, id, subject, client, key, evidence, tags, created, began, seen, expires FROM sessions WHERE secret = ? AND expires > ?`,
+	return s.session(ctx, sessionColumns+` WHERE secret = ? AND expires > ?`,
 		secret[:], nanos(now))
 }
 
 // SessionByID implements [flows.Sessions].
 func (s *Store) SessionByID(ctx context.Context, id string, now time.Time) (flows.Session, error) {
-	return s.session(ctx, `SELECT secret, id, subject, client, key, evidence, tags, created, began, seen, expires FROM sessions WHERE id = ? AND expires > ? LIMIT 1`,
+	return s.session(ctx, sessionColumns+` WHERE id = ? AND expires > ? LIMIT 1`,
 		id, nanos(now))
 }
 
+// sessionColumns begins a query of sessions. The roots are text: hashes and instants, in order.
+const sessionColumns = `SELECT secret, id, subject, client, key, evidence, tags, created, began, seen, expires,
+	(SELECT group_concat(hex(r.root) || ' ' || r.began, ',') FROM session_roots r WHERE r.secret = sessions.secret) FROM sessions`
+
 func (s *Store) session(ctx context.Context, query string, args ...any) (flows.Session, error) {
-	var out flows.Session
-	var secret, evidence, tags []byte
-	var created, began, seen, expires int64
-	err := s.reader.row(ctx, query, args, &secret, &out.ID, &out.Subject, &out.Client, &out.Key, &evidence, &tags, &created, &began, &seen, &expires)
-	if err != nil {
+	var r sessionRow
+	if err := s.reader.row(ctx, query, args, r.columns()...); err != nil {
 		return flows.Session{}, err
 	}
-	if err := json.Unmarshal(evidence, &out.Evidence); err != nil {
+	return r.session()
+}
+
+// sessionRow is one row as it is kept.
+type sessionRow struct {
+	flows.Session
+	secret, evidence, tags        []byte
+	created, began, seen, expires int64
+	roots                         sql.NullString
+}
+
+func (r *sessionRow) columns() []any {
+	return []any{
+		&r.secret, &r.ID, &r.Subject, &r.Client, &r.Key, &r.evidence, &r.tags, &r.created, &r.began, &r.seen, &r.expires, &r.roots,
+	}
+}
+
+func (r *sessionRow) session() (flows.Session, error) {
+	out := r.Session
+	if err := json.Unmarshal(r.evidence, &out.Evidence); err != nil {
 		return flows.Session{}, fmt.Errorf("sqlite: evidence: %w", err)
 	}
-	if err := json.Unmarshal(tags, &out.Tags); err != nil {
+	if err := json.Unmarshal(r.tags, &out.Tags); err != nil {
 		return flows.Session{}, fmt.Errorf("sqlite: tags: %w", err)
 	}
-	copy(out.Secret[:], secret)
+	var err error
+	if out.Roots, err = parseRoots(r.roots.String); err != nil {
+		return flows.Session{}, err
+	}
+	copy(out.Secret[:], r.secret)
 	out.Evidence = evidenceInUTC(out.Evidence)
-	out.Created, out.Began, out.Seen, out.Expires = instant(created), instant(began), instant(seen), instant(expires)
+	out.Created, out.Began, out.Seen, out.Expires = instant(r.created), instant(r.began), instant(r.seen), instant(r.expires)
 	return out, nil
 }
 
@@ -77,7 +105,7 @@ func evidenceInUTC(evidence []assurance.Evidence) []assurance.Evidence {
 		e.At, e.Expires = e.At.UTC(), e.Expires.UTC()
 		if e.Upstream != nil {
 			up := *e.Upstream
-			up.AuthTime = up.AuthTime.UTC()
+			up.AuthTime, up.Began = up.AuthTime.UTC(), up.Began.UTC()
 			e.Upstream = &up
 		}
 	}
@@ -140,6 +168,10 @@ func (s *Store) SessionsEnded(ctx context.Context, subject string, now time.Time
 // DeleteExpiredSessions implements [flows.Sessions].
 func (s *Store) DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error) {
 	_, err := s.sweep(ctx, `DELETE FROM session_ends WHERE subject IN (SELECT subject FROM session_ends WHERE until <= ? LIMIT ?)`, now, limit)
+	if err != nil {
+		return 0, err
+	}
+	_, err = s.sweep(ctx, `DELETE FROM root_ends WHERE root IN (SELECT root FROM root_ends WHERE until <= ? LIMIT ?)`, now, limit)
 	if err != nil {
 		return 0, err
 	}

@@ -39,7 +39,7 @@ func sessionsEnded(t *testing.T, s Stores) {
 				ok(t, s.Sessions.PutSession(t.Context(), one))
 				got, err := s.Sessions.Session(t.Context(), one.Secret, start)
 				ok(t, err)
-				same(t, got, one)
+				sameSession(t, got, one)
 			}
 		}
 	}

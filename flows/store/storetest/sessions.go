@@ -23,6 +23,9 @@ func sessionCases() []testCase {
 		{"all ended but one", sessionsEnded},
 		{"ended while they begin", sessionsEndedAtOnce},
 		{"ends", sessionEnds},
+		{"end with a root", sessionRootEnds},
+		{"end with a root while they begin", sessionRootEndsAtOnce},
+		{"ends of roots", rootEnds},
 		{"delete expired", sessionDeleteExpired},
 		{"cancelled", sessionCancelled},
 		{"reopen", sessionReopen},
@@ -33,12 +36,13 @@ func session(id, secret string) flows.Session {
 	return flows.Session{
 		ID: id, Secret: alias(secret), Subject: "subject ü", Client: "bank-app", Key: "thumbprint",
 		Created: start, Began: start.Add(-time.Nanosecond), Seen: start.Add(time.Nanosecond), Expires: start.Add(time.Hour),
-		Tags: []flows.Tag{{Name: "known ü\u2028", Until: start.Add(time.Minute)}, {Name: "for good"}},
+		Roots: []flows.Root{{Key: alias("1"), Began: start.Add(time.Nanosecond)}, {Key: alias("2")}},
+		Tags:  []flows.Tag{{Name: "known ü\u2028", Until: start.Add(time.Minute)}, {Name: "for good"}},
 		Evidence: []assurance.Evidence{
 			{
 				Step: "sso", StepType: "sso", Config: "hash", Method: assurance.Federated, Authenticator: "https://idp x",
 				At: start, Categories: []assurance.Category{assurance.Knowledge}, Binding: assurance.AAL3, Cap: assurance.AAL2,
-				Upstream: &assurance.Upstream{Issuer: "https://idp", Subject: "x", AMR: []string{"pwd"}, AuthTime: start.Add(-time.Minute)},
+				Upstream: &assurance.Upstream{Issuer: "https://idp", Subject: "x", AMR: []string{"pwd"}, AuthTime: start.Add(-time.Minute), Provider: "p", Session: "s", Began: start},
 			},
 			{
 				Step: "device", Method: assurance.DeviceKey, Device: "d", At: start.Add(time.Nanosecond), Expires: start.Add(time.Minute),
@@ -52,8 +56,11 @@ func sessionIs(t *testing.T, s Stores, secret string, want flows.Session) {
 	t.Helper()
 	got, err := s.Sessions.Session(t.Context(), alias(secret), start)
 	ok(t, err)
-	same(t, got, want)
+	sameSession(t, got, want)
 	inUTC(t, got.Created, got.Began, got.Seen, got.Expires)
+	for _, r := range got.Roots {
+		inUTC(t, r.Began)
+	}
 	for _, e := range got.Evidence {
 		inUTC(t, e.At, e.Expires)
 	}
@@ -123,12 +130,12 @@ func sessionByID(t *testing.T, s Stores) {
 	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "a")))
 	got, err := s.Sessions.SessionByID(t.Context(), "sid", start)
 	ok(t, err)
-	same(t, got, session("sid", "a"))
+	sameSession(t, got, session("sid", "a"))
 	ok(t, s.Sessions.PutSession(t.Context(), session("sid", "b")))
 	ok(t, s.Sessions.RemoveSession(t.Context(), alias("a")))
 	got, err = s.Sessions.SessionByID(t.Context(), "sid", start.Add(time.Hour-1))
 	ok(t, err)
-	same(t, got, session("sid", "b"))
+	sameSession(t, got, session("sid", "b"))
 	for id, at := range map[string]time.Time{"sid": start.Add(time.Hour), "other": start, "": start} {
 		if _, err := s.Sessions.SessionByID(t.Context(), id, at); !errors.Is(err, flows.ErrNotFound) {
 			t.Errorf("%q at %s: %v", id, at, err)
