@@ -244,6 +244,8 @@ type UserInfo struct {
 	Subject       string
 	Email         string // "": it says none
 	EmailVerified string // "": nothing says so
+	// More are further questions: claim to the address that answers it.
+	More map[string]string
 }
 
 // TokenInfo is where a provider says whom an access token was issued to, and in what

@@ -127,11 +127,25 @@ func endpointURL(u *url.URL, text string) string {
 }
 
 func (l *loader) user(p *Provider, n *node, what string) {
-	o, ok := l.object(n, what, []string{"subject", "email", "email_verified"})
+	o, ok := l.object(n, what, []string{"subject", "email", "email_verified", "more"})
 	if !ok {
 		return
 	}
 	p.User = &UserInfo{Subject: o.requiredText("subject"), Email: o.text("email"), EmailVerified: o.text("email_verified")}
+	p.User.More = l.table(o, "more", moreForm, "is no https address")
+	if m := n.get("more"); m != nil && m.kind == mappingKind {
+		if len(m.keys) > 3 {
+			l.fail(m.pos, "more: %d questions; at most 3 are asked at each sign-on", len(m.keys))
+		}
+		for i, k := range m.keys {
+			if !mappedForm.MatchString(k.text) {
+				l.fail(k.pos, "more: %s is no name of a claim: a-z, 0-9 and _", quote(k.text))
+			}
+			if m.items[i].kind == stringKind {
+				l.checkURL(m.items[i], "more: "+k.text, endpointURL)
+			}
+		}
+	}
 	for i, k := range n.keys {
 		if v := n.items[i]; v.kind == stringKind && v.text != "" && !pathForm.MatchString(v.text) {
 			l.fail(v.pos, "%s: %s %s", k.text, quote(v.text), notAPath)
@@ -244,6 +258,9 @@ func (l *loader) request(p *Provider, o object) {
 		p.Request.Claims = l.claimsRequest(c, o.what+": request: claims")
 	}
 }
+
+// moreForm leaves out what is no address at all; the rest is checked as one.
+var moreForm = regexp.MustCompile(`^https?://`)
 
 var valueForm = regexp.MustCompile(`^[\x20-\x7E]*$`)
 

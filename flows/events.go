@@ -29,6 +29,7 @@ const (
 	EventNotified        = "notified"              // the account's owner is told; Reason is the notice
 	EventMessageDropped  = "message_dropped"       // a message goes where none may go, or where too many have gone
 	EventMessageHeld     = "message_held"          // a step was to send something, and the budget is spent
+	EventBound           = "authenticator_bound"   // it came to the account with a proof, not by a step that binds; Reason is its type
 	EventRemoved         = "authenticator_removed" // its owner took it out of use; Reason is its type
 	EventSessionIgnored  = "session_ignored"
 	EventLinkConfirmed   = "link_confirmed"    // who got a link stands by it; the client has still to prove it

@@ -91,6 +91,9 @@ type UserMapping struct {
 	Email   string // "" if it says none
 	// EmailVerified says whether the address was verified; "" if nothing does.
 	EmailVerified string
+	// More are further questions with the same access token: the claim that an answer,
+	// whatever JSON it is, becomes, and the address that gives it.
+	More map[string]string
 }
 
 // ResponseMode is how an authorization response comes back.
@@ -205,6 +208,7 @@ func (c *Config) checkShape() error {
 	bad(e != nil && c.OAuth2 == nil && e.Keys == "", "Endpoints needs Keys")
 	bad(c.OAuth2 != nil && (e == nil || e.UserInfo == ""), "OAuth2 needs Endpoints with UserInfo")
 	bad(c.OAuth2 != nil && c.OAuth2.Subject == "", "OAuth2 needs Subject")
+	bad(c.OAuth2 != nil && !fit(c.OAuth2.More, c.Network), "OAuth2.More needs https addresses, and at most three")
 	bad(!c.TokenInfo.usable(c.Authentication), "TokenInfo needs all but Valid, and for its app token a client secret")
 	if t := c.TokenInfo; t != nil {
 		u, err := url.Parse(t.Endpoint)
@@ -223,6 +227,19 @@ func (c *Config) checkShape() error {
 		bad(true, "there is no such Push")
 	}
 	return errors.Join(errs...)
+}
+
+const maxMore = 3 // each is one request of each sign-on
+
+// fit says whether an access token may go to these addresses.
+func fit(more map[string]string, n Network) bool {
+	for _, address := range more {
+		u, err := url.Parse(address)
+		if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || !secure(u, n) {
+			return false
+		}
+	}
+	return len(more) <= maxMore
 }
 
 func checkIssuer(issuer string, n Network) error {

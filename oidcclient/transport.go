@@ -68,6 +68,9 @@ func checkAnswer(h http.Header, body []byte) error {
 	if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
 		return fmt.Errorf("%w: it is not JSON", errUnusable)
 	}
+	if list := bytes.TrimLeft(body, " \t\r\n"); len(list) > 0 && list[0] == '[' { // nobody who expects an object takes it for one
+		return checkJSON(inObject(body))
+	}
 	return checkJSON(body)
 }
 

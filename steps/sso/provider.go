@@ -129,7 +129,7 @@ func clientConfig(d *flowdefs.Provider, a Access) oidcclient.Config {
 		cfg.Endpoints = &oidcclient.Endpoints{Authorization: e.Authorization, Token: e.Token, Keys: e.Keys, UserInfo: e.UserInfo, Push: e.Push, Introspection: e.Introspection, Revocation: e.Revocation, EndSession: e.EndSession}
 	}
 	if u := d.User; u != nil {
-		cfg.OAuth2 = &oidcclient.UserMapping{Subject: u.Subject, Email: u.Email, EmailVerified: u.EmailVerified}
+		cfg.OAuth2 = &oidcclient.UserMapping{Subject: u.Subject, Email: u.Email, EmailVerified: u.EmailVerified, More: u.More}
 	}
 	if t := d.TokenInfo; t != nil {
 		cfg.TokenInfo = &oidcclient.TokenInfo{
