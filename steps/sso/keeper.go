@@ -117,7 +117,8 @@ func (k *Keeper) usable(ctx context.Context, p Provider, owner, id string) (oidc
 	if t.Access != "" && (t.Expires.IsZero() || now.Add(refreshBefore).Before(t.Expires)) {
 		return t, nil
 	}
-	if err := k.cfg.Marks.TakeMark(ctx, "refresh/"+kept.ID, rand.Text(), now, now.Add(refreshLease)); err != nil {
+	mark := fmt.Sprintf("refresh/%s/%d", kept.ID, kept.Version) // what was refreshed has another
+	if err := k.cfg.Marks.TakeMark(ctx, mark, rand.Text(), now, now.Add(refreshLease)); err != nil {
 		return oidcclient.Tokens{}, fmt.Errorf("%w: sso: somebody else refreshes them: %w", flows.ErrUnavailable, err)
 	}
 	return k.refresh(ctx, p, kept, t)

@@ -54,6 +54,13 @@ func Open(t testing.TB, getenv func(string) string) *Provider {
 	return open(t, getenv, "server.mjs")
 }
 
+// OpenFor is Open with a client "rp" for the Stile node at that address: the node is told
+// of logouts as provider "corporate".
+func OpenFor(t testing.TB, getenv func(string) string, node string) *Provider {
+	t.Helper()
+	return open(t, getenv, "server.mjs", node)
+}
+
 // OpenTLS is Open with endpoints by TLS for clients with a certificate, which
 // the metadata name beside the others; the client "tls" authenticates with the
 // certificate whose CN is stile. The folder has server.pem and server.key, and
