@@ -177,7 +177,8 @@ type Requirement struct {
 
 // Propagate says what a completed run for a target turns into.
 type Propagate struct {
-	Type     string // "bearer_jwt"
+	Type     string // "bearer_jwt", or "provider_token"
+	Provider string // of provider_token: whose access token it is
 	Audience string
 	TTL      time.Duration         // 0: the propagator's default
 	Claims   map[string]*Condition // claim name to an expression of any type; reserved names do not load
@@ -203,6 +204,8 @@ type Provider struct {
 	// FrontChannel lets pages of the provider end sessions in the browser of whoever
 	// signs out there (OpenID Connect Front-Channel Logout 1.0).
 	FrontChannel bool
+	SignsOut     bool // who signs out here is led there, to sign out too (RP-Initiated Logout 1.0)
+	KeepTokens   bool // its tokens are kept, sealed, with the session
 	Request      RequestExtras
 	Codes        ErrorCodes
 	Response     string      // parameter of the answer that holds a JSON object; "": none
@@ -232,6 +235,8 @@ type Endpoints struct {
 	UserInfo             string
 	Push                 string
 	Introspection        string
+	Revocation           string
+	EndSession           string
 }
 
 // UserInfo says what a plain OAuth 2.0 provider calls things: names with dots lead into objects.
@@ -318,6 +323,7 @@ type Client struct {
 	Origins           []string // CORS; default none
 	DPoPRequired      bool
 	OAuth             *OAuth // nil: it is no relying party of the authorization server
+	SignedOutURI      string // where the browser comes back to from signing out at a provider; exact
 	HandOver          bool   // what the app cannot draw is drawn by a page of the server, in the browser
 	Pos               Pos
 }

@@ -5,7 +5,7 @@ const endpointForm = `^(https://[^/\s?#@*]+|http://(localhost|127(\.[0-9]+){3}|\
 
 func endpoints7() object7 {
 	e := formed(endpointForm)
-	return closed(object7{"authorization": e, "token": e, "keys": e, "userinfo": e, "par": e, "introspection": e}, "authorization", "token")
+	return closed(object7{"authorization": e, "token": e, "keys": e, "userinfo": e, "par": e, "introspection": e, "revocation": e, "end_session": e}, "authorization", "token")
 }
 
 func update7() object7 {

@@ -14,7 +14,7 @@ func providerKeys() []string {
 		"preset", "with", "protocol", "issuer", "token_issuer", "tenants", "endpoints", "user", "token_info", "client_id", "client_authentication", "client_secret",
 		"client_key", "client_key_id", "client_team", "client_certificate", "client_assertion_audience", "scopes", "userinfo",
 		"response_mode", "par", "dpop", "request", "codes", "response_claims", "attributes", "groups", "update", "provision", "authoritative_for", "domains", "assurance",
-		"front_channel_logout",
+		"front_channel_logout", "logout", "keep_tokens",
 	}
 }
 
@@ -44,6 +44,10 @@ func (l *loader) providerShape(p *Provider, o object) {
 	p.UserInfo, p.DPoP = o.yes("userinfo"), o.yes("dpop")
 	if p.FrontChannel = o.yes("front_channel_logout"); p.FrontChannel && o.plain() {
 		l.fail(n.get("front_channel_logout").pos, "%s: front_channel_logout is for an OpenID provider: a plain OAuth 2.0 provider names no sessions", o.what)
+	}
+	p.KeepTokens = o.yes("keep_tokens")
+	if p.SignsOut = o.word("logout", "here", "provider") == "provider"; p.SignsOut && o.plain() {
+		l.fail(n.get("logout").pos, "%s: logout: provider is for an OpenID provider: a plain OAuth 2.0 provider has no place to sign out at", o.what)
 	}
 	p.Mode = o.word("response_mode", "query", "fragment", "form_post")
 	p.Push = o.word("par", "always", "never")
@@ -93,11 +97,11 @@ func (l *loader) tenants(p *Provider, o object) {
 }
 
 func (l *loader) endpoints(p *Provider, n *node, what string, plain bool) {
-	o, ok := l.object(n, what, []string{"authorization", "token", "keys", "userinfo", "par", "introspection"})
+	o, ok := l.object(n, what, []string{"authorization", "token", "keys", "userinfo", "par", "introspection", "revocation", "end_session"})
 	if !ok {
 		return
 	}
-	p.Endpoints = &Endpoints{Authorization: o.requiredText("authorization"), Token: o.requiredText("token"), Push: o.text("par"), Introspection: o.text("introspection")}
+	p.Endpoints = &Endpoints{Authorization: o.requiredText("authorization"), Token: o.requiredText("token"), Push: o.text("par"), Introspection: o.text("introspection"), Revocation: o.text("revocation"), EndSession: o.text("end_session")}
 	if p.Endpoints.Keys = o.text("keys"); !plain {
 		o.required("keys")
 	}

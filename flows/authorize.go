@@ -216,6 +216,9 @@ func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authoriza
 	id := x.identity(mv.issue)
 	id.Session, id.Key, id.Scope = a.Session, c.Key, terms.Scope
 	if out.Access, err = e.cfg.Propagators[mv.issue.target.Propagate.Type].Propagate(ctx, id); err != nil {
+		if errors.Is(err, ErrSignOnAgain) {
+			err = fmt.Errorf("%w: %w", ErrGrant, err)
+		}
 		return Issued{}, err
 	}
 	if terms.ID {

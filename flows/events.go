@@ -20,8 +20,11 @@ const (
 	EventRefused         = "request_refused"      // nothing changed; Reason is the problem's code
 	EventLocked          = "authenticator_locked" // the last attempt was a wrong one
 	EventSignedOut       = "signed_out"
-	EventProviderLogout  = "provider_logout" // a provider says that a session there has ended; Step is its name, Reason the way
-	EventSessionsEnded   = "sessions_ended"  // the account's sessions but this one end with a change
+	EventProviderLogout  = "provider_logout"         // a provider says that a session there has ended; Step is its name, Reason the way
+	EventTokensRevoked   = "provider_tokens_revoked" // what was kept of a provider is no good any more; Step is its name
+	EventTokensLeft      = "provider_tokens_left"    // it could not be told; Step is its name
+	EventTokensLost      = "provider_tokens_lost"    // it gives nothing more for them; Step is its name
+	EventSessionsEnded   = "sessions_ended"          // the account's sessions but this one end with a change
 	EventMessageSent     = "message_sent"
 	EventNotified        = "notified"              // the account's owner is told; Reason is the notice
 	EventMessageDropped  = "message_dropped"       // a message goes where none may go, or where too many have gone

@@ -153,6 +153,8 @@ type Proof struct {
 	Bound string
 	// Approved is the transaction that the person has signed; nil but for step types with Transaction.
 	Approved *Approval
+	// Leaves is what the session can use later; nil: nothing.
+	Leaves *Leftover
 }
 
 // Outcome is what a step decided. Make one with [Ask], [Pass], [Done], [Exit] or [Reject].

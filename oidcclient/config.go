@@ -50,6 +50,8 @@ type Config struct {
 	// DPoP binds code and tokens to a key of each sign-on (RFC 9449), and refuses
 	// tokens that are not.
 	DPoP bool
+	// KeepTokens and KeepIDToken hand out what a sign-on has brought, as [Tokens].
+	KeepTokens, KeepIDToken bool
 	// ResponseClaims is a parameter of responses that holds a JSON object; "": there is none.
 	ResponseClaims string
 	// SpentCodes are error codes of the token endpoint that say what invalid_grant says.
@@ -78,6 +80,8 @@ type Endpoints struct {
 	UserInfo             string // required for plain OAuth 2.0
 	Push                 string // of pushed requests (RFC 9126)
 	Introspection        string // of tokens (RFC 7662)
+	Revocation           string // of tokens (RFC 7009)
+	EndSession           string // where people sign out (RP-Initiated Logout 1.0)
 }
 
 // UserMapping says what UserInfo of a plain OAuth 2.0 provider calls things. A name
@@ -115,6 +119,7 @@ type Provider struct {
 	cfg      Config
 	http     *http.Client // to what acts for one sign-on
 	lookup   *http.Client // to what the provider publishes
+	tell     *http.Client // to what answers nothing
 	nonces   nonces
 	metadata *cache[metadata]
 	keys     *keys
@@ -144,8 +149,9 @@ func (p *Provider) connect(discover func(context.Context) (metadata, error)) {
 	if transport == nil {
 		transport = newTransport(p.cfg)
 	}
-	p.lookup = p.client(strict{transport})
-	p.http = p.client(&breaker{inner: strict{transport}, now: p.cfg.Now})
+	p.lookup = p.client(strict{inner: transport})
+	p.http = p.client(&breaker{inner: strict{inner: transport}, now: p.cfg.Now})
+	p.tell = p.client(&breaker{inner: strict{transport, true}, now: p.cfg.Now})
 	p.metadata = newCache(metadataFresh, metadataStale, p.cfg.Now, discover)
 	p.keys = newKeys(p.cfg.Now, p.fetchKeys)
 }

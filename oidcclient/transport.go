@@ -32,7 +32,10 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 
 // strict reads each answer whole, within bounds, and refuses successes that are
 // not JSON or that two parsers could read differently.
-type strict struct{ inner http.RoundTripper }
+type strict struct {
+	inner   http.RoundTripper
+	unasked bool // what a success says is of no interest (RFC 7009 §2.2)
+}
 
 // RoundTrip implements [http.RoundTripper].
 func (s strict) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -52,7 +55,7 @@ func (s strict) RoundTrip(req *http.Request) (*http.Response, error) {
 	if len(body) > maxBody {
 		return nil, fmt.Errorf("%w: over 1 MiB", errUnusable)
 	}
-	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
+	if resp.StatusCode >= 200 && resp.StatusCode <= 299 && !s.unasked {
 		if err := checkAnswer(req.Context(), resp.Header, body); err != nil {
 			return nil, err
 		}

@@ -56,7 +56,7 @@ func open(path string) (*propagation.KeySet, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ring.Current()
+	return ring.Current(context.Background())
 }
 
 func TestKeyFileIsCreatedOnceAndKept(t *testing.T) {
@@ -107,7 +107,7 @@ func TestConcurrentCreationMakesOneKey(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			set, err := ring.Current()
+			set, err := ring.Current(t.Context())
 			if err != nil {
 				t.Error(err)
 				return

@@ -3,6 +3,7 @@ package sso
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -56,7 +57,12 @@ func (p Provider) Proof(ctx context.Context, v *flows.Visit, as Accounts, id oid
 	if who.new {
 		proof.Bound = account.TypeIdentity
 	}
-	return proof, nil
+	if id.Tokens == nil {
+		return proof, nil
+	}
+	data, err := json.Marshal(id.Tokens)
+	proof.Leaves = &flows.Leftover{Provider: p.Name, Data: data}
+	return proof, err
 }
 
 // owners finds out whose an identity is.

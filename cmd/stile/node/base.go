@@ -30,6 +30,7 @@ type Store interface {
 	flows.Throttle
 	flows.Marks
 	flows.Recorder
+	flows.Leftovers
 }
 
 // Base is what lasts, with the keys to it: what serving needs and what
