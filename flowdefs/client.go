@@ -3,7 +3,7 @@ package flowdefs
 func (l *loader) client(key, n *node) {
 	what := "client " + quote(key.text)
 	o, ok := l.object(n, what,
-		[]string{"flows", "targets", "redirect_uris", "origins", "dpop", "hand_over", "post_logout_redirect_uri"})
+		[]string{"flows", "targets", "redirect_uris", "provider_redirects", "origins", "dpop", "hand_over", "oauth", "post_logout_redirect_uri"})
 	if !ok {
 		return
 	}
@@ -18,12 +18,16 @@ func (l *loader) client(key, n *node) {
 		c.SignedOutURI = l.text(n, "post_logout_redirect_uri")
 		l.checkURL(n, "post_logout_redirect_uri", redirectURL)
 	}
+	l.providerRedirects(c, o)
 	c.Origins = l.urls(o, "origins", originURL)
 	// A stolen handle is worthless without the key: the safe choice is the default.
 	c.DPoPRequired = o.word("dpop", "required", "optional") != "optional"
 	c.HandOver = o.word("hand_over", "web") == "web"
 	if c.HandOver && len(c.RedirectURIs) == 0 {
 		l.fail(n.get("hand_over").pos, "%s hands over to the web: name redirect_uris, which the browser comes back to", what)
+	}
+	if oauth := n.get("oauth"); oauth != nil {
+		l.oauth(c, oauth, what)
 	}
 	l.set.Clients[key.text] = c
 }

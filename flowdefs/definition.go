@@ -193,6 +193,7 @@ type Provider struct {
 	Tenants     []string
 	Endpoints   *Endpoints // stated by hand; nil: found by discovery
 	User        *UserInfo  // what the UserInfo of a plain OAuth 2.0 provider calls things; nil: OpenID
+	TokenInfo   *TokenInfo // says of access tokens whom they were issued to; nil: nothing does
 	ClientID    string
 	Credentials Credentials
 	Scopes      []string
@@ -215,10 +216,13 @@ type Provider struct {
 	// Authoritative are the domains, exactly, whose verified addresses link an unknown
 	// identity to the account that has proved to have that address; empty: none do.
 	Authoritative []string
-	Categories    []assurance.Category // what a sign-on proves that no mapping fits; default {knowledge}
-	Cap           assurance.Level      // most that it is trusted for, whatever it says; default AAL1
-	Mapping       []Mapping            // what it says to what that proves; the first that fits counts
-	Pos           Pos
+	// Domains are whose people sign on here: a choose takes the provider silently that
+	// has the domain of the name that was claimed.
+	Domains    []string
+	Categories []assurance.Category // what a sign-on proves that no mapping fits; default {knowledge}
+	Cap        assurance.Level      // most that it is trusted for, whatever it says; default AAL1
+	Mapping    []Mapping            // what it says to what that proves; the first that fits counts
+	Pos        Pos
 }
 
 // OAuth2 reports a plain OAuth 2.0 provider: it makes no ID tokens.
@@ -240,6 +244,18 @@ type UserInfo struct {
 	Subject       string
 	Email         string // "": it says none
 	EmailVerified string // "": nothing says so
+}
+
+// TokenInfo is where a provider says whom an access token was issued to, and in what
+// words: names with dots lead into objects.
+type TokenInfo struct {
+	Endpoint  string
+	Parameter string   // of the query: the token
+	App       []string // members that name the app
+	Subject   string
+	Expires   string
+	Valid     string // "": the status says it
+	AppToken  bool   // it wants the client's id and secret as a bearer token
 }
 
 // Credentials are how Stile proves to a provider who it is. What the keys are is kept elsewhere.
@@ -300,11 +316,14 @@ type Client struct {
 	Flows        []string
 	Targets      []string
 	RedirectURIs []string // exact; loopback http matches any port (RFC 8252 §7.3)
-	Origins      []string // CORS; default none
-	DPoPRequired bool
-	SignedOutURI string // where the browser comes back to from signing out at a provider; exact
-	HandOver     bool   // what the app cannot draw is drawn by a page of the server, in the browser
-	Pos          Pos
+	// ProviderRedirects are redirect URIs of providers that have one of their own, by name.
+	ProviderRedirects map[string]string
+	Origins           []string // CORS; default none
+	DPoPRequired      bool
+	SignedOutURI      string // where the browser comes back to from signing out at a provider; exact
+	OAuth             *OAuth // nil: it is no relying party of the authorization server
+	HandOver          bool   // what the app cannot draw is drawn by a page of the server, in the browser
+	Pos               Pos
 }
 
 // Catalogue knows the step types that definitions may use. Implementations are
@@ -327,4 +346,6 @@ type StepInfo struct {
 	Last   bool                   // nothing may follow its steps
 	Signs  bool                   // its steps show the transaction of the run: they stand in flows of that kind alone
 	Check  func(cfg Config) error // strict decode and validation without I/O
+	// Provider is the name of the provider where a step sends people to sign on; nil: it sends them nowhere.
+	Provider func(cfg Config) string
 }

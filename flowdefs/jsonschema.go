@@ -218,6 +218,7 @@ func provider7() object7 {
 		"tenants":                   documented(set7(formed(tenantForm.String())), "The only tenants that people may come from; all if absent."),
 		"endpoints":                 documented(endpoints7(), "Its endpoints, if they are not to be discovered."),
 		"user":                      documented(user7(), "What the UserInfo of a plain OAuth 2.0 provider calls things."),
+		"token_info":                documented(tokenInfo7(), "Where it says whom an access token was issued to, and in what words."),
 		"client_id":                 filled(),
 		"client_authentication":     documented(words7(authentications()...), "How Stile authenticates there; by what there is if absent."),
 		"client_secret":             kept("Where the secret is kept; absent for a public client."),
@@ -243,6 +244,7 @@ func provider7() object7 {
 		"update":            documented(update7(), "Whether later sign-ons change the attributes; never if absent."),
 		"scopes":            scopes,
 		"provision":         words7(string(ProvisionNever), string(ProvisionLinkOnly), string(ProvisionCreate)),
+		"domains":           documented(set7(formed(domainForm.String())), "Domains, exactly, whose people sign on here: a choose takes this provider silently for a name of such a domain."),
 		"authoritative_for": documented(set7(formed(domainForm.String())), "Domains, exactly, whose verified addresses link a person to the account that has proved to have that address."),
 		"assurance":         closed(object7{"categories": some(set7(categories)), "cap": level7(), "map": some(list7(mapping7(categories)))}),
 	}, "client_id")
@@ -251,43 +253,6 @@ func provider7() object7 {
 	s["if"] = object7{"anyOf": []any{plain, object7{"required": []string{"preset"}}}} // which may be of one
 	s["else"] = object7{"properties": object7{"scopes": object7{"contains": object7{"const": "openid"}}}}
 	return s
-}
-
-// endpointForm is what a pattern can say of an endpoint; see endpointURL.
-const endpointForm = `^(https://[^/\s?#@*]+|http://(localhost|127(\.[0-9]+){3}|\[::1\])(:[0-9]+)?)([/?][^\s#]*)?$`
-
-func endpoints7() object7 {
-	e := formed(endpointForm)
-	return closed(object7{"authorization": e, "token": e, "keys": e, "userinfo": e, "par": e, "introspection": e, "revocation": e, "end_session": e}, "authorization", "token")
-}
-
-func update7() object7 {
-	return words7(string(UpdateNever), string(UpdateAlways), string(UpdateVerified))
-}
-
-func attributes7() object7 {
-	e := expression7("An expression over claims and response.")
-	return object7{
-		"type": "object", "maxProperties": maxConditions,
-		"propertyNames":        object7{"pattern": mappedForm.String(), "not": object7{"anyOf": []any{object7{"const": RolesAttribute}, object7{"pattern": VerifiedSuffix + "$"}}}},
-		"additionalProperties": object7{"anyOf": []any{e, closed(object7{"value": e, "verified": e, "update": update7()}, "value")}},
-	}
-}
-
-func user7() object7 {
-	p := formed(pathForm.String())
-	return closed(object7{"subject": p, "email": p, "email_verified": p}, "subject")
-}
-
-func request7() object7 {
-	return closed(object7{
-		"claims":      documented(closed(object7{"id_token": object7{"type": "object"}, "userinfo": object7{"type": "object"}}), "The claims parameter."),
-		"domain_hint": text7(), "prompt": text7(),
-		"parameters": object7{
-			"type": "object", "additionalProperties": formed(valueForm.String()),
-			"propertyNames": object7{"pattern": parameterForm.String(), "not": object7{"enum": ReservedParameters()}},
-		},
-	})
 }
 
 func directory7() object7 {
@@ -333,11 +298,14 @@ func mapping7(categories object7) object7 {
 func client7() object7 {
 	s := closed(object7{
 		"flows": set7(text7()), "targets": set7(text7()),
-		"redirect_uris":            set7(formed(`^[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+$`)),
+		"redirect_uris": set7(formed(redirectForm.String())),
+		"provider_redirects": documented(object7{"type": "object", "additionalProperties": formed(redirectForm.String())},
+			"Redirect URIs of providers that have one of their own, by the provider's name: by it the app knows who has answered."),
 		"origins":                  set7(formed(`^https?://[^\s/?#@*]+$`)),
 		"dpop":                     documented(words7("required", "optional"), "Whether runs are bound to the app's key; required if absent."),
-		"post_logout_redirect_uri": documented(formed(`^[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+$`), "Where the browser comes back to from signing out at a provider."),
 		"hand_over":                documented(words7("web"), "What draws the steps that the app cannot draw; nothing if absent."),
+		"oauth":                    oauth7(),
+		"post_logout_redirect_uri": documented(formed(`^[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+$`), "Where the browser comes back to from signing out at a provider."),
 	})
 	s["if"] = object7{"required": []string{"hand_over"}}
 	s["then"] = object7{"required": []string{"redirect_uris"}, "properties": object7{"redirect_uris": object7{"minItems": 1}}}

@@ -80,6 +80,7 @@ func Load(fsys fs.FS, dir string, cat Catalogue) (*Set, error) {
 	}
 	l.checkReferences()
 	l.compose()
+	l.checkHomes()
 	l.checkUnused()
 	if err := l.checkMessages(); err != nil {
 		return nil, err

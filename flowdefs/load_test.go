@@ -80,7 +80,7 @@ func TestExampleSections(t *testing.T) {
 	corporate := &flowdefs.Provider{
 		Name: "corporate", Issuer: "https://idp.bank.example", ClientID: "stile",
 		Update: flowdefs.UpdateNever, Credentials: flowdefs.Credentials{Secret: &flowdefs.SecretRef{Env: "STILE_CORPORATE_SECRET"}},
-		Scopes: []string{"openid", "email"}, Provision: flowdefs.ProvisionNever,
+		Scopes: []string{"openid", "email"}, Provision: flowdefs.ProvisionNever, Domains: []string{"bank.example"},
 		Categories: []assurance.Category{assurance.Knowledge}, Cap: assurance.AAL2,
 	}
 	app := &flowdefs.Client{
@@ -99,7 +99,7 @@ func TestExampleSections(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	if len(set.Flows) < 12 || len(set.Targets) < 12 || len(set.Providers) != 3 || len(set.Clients) != 4 {
+	if len(set.Flows) < 12 || len(set.Targets) < 12 || len(set.Providers) != 5 || len(set.Clients) != 4 {
 		t.Errorf("%d flows, %d targets, %d providers, %d clients", len(set.Flows), len(set.Targets), len(set.Providers), len(set.Clients))
 	}
 }

@@ -40,6 +40,7 @@ func (l *loader) provider(key, n *node) {
 	if word := o.word("provision", string(ProvisionNever), string(ProvisionLinkOnly), string(ProvisionCreate)); word != "" {
 		p.Provision = Provision(word)
 	}
+	p.Domains = l.formed(o, "domains", domainForm, "is no domain: expected it in lower-case ASCII (xn--... if it is international)")
 	p.Authoritative = l.formed(o, "authoritative_for", domainForm, "is no domain: expected it in lower-case ASCII (xn--... if it is international)")
 	if a := n.get("authoritative_for"); a != nil && (p.Provision == ProvisionNever || p.OAuth2()) {
 		l.fail(a.pos, "%s: authoritative_for is for an OpenID provider with provision link_only or create", what)

@@ -11,9 +11,9 @@ import (
 // providerKeys are the keys of a provider.
 func providerKeys() []string {
 	return []string{
-		"preset", "with", "protocol", "issuer", "token_issuer", "tenants", "endpoints", "user", "client_id", "client_authentication", "client_secret",
+		"preset", "with", "protocol", "issuer", "token_issuer", "tenants", "endpoints", "user", "token_info", "client_id", "client_authentication", "client_secret",
 		"client_key", "client_key_id", "client_team", "client_certificate", "client_assertion_audience", "scopes", "userinfo",
-		"response_mode", "par", "dpop", "request", "codes", "response_claims", "attributes", "groups", "update", "provision", "authoritative_for", "assurance",
+		"response_mode", "par", "dpop", "request", "codes", "response_claims", "attributes", "groups", "update", "provision", "authoritative_for", "domains", "assurance",
 		"front_channel_logout", "logout", "keep_tokens",
 	}
 }
@@ -69,6 +69,9 @@ func (l *loader) providerShape(p *Provider, o object) {
 		l.fail(user.pos, "%s: user is for a plain OAuth 2.0 provider: here the ID token says who it is", o.what)
 	case user != nil:
 		l.user(p, user, o.what+": user")
+	}
+	if t := n.get("token_info"); t != nil {
+		l.tokenInfo(p, t, o.what+": token_info", n.get("client_secret") != nil)
 	}
 	if c := n.get("codes"); c != nil {
 		if codes, ok := l.object(c, o.what+": codes", []string{"spent", "cancelled"}); ok {
@@ -131,10 +134,41 @@ func (l *loader) user(p *Provider, n *node, what string) {
 	p.User = &UserInfo{Subject: o.requiredText("subject"), Email: o.text("email"), EmailVerified: o.text("email_verified")}
 	for i, k := range n.keys {
 		if v := n.items[i]; v.kind == stringKind && v.text != "" && !pathForm.MatchString(v.text) {
-			l.fail(v.pos, "%s: %s is no name: names of members, with dots between them", k.text, quote(v.text))
+			l.fail(v.pos, "%s: %s %s", k.text, quote(v.text), notAPath)
 		}
 	}
 }
+
+func (l *loader) tokenInfo(p *Provider, n *node, what string, secret bool) {
+	o, ok := l.object(n, what, []string{"endpoint", "parameter", "app", "subject", "expires", "valid", "authentication"})
+	if !ok {
+		return
+	}
+	p.TokenInfo = &TokenInfo{
+		Endpoint: o.requiredText("endpoint"), Parameter: o.requiredText("parameter"), App: l.formed(o, "app", pathForm, notAPath),
+		Subject: o.requiredText("subject"), Expires: o.requiredText("expires"), Valid: o.text("valid"),
+		AppToken: o.word("authentication", "none", "app_token") == "app_token",
+	}
+	if at := n.get("endpoint"); at != nil && at.kind == stringKind {
+		l.checkURL(at, "endpoint", endpointURL)
+	}
+	if at := n.get("parameter"); at != nil && at.kind == stringKind && !parameterForm.MatchString(at.text) {
+		l.fail(at.pos, "parameter: %s is no name of a parameter", quote(at.text))
+	}
+	if app := o.required("app"); app != nil && app.kind == sequenceKind && len(app.items) == 0 {
+		l.fail(app.pos, "app: expected at least one: without it the tokens of every app would do")
+	}
+	for _, key := range []string{"subject", "expires", "valid"} {
+		if at := n.get(key); at != nil && at.kind == stringKind && at.text != "" && !pathForm.MatchString(at.text) {
+			l.fail(at.pos, "%s: %s %s", key, quote(at.text), notAPath)
+		}
+	}
+	if p.TokenInfo.AppToken && !secret {
+		l.fail(n.pos, "%s: authentication app_token needs client_secret", what)
+	}
+}
+
+const notAPath = "is no name: names of members, with dots between them"
 
 // formed reads a list of texts of a form.
 func (l *loader) formed(o object, key string, form *regexp.Regexp, otherwise string) []string {

@@ -87,6 +87,9 @@ func objectSchema(t reflect.Type) (*jsonschema.Schema, error) {
 	}
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Tag.Get("json") == "-" { // never written
+			continue
+		}
 		name, optional, err := fieldName(f)
 		if err != nil {
 			return nil, fmt.Errorf("%s.%s: %w", t, f.Name, err)

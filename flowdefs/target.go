@@ -14,7 +14,7 @@ const maxTTL = 24 * time.Hour
 func reservedClaims() []string {
 	return []string{
 		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "acr", "amr",
-		"auth_time", "cnf", "typ", "azp", "scope", "act", "may_act", "authorization_details",
+		"auth_time", "cnf", "typ", "azp", "nonce", "at_hash", "c_hash", "events", "scope", "act", "may_act", "authorization_details",
 	}
 }
 

@@ -42,11 +42,13 @@ type move struct {
 	kind  moveKind
 	enter *node     // moveEnter: call its step
 	quiet time.Time // moveEnter: it may send nothing before this instant; zero: it may
-	issue *issuance
-	wrong bool      // an answer was refused on the way
-	code  string    // moveRefuse: why the signal was refused; the state is unchanged
-	until time.Time // moveRefuse: when it would not be; zero: never
-	notes []Event
+	// moveEnter: nobody has picked the option that begins with it, and others are left
+	silent bool
+	issue  *issuance
+	wrong  bool      // an answer was refused on the way
+	code   string    // moveRefuse: why the signal was refused; the state is unchanged
+	until  time.Time // moveRefuse: when it would not be; zero: never
+	notes  []Event
 }
 
 type moveKind int

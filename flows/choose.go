@@ -23,6 +23,9 @@ func (m *machine) choose(at int) move {
 	case len(offers) == 1:
 		return m.take1(n, offers[0])
 	}
+	if option, ok := m.home(n, offers); ok {
+		return m.settle(n, option)
+	}
 	m.s.At, m.s.Handed = n.def.ID, m.w.hands(CodeSelection)
 	m.s.Offers = make([]string, len(offers))
 	for i, o := range offers {
@@ -280,7 +283,7 @@ func (m *machine) back() move {
 		return m.choose(at)
 	}
 	if n.typ.Names && m.s.Subject == "" && m.s.Session == nil { // another name is wanted
-		m.s.Named, m.s.Claimed, m.s.Shadow = "", "", ""
+		m.s.Named, m.s.Claimed, m.s.Shadow, m.s.Homes = "", "", "", nil
 	}
 	mv, stop := m.enter(n)
 	if !stop {

@@ -57,7 +57,7 @@ func (x *exchange) rotates() bool {
 	return s.Status == Completed || s.Subject != "" && !x.r.Proved
 }
 
-// store writes the run, and before it the session that it leaves: a session
+// store writes the run, and before it the session and the code that it leaves: one
 // whose secret nobody was told is harmless, a told one that is missing is not.
 func (x *exchange) store(ctx context.Context) error {
 	r := x.r
@@ -72,6 +72,11 @@ func (x *exchange) store(ctx context.Context) error {
 	}
 	if err := x.handDown(ctx); err != nil {
 		return err
+	}
+	if x.code != nil {
+		if err := x.e.cfg.Store.Create(ctx, *x.code, x.w.now); err != nil {
+			return err
+		}
 	}
 	rec, err := x.e.record(r, r.version+1)
 	if err != nil {

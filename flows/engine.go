@@ -41,6 +41,7 @@ type EngineConfig struct {
 	Leftovers   Leftovers            // keeps what proofs leave; default: none, and steps that leave something fail
 	Departures  Departures           // where people sign out elsewhere; default: nowhere
 	Ended       func()               // is told that sessions have ended; default: nobody is
+	CallbackURL string               // external address that providers send browsers back to, with the provider's name behind it; default: none, and no browser runs flows with a sign-on
 	Deviations  assurance.Deviations // from the rules of package assurance; default none
 	Unproved    bool                 // nobody proved the definitions, and a run may show which guarantee is false: the gate does not hold them
 	RunTTL      time.Duration        // default 10 minutes, at most [LongestRun]
@@ -268,6 +269,9 @@ func (e *Engine) settle(ctx context.Context, now time.Time, limit int) (kept int
 		return 0, err
 	}
 	for _, rec := range records {
+		if isAuthorization(rec) {
+			continue
+		}
 		if isLetter(rec) {
 			stays, err := e.carryOn(ctx, rec, now)
 			if err != nil {

@@ -36,4 +36,6 @@ const (
 	EventHandedOver      = "handed_over"       // a link to a page was made
 	EventPageOpened      = "handover_opened"   // a browser has taken the link
 	EventPageAnswered    = "handover_answered" // what was typed there waits for the client
+	EventTokenIssued     = "token_issued"      // to a relying party, for a code, a refresh token, or itself
+	EventGrantRevoked    = "grant_revoked"     // a code or refresh tokens; Reason: revoked, or grant_reused
 )

@@ -50,6 +50,7 @@ type exchange struct {
 	held     time.Time  // a step was not let send before this instant: the budget is spent
 	passed   []string   // counters to clear once the change is stored
 	session  *Session   // to be stored with the completion
+	code     *Record    // likewise
 	left     []Leftover // of the proofs of this change
 }
 
@@ -68,7 +69,7 @@ func (e *Engine) worldOf(a *active, r *run, p *program, client *flowdefs.Client)
 		w.goal.notBefore = r.Started.Add(-*r.MaxAge)
 	}
 	if client != nil {
-		w.keyed, w.web = client.DPoPRequired, e.pages(client, r.Draws)
+		w.keyed, w.web = client.DPoPRequired && r.Code == nil, e.pages(client, r.Draws)
 		if slices.Contains(client.Targets, r.Target) {
 			w.goal.target = a.set.Targets[r.Target]
 		}
@@ -126,6 +127,10 @@ func (x *exchange) drive(ctx context.Context, sig signal) error {
 		switch mv.kind {
 		case moveEnter:
 			out, err := x.enter(ctx, mv.enter, mv.quiet)
+			if mv.silent && errors.Is(err, ErrUnavailable) { // a provider that is down hides no other way in
+				sig = signal{kind: sigReopen}
+				continue
+			}
 			if err != nil {
 				return err
 			}
@@ -191,15 +196,30 @@ func (x *exchange) routed(n *node, out Outcome, err error) (Outcome, error) {
 }
 
 func (x *exchange) visit(n *node, turn int) *Visit {
-	s := &x.r.State
+	s, callback := &x.r.State, ""
+	if x.r.Code != nil {
+		callback = x.e.cfg.CallbackURL
+	}
 	return &Visit{
-		RunID: x.r.ID, Flow: x.r.Flow, StepID: n.def.ID, Turn: turn, Attempt: s.Steps[n.def.ID].Visits,
+		Callback: callback,
+		RunID:    x.r.ID, Flow: x.r.Flow, StepID: n.def.ID, Turn: turn, Attempt: s.Steps[n.def.ID].Visits,
 		Now: x.w.now, Client: *x.client, Locale: x.r.Locale, Key: x.r.Key,
 		Federated: slices.ContainsFunc(s.Evidence, func(e assurance.Evidence) bool { return e.Method == assurance.Federated }),
 		MaxAge:    x.r.MaxAge, Subject: s.Subject, Claimed: x.w.account.Subject, Identifier: s.Named, Level: x.w.assess(s.Evidence).Level,
+		Redirect:    x.redirect(),
 		Transaction: maps.Clone(x.r.Transaction), Messages: x.a.set.Messages,
 		owner: x.owner(n, turn), marks: x.e.cfg.Marks, memory: &s.Memory, decoy: x.e.decoyOf(x.r),
 	}
+}
+
+// redirect is where the browser comes back to: where the app is, if that is still one of
+// the client's places, else to the first of these.
+func (x *exchange) redirect() string {
+	app := x.r.Redirect
+	if !x.client.Redirects(app) {
+		app = ""
+	}
+	return x.client.RedirectFor("", app)
 }
 
 // owner names this run, turn and input: who may take a one-time mark again.

@@ -124,7 +124,7 @@ func (e *Engine) HandOver(ctx context.Context, h Secret, c Caller, turn int) (Vi
 		code, _ := asked(s, x.p.current(s))
 		x.link = &handoverData{
 			Prompt: code, URI: e.cfg.HandoverURL + "/" + string(link), State: ho.State,
-			RedirectURI: x.client.RedirectURIs[0], ExpiresAt: ho.Expires,
+			RedirectURI: x.redirect(), ExpiresAt: ho.Expires,
 		}
 		x.events = append(x.events, Event{Type: EventHandedOver, Step: s.At})
 		return nil

@@ -11,21 +11,20 @@ import (
 // issue is the one place where a token or a session comes into being. It is
 // called only with what the gate let out.
 func (x *exchange) issue(ctx context.Context, out *issuance) error {
-	s := &x.r.State
 	secret := x.newSession()
-	x.result = &Result{Session: secret, SessionExpiresAt: x.session.Expires}
+	x.result = &Result{Session: secret, SessionExpiresAt: x.session.Expires, Provider: x.p.signedOnAt(&x.r.State)}
 	if out.target == nil {
 		return nil
 	}
 	if err := x.keeps(ctx); err != nil { // it may be what is handed on
 		return err
 	}
-	p := out.target.Propagate
-	grant, err := x.e.cfg.Propagators[p.Type].Propagate(ctx, Identity{
-		Subject: s.Subject, Client: x.r.Client, Session: x.session.ID, Run: x.r.ID, Provider: p.Provider, Key: x.r.Key,
-		ACR: out.acr, AMR: out.result.AMR, AuthTime: out.result.AuthTime, Target: out.target.Name,
-		Audience: p.Audience, TTL: p.TTL, Claims: out.claims, Approved: s.Approved, Now: x.w.now,
-	})
+	if x.r.Code != nil {
+		code, err := x.authorize()
+		x.result.Grant = code
+		return err
+	}
+	grant, err := x.e.cfg.Propagators[out.target.Propagate.Type].Propagate(ctx, x.identity(out))
 	if errors.Is(err, ErrSignOnAgain) {
 		x.withdraw(CodeLoginRequired)
 		return nil
@@ -47,6 +46,20 @@ func (x *exchange) withdraw(code string) {
 	x.refused = &Problem{Kind: KindFailed, Code: code, Detail: "The flow has failed."}
 }
 
+// identity is what the gate has let out, for a propagator.
+func (x *exchange) identity(out *issuance) Identity {
+	s, p := &x.r.State, out.target.Propagate
+	id := Identity{
+		Subject: s.Subject, Client: x.r.Client, Run: x.r.ID, Provider: p.Provider, Key: x.r.Key,
+		ACR: out.acr, AMR: out.result.AMR, AuthTime: out.result.AuthTime, Target: out.target.Name,
+		Audience: p.Audience, TTL: p.TTL, Claims: out.claims, Approved: s.Approved, Now: x.w.now,
+	}
+	if x.session != nil {
+		id.Session = x.session.ID
+	}
+	return id
+}
+
 // newSession makes the session that the run leaves: the one that it was started
 // with, under a new secret and with what was proved since, or a new one. Its
 // life is counted from its first login.
@@ -54,7 +67,7 @@ func (x *exchange) newSession() Secret {
 	secret, alias := newHandle()
 	s := &x.r.State
 	x.session = &Session{
-		ID: x.sessionID(), Secret: alias, Subject: s.Subject, Client: x.r.Client, Key: x.r.Key,
+		ID: x.sessionID(), Secret: alias, Subject: s.Subject, Client: x.r.sessionClient(), Key: x.r.Key,
 		Evidence: s.Evidence, Tags: s.Tags, Created: x.w.now, Began: x.r.Started, Seen: x.w.now,
 	}
 	if ps := s.Session; ps != nil && ps.Subject == s.Subject && !x.w.over {

@@ -36,8 +36,9 @@ type kit struct {
 	config flows.EngineConfig
 	mails  *mails
 
-	upstream time.Time             // when the provider says that the person authenticated
 	there    flows.ProviderSession // the session at the provider that a sign-on there rests on
+	down     bool                  // the provider cannot be asked
+	upstream time.Time             // when the provider says that the person authenticated
 }
 
 // ports is what every store driver offers.
@@ -224,6 +225,9 @@ var stores = map[string]func(testing.TB, cleaner) ports{
 type cleaner interface{ Cleanup(func()) }
 
 const clients = `
+providers:
+  one: { issuer: "https://one.example", client_id: c, domains: [one.example, xn--mller-kva.example] }
+  two: { issuer: "https://two.example", client_id: c, domains: [two.example] }
 clients:
   app: { flows: [f], targets: [t], redirect_uris: ["com.app.test:/cb"], dpop: optional }
   narrow: { flows: [f], redirect_uris: ["com.app.test:/cb"], dpop: optional }
@@ -310,6 +314,9 @@ func (f fake) Claim(in flows.Input) (string, error) {
 func (f fake) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error) {
 	if f.typ == "mail" {
 		return f.send(ctx, v)
+	}
+	if f.typ == "sso" && f.k.down {
+		return flows.Outcome{}, fmt.Errorf("%w: test", flows.ErrUnavailable)
 	}
 	return flows.Ask(flows.Prompt{Data: map[string]int{"visit": v.Attempt}}), nil
 }
@@ -485,9 +492,24 @@ func (k *kit) types() []flows.StepType {
 		t.Exits = []string{"denied"}
 		t.Typed = slices.Contains(typed, name)
 		t.New = func(cfg flowdefs.Config) (flows.Step, error) { return fake{k, name}, cfg.Decode(&struct{}{}) }
+		if name == "sso" {
+			t.Config, t.Provider = flowdefs.SchemaFor[realm](), realmOf
+			t.New = func(cfg flowdefs.Config) (flows.Step, error) { return fake{k, name}, cfg.Decode(&realm{}) }
+		}
 		out = append(out, t)
 	}
 	return out
+}
+
+// realm is where the step "sso" of the tests sends people.
+type realm struct {
+	Provider string `yaml:"provider,optional" ref:"provider"`
+}
+
+func realmOf(cfg flowdefs.Config) string {
+	var r realm
+	_ = cfg.Decode(&r)
+	return r.Provider
 }
 
 func in(answer, user string) flows.Input {

@@ -74,7 +74,7 @@ func (e *Engine) AnswerPage(ctx context.Context, page Secret, turn int, in Input
 
 func (x *exchange) answerPage(ctx context.Context, in Input) (string, error) {
 	ho := x.r.Handover
-	u, err := url.Parse(x.client.RedirectURIs[0])
+	u, err := url.Parse(x.redirect())
 	if err != nil {
 		return "", fmt.Errorf("flows: redirect URI of %s: %w", x.client.ID, err)
 	}
@@ -139,7 +139,7 @@ func (e *Engine) elsewhere(ctx context.Context, alias Alias, requestID string) (
 func (x *exchange) page() Page {
 	s := &x.r.State
 	p := Page{
-		Client: x.client.ID, Redirect: x.client.RedirectURIs[0], Locale: x.r.Locale,
+		Client: x.client.ID, Redirect: x.redirect(), Locale: x.r.Locale,
 		StepID: s.At, Turn: s.Turn, Data: s.Data,
 	}
 	p.Code, p.Schema = asked(s, x.p.current(s))

@@ -153,6 +153,16 @@ type Marks interface {
 	DeleteExpiredMarks(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
+// Values are what all nodes share and change seldom, by name. Safe for concurrent use;
+// what it returns is a copy.
+type Values interface {
+	// Value returns a value and its version; [ErrNotFound].
+	Value(ctx context.Context, name string) (data []byte, version int64, err error)
+	// PutValue stores a value if the stored version is version-1, or if there is none and
+	// version is 1; else [ErrConflict].
+	PutValue(ctx context.Context, name string, data []byte, version int64) error
+}
+
 // AccountStatus says whether an account may be used.
 type AccountStatus string
 
@@ -251,6 +261,8 @@ type Identity struct {
 	TTL      time.Duration  // 0: the propagator's default
 	Claims   map[string]any // mapped by the target; never reserved ones
 	Approved []Approval     // transactions that the person has signed in this run
+	Scope    []string       // of a token for a relying party
+	Nonce    string         // of an ID token
 	Now      time.Time
 }
 
@@ -261,6 +273,12 @@ type Grant struct {
 	Scheme  string    `json:"scheme,omitempty"` // HTTP authentication scheme to present it with: "Bearer" or "DPoP"
 	Expires time.Time `json:"expiresAt"`
 }
+
+// Propagators that are no target's: what the authorization server issues beside access tokens.
+const (
+	IDToken     = "id_token"
+	ClientToken = "client_token"
+)
 
 // Propagator turns an identity into something that target applications accept.
 type Propagator interface {

@@ -43,12 +43,14 @@ type node struct {
 	main      bool // stands in the flow's own sequence, not inside anything
 	options   []int
 	otherwise int
-	first     int   // of a group
-	handler   bool  // stands in a handler, not inside anything
-	returns   int   // how often gotos may lead here
-	ways      []way // from here to the gate; nil for what stands in a handler, or asks for nothing
-	hopes     []way // likewise, with those on which an option is lost on the way
-	enrols    bool  // here or behind it a step may bind an authenticator
+	first     int      // of a group
+	handler   bool     // stands in a handler, not inside anything
+	returns   int      // how often gotos may lead here
+	ways      []way    // from here to the gate; nil for what stands in a handler, or asks for nothing
+	hopes     []way    // likewise, with those on which an option is lost on the way
+	provider  string   // of a step: where it sends people to sign on
+	domains   []string // that this provider has
+	enrols    bool     // here or behind it a step may bind an authenticator
 }
 
 // compiler turns definitions into nodes, from back to front: what a node goes on
@@ -146,6 +148,12 @@ func (c *compiler) bind(at int) error {
 	n.typ, n.step, n.ceilings = typ, step, typ.Evidence
 	if typ.Transaction != nil {
 		c.p.transaction = append(c.p.transaction, typ.Transaction(n.def.With)...)
+	}
+	if typ.Provider != nil {
+		n.provider = typ.Provider(n.def.With)
+		if d := c.with[n.provider]; d != nil {
+			n.domains = d.Domains
+		}
 	}
 	if typ.Ceilings != nil {
 		n.ceilings = typ.Ceilings(n.def.With, c.with)

@@ -242,9 +242,12 @@ func (g *generator) inline(top bool, cond string) string {
 		g.tops = append(g.tops, id)
 	}
 	attempts := ""
+	if typ == "sso" {
+		attempts = rapid.SampledFrom([]string{"", ", with: { provider: one }", ", with: { provider: two }"}).Draw(g.rt, "realm")
+	}
 	wished := top && len(g.tops) > 1 && rapid.IntRange(0, 7).Draw(g.rt, "wished") == 0 // runs only if the client asks for it
 	if wished {
-		attempts = ", activate: true"
+		attempts += ", activate: true"
 	}
 	if top && cond == "" && !g.skips && !wished {
 		g.f.mandatory = append(g.f.mandatory, id)
@@ -357,7 +360,8 @@ func (w *model) start(rt *rapid.T) {
 	if len(w.runs) > 6 {
 		return
 	}
-	q := flows.StartRequest{ClientID: "app", LoginHint: rapid.SampledFrom([]string{"", "jane", "jane", "bob", "bare", "gone", "nobody"}).Draw(rt, "hint")}
+	q := flows.StartRequest{ClientID: "app", LoginHint: rapid.SampledFrom([]string{"", "jane", "jane", "bob", "bare", "gone", "nobody", "jane@one.example"}).Draw(rt, "hint")}
+	q.Provider = rapid.SampledFrom([]string{"", "", "one", "two", "three"}).Draw(rt, "remembered")
 	r := &modelRun{passed: map[string]int{}, begun: w.k.clock.now(), def: w.live().def, target: rapid.IntRange(0, 3).Draw(rt, "target") > 0}
 	if rapid.Bool().Draw(rt, "keyed") {
 		q.ClientID, r.key = "bound", rapid.SampledFrom([]string{"key-1", "key-2"}).Draw(rt, "key")

@@ -94,6 +94,7 @@ func (r *Registry) Describe(name string) (flowdefs.StepInfo, bool) {
 	}
 	return flowdefs.StepInfo{
 		Name: t.Name, Doc: t.Doc, Config: t.Config, Exits: slices.Clone(t.Exits), Never: never(t), Sends: t.Sends, Signs: t.Transaction != nil, Last: t.Removes,
+		Provider: t.Provider,
 		Check: func(cfg flowdefs.Config) error {
 			_, err := t.New(cfg)
 			return err

@@ -19,6 +19,7 @@ type run struct {
 	Target     string         `json:"target,omitempty"`
 	Key        string         `json:"key,omitempty"`
 	Locale     string         `json:"locale,omitempty"`
+	Redirect   string         `json:"redirect,omitempty"` // where the app has the browser come back to; "": the client's first
 	Draws      []string       `json:"draws,omitempty"`
 	ACRValues  []string       `json:"acrValues,omitempty"`
 	Voluntary  bool           `json:"voluntary,omitempty"` // ACRValues are wished for, not necessary
@@ -26,6 +27,8 @@ type run struct {
 	Scale      string         `json:"scale,omitempty"`     // likewise
 	MaxAge     *time.Duration `json:"maxAge,omitempty"`    // goal: what was proved longer than this before the start does not count; nil: no limit
 	Started    time.Time      `json:"started"`
+
+	Code json.RawMessage `json:"code,omitempty"` // of a run that leaves an authorization code: what its adapter wants to know then
 
 	Transaction map[string]string `json:"transaction,omitempty"` // in the client's words
 	Expires     time.Time         `json:"expires"`
@@ -49,6 +52,15 @@ type run struct {
 
 	version int64
 	ignored bool // a session was presented that counts for nothing
+}
+
+// sessionClient is whose the session is that the run leaves: the client's, or, if
+// a browser runs it, the browser's, for whichever relying party.
+func (r *run) sessionClient() string {
+	if r.Code != nil {
+		return ""
+	}
+	return r.Client
 }
 
 // newHandle makes the secret that continues a run: 256 random bits.

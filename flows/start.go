@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -21,6 +22,8 @@ type StartRequest struct {
 	Voluntary    bool           // ACRValues are wished for, and no reason to fail (OpenID Connect Core §3.1.2.1)
 	MaxAge       *time.Duration // what the session proved longer ago does not count; 0: authenticate now
 	LoginHint    string
+	Provider     string // where the person signed on the last time: preselects it where it is offered
+	RedirectURI  string // where the browser comes back to: one of the client's; "": its first
 	Locale       string
 	Capabilities []string // step codes that the client can draw; empty: all
 	Session      Secret
@@ -28,6 +31,10 @@ type StartRequest struct {
 	// Transaction is what is to be approved, by name: exactly what the steps of the
 	// flow show. It is the client's word until the person has signed it.
 	Transaction map[string]string
+	// Code asks for an authorization code instead of a token: a browser runs the flow for
+	// the client, a relying party, which redeems the code ([Engine.Redeem]). It is kept, and shown to
+	// the adapter in [View.Request] and when the code is redeemed. nil: no code.
+	Code json.RawMessage
 }
 
 // Start starts a run. Every error is a *[Problem].
@@ -150,7 +157,10 @@ func (a *active) admit(c Caller, q StartRequest) (*flowdefs.Client, *program, er
 	if !allowed || p == nil || p.flow.Kind == flowdefs.Authorization {
 		return nil, nil, &Problem{Kind: KindMalformed, Code: CodeNotAllowed, Detail: "This client may not start that."}
 	}
-	if client.DPoPRequired && c.Key == "" {
+	if q.RedirectURI != "" && !client.Redirects(q.RedirectURI) {
+		return nil, nil, &Problem{Kind: KindMalformed, Code: CodeMalformed, Detail: "No redirect URI of this client."}
+	}
+	if client.DPoPRequired && c.Key == "" && q.Code == nil {
 		return nil, nil, &Problem{Kind: KindMalformed, Code: CodeProofRequired, Detail: "This client must send a DPoP proof."}
 	}
 	return client, p, nil
@@ -163,10 +173,11 @@ func (e *Engine) newRun(a *active, c Caller, q StartRequest, p *program) *run {
 	}
 	now := e.cfg.Now().UTC()
 	r := &run{
-		ID: newID(), Flow: p.flow.Name, Definition: p.flow.Hash, Client: q.ClientID, Target: q.Target,
-		Key: c.Key, Locale: q.Locale, Transaction: q.Transaction, Draws: q.Capabilities, ACRValues: q.ACRValues, Voluntary: q.Voluntary,
+		Code: q.Code,
+		ID:   newID(), Flow: p.flow.Name, Definition: p.flow.Hash, Client: q.ClientID, Target: q.Target,
+		Key: c.Key, Locale: q.Locale, Redirect: q.RedirectURI, Transaction: q.Transaction, Draws: q.Capabilities, ACRValues: q.ACRValues, Voluntary: q.Voluntary,
 		Started: now, Expires: now.Add(ttl),
-		State: State{Status: InProgress},
+		State: State{Status: InProgress, Provider: q.Provider},
 	}
 	if t := a.set.Targets[q.Target]; t != nil {
 		r.Requires, r.Scale = t.Requires.ACR, t.Scale
@@ -249,7 +260,7 @@ func (e *Engine) session(ctx context.Context, r *run, s Secret) (*presented, err
 	if err != nil {
 		return nil, err
 	}
-	if found.Key != r.Key || found.Client != r.Client {
+	if found.Key != r.Key || found.Client != r.sessionClient() {
 		return nil, nil
 	}
 	r.State.Tags = found.Tags

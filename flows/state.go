@@ -29,6 +29,7 @@ type State struct {
 	Trail  []string        `json:"trail,omitempty"`  // prompts that back can return to
 
 	Steps     map[string]StepState `json:"steps,omitempty"`
+	Homes     []string             `json:"homes,omitempty"` // chooses in which somebody's provider was taken silently
 	Picks     map[string]string    `json:"picks,omitempty"` // choose to the option that is being completed
 	Jumps     map[string]int       `json:"jumps,omitempty"` // how often gotos went to a step
 	Activated []string             `json:"activated,omitempty"`
@@ -41,9 +42,10 @@ type State struct {
 	Enrolled []string             `json:"enrolled,omitempty"` // authenticators bound in this run: they prove nothing in it
 	Subject  string               `json:"subject,omitempty"`
 	Claimed  string               `json:"claimed,omitempty"`
-	Named    string               `json:"named,omitempty"`  // the identifier that was claimed, as typed
-	Shadow   string               `json:"shadow,omitempty"` // its one spelling, if it has one
-	Reused   bool                 `json:"reused,omitempty"` // session evidence stands for some step
+	Named    string               `json:"named,omitempty"`    // the identifier that was claimed, as typed
+	Shadow   string               `json:"shadow,omitempty"`   // its one spelling, if it has one
+	Provider string               `json:"provider,omitempty"` // that the client remembers, in its words
+	Reused   bool                 `json:"reused,omitempty"`   // session evidence stands for some step
 	Session  *presented           `json:"session,omitempty"`
 }
 
@@ -90,7 +92,7 @@ func (p *presented) restedFor(l assurance.Level, now time.Time) bool {
 // clone copies what advance may change, but for Steps: see [machine.step].
 func (s State) clone() State {
 	s.Picks, s.Jumps, s.Assigned = maps.Clone(s.Picks), maps.Clone(s.Jumps), maps.Clone(s.Assigned)
-	s.Offers, s.Trail = slices.Clone(s.Offers), slices.Clone(s.Trail)
+	s.Offers, s.Trail, s.Homes = slices.Clone(s.Offers), slices.Clone(s.Trail), slices.Clip(s.Homes)
 	s.Evidence, s.Enrolled = slices.Clip(s.Evidence), slices.Clip(s.Enrolled) // they only grow
 	s.Approved = slices.Clip(s.Approved)
 	s.Activated, s.Tags, s.Obliged = slices.Clone(s.Activated), slices.Clone(s.Tags), slices.Clone(s.Obliged)

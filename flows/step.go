@@ -56,6 +56,11 @@ type StepType struct {
 	// the client's, and proofs suppose that it can be anything.
 	Assigns func(cfg flowdefs.Config) []string
 
+	// Provider is the name of the provider where a step with this configuration sends
+	// people to sign on; nil: it sends them nowhere. Of several options the one is taken
+	// silently whose provider has the domain of the name that was claimed.
+	Provider func(cfg flowdefs.Config) string
+
 	// Authenticator is the type of the account's authenticator that the step
 	// checks ("password", "totp", ...) or, if it enrols, binds; "" if there is none.
 	// Attempts are counted per account and this name.

@@ -24,6 +24,8 @@ type View struct {
 	NextStep  *NextStep     `json:"nextStep,omitempty"`
 	Result    *Result       `json:"result,omitempty"`
 	Assurance AssuranceView `json:"assurance"`
+
+	Request json.RawMessage `json:"-"` // what the adapter gave at the start of a run that leaves a code ([StartRequest.Code])
 }
 
 // FlowView names the run.
@@ -61,7 +63,8 @@ type AssuranceView struct {
 type Result struct {
 	Session          Secret    `json:"session"`
 	SessionExpiresAt time.Time `json:"sessionExpiresAt"`
-	Grant            *Grant    `json:"grant,omitempty"` // absent for a run without a target
+	Provider         string    `json:"provider,omitempty"` // where the person signed on last, to say at the next start; absent: at none
+	Grant            *Grant    `json:"grant,omitempty"`    // absent for a run without a target
 }
 
 // Secret is a string that formats as [redacted] everywhere but in JSON, where it stands in answers.

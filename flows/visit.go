@@ -26,7 +26,9 @@ type Visit struct {
 	Attempt    int // how often the run has arrived at this step, from 1
 	Now        time.Time
 	Client     flowdefs.Client
+	Redirect   string // where the browser comes back to, but from providers with a place of their own; "": nowhere
 	Locale     string
+	Callback   string          // where providers send the browser back to that runs the flow, without the provider's name; "" if the client takes the response
 	MaxAge     *time.Duration  // how long ago, at the start of the run, the person may have authenticated; nil: no limit
 	Key        string          // RFC 7638 thumbprint of the run's DPoP key, "" if it has none
 	Subject    string          // who was proved to be there; "" before the first proof

@@ -1,6 +1,7 @@
 package oidcclient
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ type Config struct {
 	// OAuth2 makes it a plain OAuth 2.0 provider: there is no ID token, and UserInfo says
 	// who signed on. It needs Endpoints.
 	OAuth2 *UserMapping
+	// TokenInfo says of access tokens whom they were issued to; nil: nothing does.
+	TokenInfo *TokenInfo
 	// ClientID is how we are registered there. Required.
 	ClientID string
 	// Authentication says how we prove that; the zero value makes a public client.
@@ -132,17 +135,22 @@ func New(cfg Config) (*Provider, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	transport := cfg.Transport
-	if transport == nil {
-		transport = newTransport(cfg)
-	}
 	p := &Provider{cfg: cfg}
-	p.lookup = p.client(strict{inner: transport})
-	p.http = p.client(&breaker{inner: strict{inner: transport}, now: cfg.Now})
-	p.tell = p.client(&breaker{inner: strict{transport, true}, now: cfg.Now})
-	p.metadata = newCache(metadataFresh, metadataStale, cfg.Now, p.discover)
-	p.keys = newKeys(cfg.Now, p.fetchKeys)
+	p.connect(p.discover)
 	return p, nil
+}
+
+// connect makes what asks the provider; discover is how it learns where it is asked.
+func (p *Provider) connect(discover func(context.Context) (metadata, error)) {
+	transport := p.cfg.Transport
+	if transport == nil {
+		transport = newTransport(p.cfg)
+	}
+	p.lookup = p.client(strict{inner: transport})
+	p.http = p.client(&breaker{inner: strict{inner: transport}, now: p.cfg.Now})
+	p.tell = p.client(&breaker{inner: strict{transport, true}, now: p.cfg.Now})
+	p.metadata = newCache(metadataFresh, metadataStale, p.cfg.Now, discover)
+	p.keys = newKeys(p.cfg.Now, p.fetchKeys)
 }
 
 func (p *Provider) client(transport http.RoundTripper) *http.Client {
@@ -197,6 +205,11 @@ func (c *Config) checkShape() error {
 	bad(e != nil && c.OAuth2 == nil && e.Keys == "", "Endpoints needs Keys")
 	bad(c.OAuth2 != nil && (e == nil || e.UserInfo == ""), "OAuth2 needs Endpoints with UserInfo")
 	bad(c.OAuth2 != nil && c.OAuth2.Subject == "", "OAuth2 needs Subject")
+	bad(!c.TokenInfo.usable(c.Authentication), "TokenInfo needs all but Valid, and for its app token a client secret")
+	if t := c.TokenInfo; t != nil {
+		u, err := url.Parse(t.Endpoint)
+		bad(err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || !secure(u, c.Network), "TokenInfo.Endpoint is no https URL of an endpoint")
+	}
 	bad(c.TokenIssuer != "" && strings.Count(c.TokenIssuer, tenantMark) != 1, "TokenIssuer needs {tenantid} once")
 	bad(c.TokenIssuer == "" && len(c.Tenants) > 0, "Tenants without TokenIssuer")
 	switch c.ResponseMode {

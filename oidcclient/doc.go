@@ -26,6 +26,12 @@
 // auth_time where max_age was asked, acr where it was required. Of UserInfo: the
 // same sub. A claim that has to be there and is not is a failed check.
 //
+// # Tokens of other kinds
+//
+// What an app got by itself is checked by [Provider.VerifyIDToken], [Provider.Introspect]
+// and [Provider.InspectToken]. [Keys] are for whoever verifies access tokens of an issuer,
+// as package rp does.
+//
 // # The network
 //
 // Nothing happens in [New]. Metadata are fetched when they are needed first and

@@ -176,8 +176,15 @@ func (w Foreign) usable(token string) error {
 		return refused("token: no app is ours")
 	case token == "" || len(token) > maxForeign:
 		return refused("token: size")
+	case strings.ContainsFunc(token, notOfTokens): // a provider may overlook it, and the token be another each time
+		return refused("token: characters")
 	}
 	return nil
+}
+
+// notOfTokens is what no bearer token has (RFC 6750 §2.1).
+func notOfTokens(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-._~+/=", c)
 }
 
 // mark names a token: by jti where the issuer has given one, or by what is signed.

@@ -23,6 +23,9 @@ const (
 	minRSABits = 2048
 )
 
+// errNoKey reports that the key set was had, and none of it fits.
+var errNoKey = refused("ID token: no published key fits")
+
 // published is one key. Some that many tenants share say whose tokens they sign.
 type published struct {
 	jose.JSONWebKey
@@ -66,7 +69,7 @@ func (k *keys) find(ctx context.Context, h header) (crypto.PublicKey, error) {
 	if err := k.cache.failing(); err != nil { // perhaps one fits that cannot be had now
 		return nil, err
 	}
-	return nil, refused("ID token: no published key fits")
+	return nil, errNoKey
 }
 
 func (k *keys) mayRefetch() bool {

@@ -86,13 +86,20 @@ func (m metadata) check(n Network, signs bool) error {
 		if endpoint == "" && optional[name] {
 			continue
 		}
-		u, err := url.Parse(endpoint)
-		if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
-			return refused("the metadata's " + name + " is no URL of an endpoint")
+		if err := checkEndpoint(name, endpoint, n); err != nil {
+			return err
 		}
-		if !secure(u, n) {
-			return refused("the metadata's " + name + " is not https")
-		}
+	}
+	return nil
+}
+
+func checkEndpoint(name, endpoint string, n Network) error {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
+		return refused("the metadata's " + name + " is no URL of an endpoint")
+	}
+	if !secure(u, n) {
+		return refused("the metadata's " + name + " is not https")
 	}
 	return nil
 }

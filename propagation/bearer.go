@@ -34,15 +34,14 @@ var (
 // BearerConfig is what a [BearerJWT] needs.
 type BearerConfig struct {
 	Issuer     string        // "iss": an http or https origin without a closing slash
-	Keys       *KeySet       // the active one signs
+	Keys       Source        // the active one signs
 	DefaultTTL time.Duration // of tokens whose target names none; default 5 minutes
 	MaxTTL     time.Duration // of any token; default 1 hour
 }
 
 // BearerJWT makes JWT access tokens (RFC 9068). It is safe for concurrent use.
 type BearerJWT struct {
-	cfg    BearerConfig
-	method jwt.SigningMethod
+	cfg BearerConfig
 }
 
 var _ flows.Propagator = (*BearerJWT)(nil)
@@ -64,11 +63,7 @@ func NewBearerJWT(cfg BearerConfig) (*BearerJWT, error) {
 	if cfg.DefaultTTL < time.Second || cfg.DefaultTTL > cfg.MaxTTL {
 		return nil, fmt.Errorf("propagation: the default lifetime %v is not between 1s and the longest, %v", cfg.DefaultTTL, cfg.MaxTTL)
 	}
-	method, err := cfg.Keys.Active().method()
-	if err != nil {
-		return nil, err
-	}
-	return &BearerJWT{cfg: cfg, method: method}, nil
+	return &BearerJWT{cfg: cfg}, nil
 }
 
 // checkIssuer accepts an origin in the one spelling that relying parties
@@ -86,7 +81,7 @@ func checkIssuer(issuer string) error {
 // [ErrIncomplete]; mapped claims with a reserved name are [ErrReserved]; a
 // lifetime above the longest is refused, not shortened. A token for an
 // identity with a key is bound to it (RFC 9449 §6.1).
-func (b *BearerJWT) Propagate(_ context.Context, id flows.Identity) (flows.Grant, error) {
+func (b *BearerJWT) Propagate(ctx context.Context, id flows.Identity) (flows.Grant, error) {
 	if err := checkIdentity(id); err != nil {
 		return flows.Grant{}, err
 	}
@@ -99,19 +94,36 @@ func (b *BearerJWT) Propagate(_ context.Context, id flows.Identity) (flows.Grant
 	if err != nil {
 		return flows.Grant{}, err
 	}
-	key := b.cfg.Keys.Active()
-	token := jwt.NewWithClaims(b.method, claims)
-	token.Header["typ"] = "at+jwt" // RFC 9068 §2.1
-	token.Header["kid"] = key.ID()
-	text, err := token.SignedString(key.signer)
+	return b.grant(ctx, claims, id, expires)
+}
+
+func (b *BearerJWT) grant(ctx context.Context, claims jwt.MapClaims, id flows.Identity, expires time.Time) (flows.Grant, error) {
+	text, err := sign(ctx, b.cfg.Keys, "at+jwt", claims) // RFC 9068 §2.1
 	if err != nil {
-		return flows.Grant{}, fmt.Errorf("propagation: sign: %w", err)
+		return flows.Grant{}, err
 	}
 	grant := flows.Grant{Type: TypeBearerJWT, Token: text, Scheme: schemeBearer, Expires: expires.UTC()}
 	if id.Key != "" {
 		grant.Scheme = schemeDPoP
 	}
 	return grant, nil
+}
+
+// sign signs claims with the key that is active now.
+func sign(ctx context.Context, keys Source, typ string, claims jwt.MapClaims) (string, error) {
+	set, err := keys.Current(ctx)
+	if err != nil {
+		return "", err
+	}
+	key := set.Active()
+	token := jwt.NewWithClaims(key.method, claims)
+	token.Header["typ"] = typ
+	token.Header["kid"] = key.ID()
+	text, err := token.SignedString(key.signer)
+	if err != nil {
+		return "", fmt.Errorf("propagation: sign: %w", err)
+	}
+	return text, nil
 }
 
 func (b *BearerJWT) lifetime(ttl time.Duration) (time.Duration, error) {
@@ -167,15 +179,9 @@ func checkThumbprint(key string) error {
 }
 
 func (b *BearerJWT) claims(id flows.Identity, expires time.Time) (jwt.MapClaims, error) {
-	claims := make(jwt.MapClaims, len(id.Claims)+12)
-	for name, value := range id.Claims {
-		if Reserved(name) {
-			return nil, fmt.Errorf("%w: %q", ErrReserved, name)
-		}
-		if name == "" || value == nil {
-			return nil, fmt.Errorf("%w: the mapped claim %q has no value", ErrIncomplete, name)
-		}
-		claims[name] = value
+	claims, err := mapped(id)
+	if err != nil {
+		return nil, err
 	}
 	claims["iss"] = b.cfg.Issuer
 	claims["sub"] = id.Subject
@@ -188,11 +194,24 @@ func (b *BearerJWT) claims(id flows.Identity, expires time.Time) (jwt.MapClaims,
 	claims["auth_time"] = id.AuthTime.Unix()
 	claims["acr"] = id.ACR
 	claims["amr"] = id.AMR
-	if id.Key != "" {
-		claims["cnf"] = map[string]string{"jkt": id.Key}
-	}
+	bind(claims, id)
 	if len(id.Approved) > 0 {
 		claims["authorization_details"] = approved(id.Approved)
+	}
+	return claims, nil
+}
+
+// mapped is the claims that the target maps.
+func mapped(id flows.Identity) (jwt.MapClaims, error) {
+	claims := make(jwt.MapClaims, len(id.Claims)+13)
+	for name, value := range id.Claims {
+		if Reserved(name) {
+			return nil, fmt.Errorf("%w: %q", ErrReserved, name)
+		}
+		if name == "" || value == nil {
+			return nil, fmt.Errorf("%w: the mapped claim %q has no value", ErrIncomplete, name)
+		}
+		claims[name] = value
 	}
 	return claims, nil
 }
@@ -226,6 +245,6 @@ func Reserved(name string) bool {
 func reservedClaims() []string {
 	return []string{
 		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "acr", "amr", "auth_time",
-		"cnf", "typ", "azp", "scope", "act", "may_act", "authorization_details",
+		"cnf", "typ", "azp", "nonce", "at_hash", "c_hash", "events", "scope", "act", "may_act", "authorization_details",
 	}
 }

@@ -195,7 +195,7 @@ func TestMappedClaimsCannotTakeReservedNames(t *testing.T) {
 	b := newBearer(t, newSet(t))
 	names := []string{
 		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "acr", "amr", "auth_time",
-		"cnf", "typ", "azp", "scope", "act", "may_act", "authorization_details",
+		"cnf", "typ", "azp", "nonce", "at_hash", "c_hash", "events", "scope", "act", "may_act", "authorization_details",
 		"Sub", "ACR", "\u017Fub", "\u017Fid", // a long s folds to s: encoding/json would read it so
 	}
 	for _, name := range names {
@@ -296,7 +296,7 @@ func TestRemoteSigner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := propagation.NewKey(remote{private})
+	key, err := propagation.NewKey(remote{private}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +310,7 @@ func TestRemoteSigner(t *testing.T) {
 		}
 	}
 	for _, out := range [][]byte{nil, {0x30, 0}, {0x30, 6, 2, 1, 0, 2, 1, 1}, {0x30, 6, 2, 1, 1, 2, 1, 1, 0}, bytes.Repeat([]byte{1}, 64)} {
-		bad, err := propagation.NewKey(broken{private, out})
+		bad, err := propagation.NewKey(broken{private, out}, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,15 +4,11 @@
 // # Keys
 //
 // A [Key] signs with exactly one algorithm (RFC 8725 §3.1) and is known by its
-// RFC 7638 thumbprint. A [KeySet] has one active key, which signs, and others,
-// which are published only: keys that are about to sign, and keys whose last
-// tokens are still alive. [LoadOrCreateKeys] keeps a set in a file of PKCS#8
-// PEM blocks, the active key first, readable by its owner alone.
-//
-// To rotate, add a key ([AddKey]), wait until every relying party has fetched
-// it (the key set is served with a max-age of ten minutes), make it the active
-// one ([ActivateKey]), and remove the old one ([RemoveKey]) when its last token
-// has expired.
+// RFC 7638 thumbprint. A [Keeper] keeps the keys that all nodes have: [KeyFile] in a
+// file, [KeyStore] in the store, others elsewhere. A [Ring] is the keys with the times
+// of their lives: a key is published twenty minutes before it signs, signs until the next one does, and
+// goes when its last token has expired. A [Keyring] is what a node has of it: it reads the ring again and
+// again, rotates it by a [Policy], and says which keys there are now.
 //
 // # Tokens
 //

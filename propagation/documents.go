@@ -1,14 +1,17 @@
 package propagation
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // The paths of the documents, below the issuer.
@@ -21,9 +24,10 @@ const (
 // DocumentsConfig is what the published documents say.
 type DocumentsConfig struct {
 	Issuer         string          // as in [BearerConfig]
-	Keys           *KeySet         // all are published, their public half only
+	Keys           Source          // all are published, their public half only
 	ACRValues      func() []string // every acr that a token can have now; at least one
 	DPoPAlgorithms []string        // JWS algorithms of DPoP proofs that are accepted; none: no DPoP
+	Server         map[string]any  // what else the metadata says: of an authorization server; default: that there is none
 }
 
 // metadata says what exists and nothing else. There is no authorization and
@@ -47,10 +51,12 @@ type openIDMetadata struct {
 	Algorithms   []string `json:"id_token_signing_alg_values_supported"`
 }
 
+var cacheControl = fmt.Sprintf("public, max-age=%d", int(CacheAge/time.Second))
+
 // Documents renders the key set (RFC 7517) and the two metadata documents and
 // returns a handler for each path. The handlers answer GET and HEAD, may be
-// cached for ten minutes, and only copy what was rendered here.
-func Documents(cfg DocumentsConfig) (map[string]http.Handler, error) {
+// cached for ten minutes ([CacheAge]), and only copy what was rendered once for these keys.
+func Documents(ctx context.Context, cfg DocumentsConfig) (map[string]http.Handler, error) {
 	if err := checkIssuer(cfg.Issuer); err != nil {
 		return nil, err
 	}
@@ -60,54 +66,97 @@ func Documents(cfg DocumentsConfig) (map[string]http.Handler, error) {
 	if cfg.ACRValues == nil || len(cfg.ACRValues()) == 0 {
 		return nil, fmt.Errorf("propagation: metadata without acr values")
 	}
-	keys, err := render(publicKeys(cfg.Keys))
-	if err != nil {
-		return nil, err
+	now := func(ctx context.Context) (moment, error) {
+		set, err := cfg.Keys.Current(ctx)
+		return moment{set, cfg.ACRValues()}, err
 	}
-	handlers := map[string]http.Handler{PathKeys: keys}
-	for path, about := range map[string]func(metadata) any{
-		PathOAuth: func(m metadata) any { return m },
-		PathOpenID: func(m metadata) any {
-			return openIDMetadata{metadata: m, SubjectTypes: []string{"public"}, Algorithms: cfg.Keys.Algorithms()}
+	about := func(m moment) metadata {
+		return metadata{
+			Issuer: cfg.Issuer, JWKSURI: cfg.Issuer + PathKeys,
+			ResponseTypes: []string{}, GrantTypes: []string{},
+			ACRValues: m.values, DPoPAlgorithms: cfg.DPoPAlgorithms,
+		}
+	}
+	handlers := map[string]http.Handler{}
+	for path, content := range map[string]func(moment) any{
+		PathKeys:  func(m moment) any { return publicKeys(m.set) },
+		PathOAuth: func(m moment) any { return with(about(m), cfg.Server) },
+		PathOpenID: func(m moment) any {
+			return with(openIDMetadata{metadata: about(m), SubjectTypes: []string{"public"}, Algorithms: m.set.Algorithms()}, cfg.Server)
 		},
 	} {
-		handlers[path] = &described{values: cfg.ACRValues, render: func(values []string) (*document, error) {
-			return render(about(metadata{
-				Issuer: cfg.Issuer, JWKSURI: cfg.Issuer + PathKeys,
-				ResponseTypes: []string{}, GrantTypes: []string{},
-				ACRValues: values, DPoPAlgorithms: cfg.DPoPAlgorithms,
-			}))
-		}}
+		d := &living{now: now, content: content}
+		if _, err := d.current(ctx); err != nil {
+			return nil, err
+		}
+		handlers[path] = d
 	}
 	return handlers, nil
 }
 
-// described is a document that lists levels: it is rendered anew when a reload has changed them.
-type described struct {
-	values func() []string
-	render func(values []string) (*document, error)
-	now    atomic.Pointer[listing]
-}
-
-type listing struct {
-	values []string
-	doc    *document
-}
-
-// ServeHTTP answers as a document does.
-func (d *described) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	values := d.values()
-	now := d.now.Load()
-	if now == nil || !slices.Equal(now.values, values) {
-		doc, err := d.render(values)
-		if err != nil {
-			w.WriteHeader(http.StatusInternalServerError)
-			return
-		}
-		now = &listing{slices.Clone(values), doc}
-		d.now.Store(now)
+// with adds members to metadata; of one name those that are added count.
+func with(m any, more map[string]any) any {
+	if len(more) == 0 {
+		return m
 	}
-	now.doc.ServeHTTP(w, r)
+	text, err := json.Marshal(m)
+	all := map[string]any{}
+	if err == nil {
+		err = json.Unmarshal(text, &all)
+	}
+	if err != nil {
+		return m // which does not render either
+	}
+	maps.Copy(all, more)
+	return all
+}
+
+// moment is what the documents are made of.
+type moment struct {
+	set    *KeySet
+	values []string
+}
+
+// living is a document that is rendered anew when keys were rotated, or a reload has changed the levels.
+type living struct {
+	now      func(context.Context) (moment, error)
+	content  func(moment) any
+	rendered atomic.Pointer[edition]
+}
+
+type edition struct {
+	of  moment
+	doc *document
+}
+
+func (d *living) current(ctx context.Context) (*document, error) {
+	m, err := d.now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if e := d.rendered.Load(); e != nil && e.of.set == m.set && slices.Equal(e.of.values, m.values) {
+		return e.doc, nil
+	}
+	doc, err := render(d.content(m))
+	if err != nil {
+		return nil, err
+	}
+	m.values = slices.Clone(m.values)
+	d.rendered.Store(&edition{m, doc})
+	return doc, nil
+}
+
+// ServeHTTP answers as a document does, and 503 if the keys of now are not known: what
+// is published must not be older than what others sign with.
+func (d *living) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	doc, err := d.current(r.Context())
+	if err != nil {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	doc.ServeHTTP(w, r)
 }
 
 func publicKeys(set *KeySet) any {
@@ -146,7 +195,7 @@ func (d *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
-	h.Set("Cache-Control", "public, max-age=600")
+	h.Set("Cache-Control", cacheControl)
 	h.Set("ETag", d.etag)
 	if d.known(r.Header.Values("If-None-Match")) {
 		w.WriteHeader(http.StatusNotModified)

@@ -1,6 +1,7 @@
 package propagation_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -22,7 +24,7 @@ import (
 
 func newKey(t testing.TB) *propagation.Key {
 	t.Helper()
-	key, err := propagation.GenerateKey()
+	key, err := propagation.GenerateKey(propagation.ES256)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,14 +48,25 @@ func ids(set *propagation.KeySet) []string {
 	return out
 }
 
+// open opens the keys of a file, and makes it if it is not there.
+func open(path string) (*propagation.KeySet, error) {
+	ring, err := propagation.OpenKeyring(context.Background(), propagation.KeyringConfig{
+		Keeper: propagation.KeyFile(path), Policy: propagation.Policy{Longest: time.Hour}, Now: now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ring.Current(context.Background())
+}
+
 func TestKeyFileIsCreatedOnceAndKept(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "keys.pem")
-	first, err := propagation.LoadOrCreateKeys(path)
+	first, err := open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := propagation.LoadOrCreateKeys(path)
+	second, err := open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,17 +89,25 @@ func TestKeyFileIsCreatedOnceAndKept(t *testing.T) {
 	}
 }
 
+// Processes that find no file at the same moment make one key.
 func TestConcurrentCreationMakesOneKey(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "keys.pem")
 	const starts = 16
 	got := make([]string, starts)
-	var wg sync.WaitGroup
-	begin := make(chan struct{})
+	var wg, line sync.WaitGroup
+	line.Add(starts)
 	for i := range starts {
 		wg.Go(func() {
-			<-begin
-			set, err := propagation.LoadOrCreateKeys(path)
+			ring, err := propagation.OpenKeyring(t.Context(), propagation.KeyringConfig{
+				Keeper: &abreast{Keeper: propagation.KeyFile(path), line: &line, once: &sync.Once{}},
+				Policy: propagation.Policy{Longest: time.Hour}, Now: now,
+			})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			set, err := ring.Current(t.Context())
 			if err != nil {
 				t.Error(err)
 				return
@@ -94,7 +115,6 @@ func TestConcurrentCreationMakesOneKey(t *testing.T) {
 			got[i] = set.Active().ID()
 		})
 	}
-	close(begin)
 	wg.Wait()
 	for _, id := range got {
 		if id != got[0] {
@@ -107,13 +127,13 @@ func TestKeyFileThatOthersCanUseIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []fs.FileMode{0o640, 0o604, 0o620, 0o602, 0o660, 0o644, 0o777} {
 		path := filepath.Join(t.TempDir(), "keys.pem")
-		if _, err := propagation.LoadOrCreateKeys(path); err != nil {
+		if _, err := open(path); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		_, err := propagation.LoadOrCreateKeys(path)
+		_, err := open(path)
 		if !errors.Is(err, propagation.ErrKey) || !strings.Contains(err.Error(), "chmod 600") {
 			t.Errorf("mode %04o: %v, want ErrKey that says what to do", mode, err)
 		}
@@ -134,13 +154,13 @@ func TestKeyFileOfAnotherUserIsRefused(t *testing.T) {
 		return // only root can give a file away
 	}
 	path := filepath.Join(t.TempDir(), "keys.pem")
-	if _, err := propagation.LoadOrCreateKeys(path); err != nil {
+	if _, err := open(path); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chown(path, 12345, -1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := propagation.LoadKeys(path); !errors.Is(err, propagation.ErrKey) {
+	if _, err := open(path); !errors.Is(err, propagation.ErrKey) {
 		t.Errorf("another user's file: %v, want ErrKey", err)
 	}
 }
@@ -160,11 +180,11 @@ func TestKeyFileContentIsChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	p521, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // that is refused
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,17 +193,20 @@ func TestKeyFileContentIsChecked(t *testing.T) {
 		text string
 		ok   bool
 	}{
-		"one key":          {good, true},
-		"empty":            {"", false},
-		"text":             {"hello", false},
-		"trailing text":    {good + "hello", false},
-		"twice":            {good + good, false},
-		"wrong type":       {pemOf(t, "EC PRIVATE KEY", p256), false},
-		"other curve":      {pemOf(t, "PRIVATE KEY", p384), false},
-		"RSA":              {pemOf(t, "PRIVATE KEY", rsaKey), false},
-		"not a key":        {"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", false},
-		"too large":        {good + strings.Repeat("\n", 1<<17), false},
-		"PEM with headers": {strings.Replace(good, "-----\n", "-----\nProc-Type: 4,ENCRYPTED\n\n", 1), false},
+		"one key":         {good, true},
+		"empty":           {"", false},
+		"text":            {"hello", false},
+		"trailing text":   {good + "hello", false},
+		"twice":           {good + good, false},
+		"wrong type":      {pemOf(t, "EC PRIVATE KEY", p256), false},
+		"other curve":     {pemOf(t, "PRIVATE KEY", p521), false},
+		"short RSA":       {pemOf(t, "PRIVATE KEY", rsaKey), false},
+		"not a key":       {"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", false},
+		"too large":       {good + strings.Repeat("\n", 1<<17), false},
+		"other header":    {strings.Replace(good, "-----\n", "-----\nProc-Type: 4,ENCRYPTED\n\n", 1), false},
+		"other algorithm": {strings.Replace(good, "-----\n", "-----\nAlgorithm: RS256\n\n", 1), false},
+		"its algorithm":   {strings.Replace(good, "-----\n", "-----\nAlgorithm: ES256\n\n", 1), true},
+		"no time":         {strings.Replace(good, "-----\n", "-----\nSigns: tomorrow\n\n", 1), false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -192,7 +215,7 @@ func TestKeyFileContentIsChecked(t *testing.T) {
 			if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := propagation.LoadOrCreateKeys(path)
+			_, err := open(path)
 			if tt.ok && err != nil {
 				t.Fatal(err)
 			}
@@ -216,55 +239,7 @@ func TestFolderIsNoKeyFile(t *testing.T) {
 	if err := os.Chmod(dir, 0o700); err != nil { // a mode that a key file may have
 		t.Fatal(err)
 	}
-	if _, err := propagation.LoadOrCreateKeys(dir); !errors.Is(err, propagation.ErrKey) {
+	if _, err := open(dir); !errors.Is(err, propagation.ErrKey) {
 		t.Errorf("%v, want ErrKey", err)
-	}
-}
-
-func TestRotation(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "keys.pem")
-	set, err := propagation.LoadOrCreateKeys(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	old, fresh := set.Active().ID(), newKey(t)
-	steps := []struct {
-		name string
-		do   func() (*propagation.KeySet, error)
-		want []string // nil: refused
-	}{
-		{"add", func() (*propagation.KeySet, error) { return propagation.AddKey(path, fresh) }, []string{old, fresh.ID()}},
-		{"add again", func() (*propagation.KeySet, error) { return propagation.AddKey(path, fresh) }, nil},
-		{"activate unknown", func() (*propagation.KeySet, error) { return propagation.ActivateKey(path, "nobody") }, nil},
-		{"remove active", func() (*propagation.KeySet, error) { return propagation.RemoveKey(path, old) }, nil},
-		{"activate", func() (*propagation.KeySet, error) { return propagation.ActivateKey(path, fresh.ID()) }, []string{fresh.ID(), old}},
-		{"remove", func() (*propagation.KeySet, error) { return propagation.RemoveKey(path, old) }, []string{fresh.ID()}},
-		{"remove again", func() (*propagation.KeySet, error) { return propagation.RemoveKey(path, old) }, nil},
-	}
-	for _, s := range steps {
-		before, err := propagation.LoadKeys(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		set, err := s.do()
-		want := s.want
-		if want == nil {
-			want = ids(before)
-			if !errors.Is(err, propagation.ErrKey) {
-				t.Fatalf("%s: %v, want ErrKey", s.name, err)
-			}
-		} else if err != nil {
-			t.Fatalf("%s: %v", s.name, err)
-		} else if diff := cmp.Diff(want, ids(set)); diff != "" {
-			t.Fatalf("%s returned:\n%s", s.name, diff)
-		}
-		after, err := propagation.LoadKeys(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, ids(after)); diff != "" {
-			t.Fatalf("%s left in the file:\n%s", s.name, diff)
-		}
 	}
 }

@@ -3,6 +3,7 @@
 package propagation
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -31,6 +32,19 @@ func checkOwner(path string, owner, user int) error {
 		return fmt.Errorf("%w: %s belongs to the user with number %d, but this process runs as %d", ErrKey, path, owner, user)
 	}
 	return nil
+}
+
+// lockDir keeps other processes of this machine from changing key files in dir until
+// unlock is called, or the process ends.
+func lockDir(dir string) (unlock func(), err error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return func() { _ = d.Close() }, nil // which ends the lock
 }
 
 // syncDir makes a new name in dir survive a power cut.

@@ -1,15 +1,26 @@
 package propagation
 
 import (
+	"context"
 	"fmt"
 	"slices"
 )
 
-// KeySet is the active key and those that are published beside it. It is
-// immutable and safe for concurrent use.
+// Source yields the keys of this moment. Safe for concurrent use.
+type Source interface {
+	// Current returns the keys as they are now: one that signs, and all that are
+	// published. As long as nothing has changed it returns the same set. An error
+	// means that nothing may be signed or published.
+	Current(ctx context.Context) (*KeySet, error)
+}
+
+// KeySet is the keys of one moment: the active one, which signs, and those that
+// are published beside it. It is immutable and safe for concurrent use.
 type KeySet struct {
 	keys []*Key // the active one first
 }
+
+var _ Source = (*KeySet)(nil)
 
 // NewKeySet makes a set. active signs; the others are published only. A key
 // that occurs twice is [ErrKey].
@@ -28,6 +39,9 @@ func NewKeySet(active *Key, published ...*Key) (*KeySet, error) {
 	return &KeySet{keys: keys}, nil
 }
 
+// Current returns the set itself: it is the source of keys that never change.
+func (s *KeySet) Current(context.Context) (*KeySet, error) { return s, nil }
+
 // Active returns the key that signs.
 func (s *KeySet) Active() *Key { return s.keys[0] }
 
@@ -38,44 +52,8 @@ func (s *KeySet) Keys() []*Key { return slices.Clone(s.keys) }
 func (s *KeySet) Algorithms() []string {
 	var algs []string
 	for _, k := range s.keys {
-		algs = append(algs, k.alg)
+		algs = append(algs, k.Algorithm())
 	}
 	slices.Sort(algs)
 	return slices.Compact(algs)
-}
-
-// with returns the set with k as the last of the published ones.
-func (s *KeySet) with(k *Key) (*KeySet, error) {
-	return NewKeySet(s.Active(), append(s.keys[1:len(s.keys):len(s.keys)], k)...)
-}
-
-// activate returns the set with the key of that id as the active one.
-func (s *KeySet) activate(id string) (*KeySet, error) {
-	i, err := s.index(id)
-	if err != nil {
-		return nil, err
-	}
-	rest := slices.Delete(s.Keys(), i, i+1)
-	return NewKeySet(s.keys[i], rest...)
-}
-
-// without returns the set less the key of that id, which must not be the active one.
-func (s *KeySet) without(id string) (*KeySet, error) {
-	i, err := s.index(id)
-	if err != nil {
-		return nil, err
-	}
-	if i == 0 {
-		return nil, fmt.Errorf("%w: %s is the active key; activate another one first", ErrKey, id)
-	}
-	rest := slices.Delete(s.Keys(), i, i+1)
-	return NewKeySet(rest[0], rest[1:]...)
-}
-
-func (s *KeySet) index(id string) (int, error) {
-	i := slices.IndexFunc(s.keys, func(k *Key) bool { return k.ID() == id })
-	if i < 0 {
-		return 0, fmt.Errorf("%w: there is no key %q", ErrKey, id)
-	}
-	return i, nil
 }

@@ -3,7 +3,7 @@ package propagation
 import (
 	"crypto"
 	"crypto/rand"
-	"crypto/sha256"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"math/big"
@@ -13,39 +13,61 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// es256 signs with any P-256 [crypto.Signer], also one that keeps its private
-// key to itself, which the library's own method does not accept.
-type es256 struct{}
-
-var _ jwt.SigningMethod = es256{}
-
-// Alg returns "ES256".
-func (es256) Alg() string { return ES256 }
-
-// Verify leaves the check to the library's method.
-func (es256) Verify(signed string, signature []byte, key any) error {
-	return jwt.SigningMethodES256.Verify(signed, signature, key)
+// method signs with any [crypto.Signer], also one that keeps its private
+// key to itself, which most of the library's own methods do not accept.
+type method struct {
+	jwt.SigningMethod // the library's, which verifies
+	hash              crypto.Hash
+	size              int // of R and of S; 0: the signature is used as it is
+	pss               bool
 }
 
-// Sign returns R and S, 32 bytes each (RFC 7518 §3.4). key must be a [crypto.Signer].
-func (es256) Sign(text string, key any) ([]byte, error) {
+var _ jwt.SigningMethod = method{}
+
+// methodOf is for an algorithm of [Algorithms].
+func methodOf(algorithm string) method {
+	m := method{SigningMethod: jwt.GetSigningMethod(algorithm), hash: crypto.SHA256}
+	switch algorithm {
+	case ES256:
+		m.size = 32
+	case ES384:
+		m.hash, m.size = crypto.SHA384, 48
+	case EdDSA:
+		m.hash = 0 // RFC 8032: the message is signed, not its hash
+	case PS256:
+		m.pss = true
+	}
+	return m
+}
+
+// Sign signs text. key must be a [crypto.Signer].
+func (m method) Sign(text string, key any) ([]byte, error) {
 	signer, ok := key.(crypto.Signer)
 	if !ok {
 		return nil, fmt.Errorf("%w: %T does not sign", ErrKey, key)
 	}
-	digest := sha256.Sum256([]byte(text))
-	der, err := signer.Sign(rand.Reader, digest[:], crypto.SHA256)
-	if err != nil {
-		return nil, err
+	message := []byte(text)
+	if m.hash != 0 {
+		h := m.hash.New()
+		h.Write(message)
+		message = h.Sum(nil)
 	}
-	return rawSignature(der)
+	var opts crypto.SignerOpts = m.hash
+	if m.pss { // RFC 7518 §3.5: the salt is as long as the hash
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: m.hash}
+	}
+	signature, err := signer.Sign(rand.Reader, message, opts)
+	if err != nil || m.size == 0 {
+		return signature, err
+	}
+	return rawSignature(signature, m.size)
 }
 
 var errSignature = errors.New("propagation: the signer did not return an ECDSA signature")
 
-// rawSignature turns the ASN.1 form that signers return into the one of JWS.
-func rawSignature(der []byte) ([]byte, error) {
-	const size = 32
+// rawSignature turns the ASN.1 form that signers return into the one of JWS: R
+// and S, size bytes each (RFC 7518 §3.4).
+func rawSignature(der []byte, size int) ([]byte, error) {
 	var r, s big.Int
 	var inner cryptobyte.String
 	input := cryptobyte.String(der)
@@ -60,13 +82,4 @@ func rawSignature(der []byte) ([]byte, error) {
 	r.FillBytes(raw[:size])
 	s.FillBytes(raw[size:])
 	return raw, nil
-}
-
-func (k *Key) method() (jwt.SigningMethod, error) {
-	switch k.alg {
-	case ES256:
-		return es256{}, nil
-	default:
-		return nil, fmt.Errorf("%w: algorithm %s", ErrKey, k.alg)
-	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -17,8 +18,9 @@ func TestCLI(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exitcode": exitCode,
-			"mode":     mode,
+			"exitcode":  exitCode,
+			"mode":      mode,
+			"firstword": firstWord,
 		},
 	})
 }
@@ -47,4 +49,10 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 	if got := info.Mode().Perm().String(); got != args[0] {
 		ts.Fatalf("%s has mode %s, want %s", args[1], got, args[0])
 	}
+}
+
+// firstWord sets a variable to the first word of what the last program printed: firstword NAME.
+func firstWord(ts *testscript.TestScript, _ bool, args []string) {
+	word, _, _ := strings.Cut(ts.ReadFile("stdout"), " ")
+	ts.Setenv(args[0], word)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stile-auth/stile/cmd/stile/config"
 	"github.com/stile-auth/stile/cmd/stile/demo"
+	"github.com/stile-auth/stile/cmd/stile/demo/external"
 	"github.com/stile-auth/stile/cmd/stile/demo/tour"
 )
 
@@ -18,7 +19,7 @@ type demoCmd struct {
 	Keep   bool          `help:"Leave everything running afterwards, and print how to drive a flow by hand."`
 	JSON   bool          `name:"json" help:"Print a transcript for machines, one JSON object a line."`
 	Pace   time.Duration `placeholder:"DURATION" help:"Wait this long before each step, for an audience (at most 5s)."`
-	Story  string        `enum:"bank,step-up,authenticators" default:"bank" help:"What is played: ${enum}."`
+	Story  string        `enum:"bank,step-up,authenticators,external-identity" default:"bank" help:"What is played: ${enum}."`
 	Factor string        `enum:"pin,code,biometric" default:"pin" help:"What the user chooses in the third run: ${enum}."`
 }
 
@@ -32,8 +33,11 @@ func (c demoCmd) Run(w *world) error {
 		return err
 	}
 	signal.Ignore(syscall.SIGPIPE) // a reader who leaves ends the story, which then cleans up
-	if c.Story == "authenticators" {
+	switch c.Story {
+	case "authenticators":
 		return c.tour(w, logger)
+	case "external-identity":
+		return c.external(w, logger)
 	}
 	story := c.Story
 	if story == "bank" {
@@ -56,6 +60,20 @@ func (c demoCmd) tour(w *world, logger *zap.Logger) error {
 	}
 	err := tour.Play(w.ctx, tour.Options{Out: w.out, JSON: c.JSON, Pace: c.Pace, Logger: logger, Now: w.now})
 	var failed *tour.Error
+	if errors.As(err, &failed) {
+		return errReported
+	}
+	return err
+}
+
+// external shows an identity of elsewhere with permissions of here. It has told what
+// went wrong.
+func (c demoCmd) external(w *world, logger *zap.Logger) error {
+	if c.Keep {
+		return &usageError{"--keep goes with the other stories: this one leaves nothing to go on with"}
+	}
+	err := external.Play(w.ctx, external.Options{Out: w.out, JSON: c.JSON, Pace: c.Pace, Logger: logger, Now: w.now})
+	var failed *external.Error
 	if errors.As(err, &failed) {
 		return errReported
 	}

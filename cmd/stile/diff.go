@@ -320,6 +320,7 @@ func providerParts() []providerPart {
 		{"tenants", func(p *flowdefs.Provider) string { return fmt.Sprint(p.Tenants) }},
 		{"endpoints", func(p *flowdefs.Provider) string { return parts(p.Endpoints) }},
 		{"user", func(p *flowdefs.Provider) string { return parts(p.User) }},
+		{"token_info", func(p *flowdefs.Provider) string { return parts(p.TokenInfo) }},
 		{"client_authentication", func(p *flowdefs.Provider) string { return p.Credentials.Method }},
 		{"client_secret", func(p *flowdefs.Provider) string { return secretPlace(p.Credentials.Secret) }},
 		{"client_key", func(p *flowdefs.Provider) string {
@@ -366,6 +367,7 @@ func parts[T any](p *T) string {
 }
 
 func (d *differ) provider(a, b *flowdefs.Provider) {
+	d.list("domain", more, a.Domains, b.Domains)
 	if a.Issuer != b.Issuer {
 		d.note(more, "issuer changed from %q to %q", a.Issuer, b.Issuer)
 	}
@@ -429,6 +431,16 @@ func (d *differ) client(a, b *flowdefs.Client) {
 	d.list("flow", more, a.Flows, b.Flows)
 	d.list("target", more, a.Targets, b.Targets)
 	d.list("redirect URI", more, a.RedirectURIs, b.RedirectURIs)
+	for _, provider := range slices.Sorted(maps.Keys(b.ProviderRedirects)) {
+		if uri := b.ProviderRedirects[provider]; a.ProviderRedirects[provider] != uri {
+			d.note(more, "provider %s sends the browser back to %s", provider, uri)
+		}
+	}
+	for _, provider := range slices.Sorted(maps.Keys(a.ProviderRedirects)) {
+		if _, there := b.ProviderRedirects[provider]; !there {
+			d.note(more, "provider %s has no redirect URI of its own any more", provider)
+		}
+	}
 	d.list("origin", more, a.Origins, b.Origins)
 	switch {
 	case a.DPoPRequired && !b.DPoPRequired:
@@ -436,10 +448,44 @@ func (d *differ) client(a, b *flowdefs.Client) {
 	case !a.DPoPRequired && b.DPoPRequired:
 		d.note(less, "dpop is required: it was optional")
 	}
+	d.oauth(a.OAuth, b.OAuth)
 	switch {
 	case !a.HandOver && b.HandOver:
 		d.note(more, "hands over to the web what it cannot draw")
 	case a.HandOver && !b.HandOver:
 		d.note(less, "no longer hands over to the web")
+	}
+}
+
+// oauth tells what a client may do more, or less, at the authorization server.
+func (d *differ) oauth(a, b *flowdefs.OAuth) {
+	switch {
+	case a == nil && b == nil:
+		return
+	case a == nil:
+		d.note(more, "is a relying party of the authorization server")
+		a = &flowdefs.OAuth{Auth: b.Auth, SecretHash: b.SecretHash, Keys: b.Keys, Refresh: b.Refresh}
+	case b == nil:
+		d.note(less, "is no relying party of the authorization server any more")
+		return
+	}
+	d.list("grant", more, a.Grants, b.Grants)
+	d.list("scope", more, a.Scopes, b.Scopes)
+	d.list("post-logout redirect URI", more, a.SignedOut, b.SignedOut)
+	if a.Auth != b.Auth {
+		d.note(more, "auth is %s: it was %s", b.Auth, a.Auth)
+	}
+	if a.SecretHash != b.SecretHash || a.Keys != b.Keys {
+		d.note(more, "has another secret or other keys")
+	}
+	if a.Refresh != b.Refresh {
+		mark := more
+		if b.Refresh < a.Refresh {
+			mark = less
+		}
+		d.note(mark, "refresh tokens are good for %s: it was %s", b.Refresh, a.Refresh)
+	}
+	if a.Logout != b.Logout {
+		d.note(more, "is told of the end of sessions at %q: it was %q", b.Logout, a.Logout)
 	}
 }

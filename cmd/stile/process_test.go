@@ -357,7 +357,7 @@ func (b binary) withoutConfiguration(t *testing.T) {
 	}
 	for _, want := range []string{
 		"stile serves http://127.0.0.1:", "by defaults", "the built-in examples: ", "sqlite stile-data/stile.db",
-		"made         stile-data/master.key, stile-data/stile.db, stile-data/signing.pem", "corporate has no client secret",
+		"made         stile-data/master.key, stile-data/stile.db", "corporate has no client secret",
 	} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("%q is missing:\n%s", want, said.String())

@@ -84,9 +84,19 @@ func (a *api) routes() (http.Handler, error) {
 	}
 	r.GET("/openapi.json", description)
 	if a.cfg.Pages != nil {
-		for _, path := range []string{"/handover", "/handover/:link", "/link/:link"} {
+		for _, path := range []string{"/handover", "/handover/:link", "/link/:link", "/sign-in", "/v1/callback/:provider"} {
 			r.GET(path, a.limited(gin.WrapH(a.cfg.Pages), false))
 			r.POST(path, a.limited(gin.WrapH(a.cfg.Pages), false))
+		}
+	}
+	if a.cfg.OAuth != nil {
+		server := a.limited(gin.WrapH(a.cfg.OAuth), false)
+		for _, path := range []string{"/oauth2/authorize", "/oauth2/userinfo", "/oauth2/logout"} {
+			r.GET(path, server)
+			r.POST(path, server)
+		}
+		for _, path := range []string{"/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"} {
+			r.POST(path, server)
 		}
 	}
 	for path, h := range a.cfg.WellKnown {

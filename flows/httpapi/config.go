@@ -62,6 +62,7 @@ type Config struct {
 	WellKnown map[string]http.Handler // further GET handlers by exact path; default none
 	Steps     []flows.StepType        // what /openapi.json describes; default none
 	Pages     http.Handler            // pages at and below /handover and /link, which clients hand over to and mails lead to; default none
+	OAuth     http.Handler            // the authorization server, at everything below /oauth2; default none
 	Logouts   logouts                 // ends sessions as remote providers say; default none, and no addresses for them
 	Limit     Limit                   // per address; default none
 	MaxBody   int64                   // of a request, in bytes; default 64 KiB

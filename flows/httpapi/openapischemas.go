@@ -162,7 +162,7 @@ func startSchema() member {
 		case name == "transaction":
 			p["maxProperties"], p["description"] = flows.MaxTransaction, "What is to be approved: exactly what the flow's steps show."
 			p["additionalProperties"] = member{"type": "string", "minLength": 1, "maxLength": flows.MaxTransactionValue}
-		case name == "loginHint":
+		case name == "loginHint", name == "redirectUri":
 			p["maxLength"] = maxHint
 		case p["type"] == "string":
 			p["maxLength"] = maxName

@@ -17,6 +17,8 @@ type startBody struct {
 	Claims       json.RawMessage `json:"claims,omitempty"`
 	MaxAge       *int64          `json:"maxAge,omitempty"` // seconds
 	LoginHint    string          `json:"loginHint,omitempty"`
+	Provider     string          `json:"provider,omitempty"`
+	RedirectURI  string          `json:"redirectUri,omitempty"`
 	Locale       string          `json:"locale,omitempty"`
 	Capabilities []string        `json:"capabilities,omitempty"`
 	Session      string          `json:"session,omitempty"`
@@ -45,7 +47,7 @@ func parseStart(data []byte) (flows.StartRequest, error) {
 	}
 	r := flows.StartRequest{
 		ClientID: b.ClientID, Flow: b.Flow, Target: b.Target, ACRValues: b.ACRValues,
-		LoginHint: b.LoginHint, Locale: b.Locale, Capabilities: b.Capabilities, Session: flows.Secret(b.Session),
+		LoginHint: b.LoginHint, Provider: b.Provider, RedirectURI: b.RedirectURI, Locale: b.Locale, Capabilities: b.Capabilities, Session: flows.Secret(b.Session),
 		Activate: b.Activate, Transaction: b.Transaction,
 	}
 	if b.ACREssential != nil {
@@ -65,7 +67,7 @@ func (b *startBody) fits() bool {
 	if b.ClientID == "" || (b.Flow == "") == (b.Target == "") {
 		return false
 	}
-	for _, s := range []string{b.ClientID, b.Flow, b.Target, b.Locale, b.Session} {
+	for _, s := range []string{b.ClientID, b.Flow, b.Target, b.Provider, b.Locale, b.Session} {
 		if len(s) > maxName {
 			return false
 		}
@@ -76,7 +78,7 @@ func (b *startBody) fits() bool {
 	if len(b.Transaction) > flows.MaxTransaction {
 		return false
 	}
-	return len(b.LoginHint) <= maxHint && entriesFit(b.ACRValues) && entriesFit(b.Capabilities) && entriesFit(b.Activate)
+	return len(b.LoginHint) <= maxHint && len(b.RedirectURI) <= maxHint && entriesFit(b.ACRValues) && entriesFit(b.Capabilities) && entriesFit(b.Activate)
 }
 
 func entriesFit(list []string) bool {

@@ -41,6 +41,7 @@ type startBody struct {
 	ACRValues    []string `json:"acrValues,omitempty"`
 	MaxAge       *int64   `json:"maxAge,omitempty"`
 	LoginHint    string   `json:"loginHint,omitempty"`
+	Provider     string   `json:"provider,omitempty"`
 	Locale       string   `json:"locale,omitempty"`
 	Capabilities []string `json:"capabilities,omitempty"`
 	Session      string   `json:"session,omitempty"`
@@ -133,7 +134,7 @@ func (d onEngine) caller() flows.Caller {
 
 func (d onEngine) start(ctx context.Context, s startBody) (reply, error) {
 	q := flows.StartRequest{
-		ClientID: s.ClientID, Flow: s.Flow, Target: s.Target, ACRValues: s.ACRValues, LoginHint: s.LoginHint,
+		ClientID: s.ClientID, Flow: s.Flow, Target: s.Target, ACRValues: s.ACRValues, LoginHint: s.LoginHint, Provider: s.Provider,
 		Locale: s.Locale, Capabilities: s.Capabilities, Session: flows.Secret(s.Session), Activate: s.Activate,
 		Transaction: s.Transaction,
 	}

@@ -187,7 +187,7 @@ func (p *player) outage(m Move) *Failure {
 // start starts a run.
 func (p *player) start(ctx context.Context, s Start) *Failure {
 	body := startBody{
-		ClientID: s.Client, Flow: s.Flow, Target: s.Target, ACRValues: s.ACRValues, LoginHint: s.LoginHint,
+		ClientID: s.Client, Flow: s.Flow, Target: s.Target, ACRValues: s.ACRValues, LoginHint: s.LoginHint, Provider: s.Provider,
 		Locale: s.Locale, Capabilities: s.Capabilities, Activate: s.Activate, Transaction: s.Transaction,
 	}
 	if s.MaxAge != nil {

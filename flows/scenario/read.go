@@ -138,7 +138,8 @@ func (r *reader) startFields(s *Start) map[string]func(*yaml.Node) {
 	return map[string]func(*yaml.Node){
 		"flow": r.text("flow", &s.Flow), "target": r.text("target", &s.Target), "client": r.text("client", &s.Client),
 		"acrValues": r.texts("acrValues", &s.ACRValues), "loginHint": r.text("loginHint", &s.LoginHint),
-		"locale": r.text("locale", &s.Locale), "capabilities": r.texts("capabilities", &s.Capabilities),
+		"provider": r.text("provider", &s.Provider),
+		"locale":   r.text("locale", &s.Locale), "capabilities": r.texts("capabilities", &s.Capabilities),
 		"activate":    r.texts("activate", &s.Activate),
 		"transaction": func(n *yaml.Node) { s.Transaction = r.pairs(n, "transaction") },
 		"maxAge":      func(n *yaml.Node) { s.MaxAge = new(time.Duration); r.duration("maxAge", s.MaxAge)(n) },

@@ -36,6 +36,10 @@ type view struct {
 	Buttons                    []pairLabel // instead of Button: each says which it is
 	Code                       string      // to be typed elsewhere
 	Hidden                     []pair
+	Others                     []pairLabel // what else can be done
+	Link                       string      // where to go on
+	Go                         bool        // at once
+	Continue                   string      // what leads there is called
 	Fields                     []field
 	Style                      template.CSS
 }
@@ -185,7 +189,7 @@ type speaker struct {
 }
 
 // speaker prefers what the client said of the person over what the browser says.
-func (p *pages) speaker(locale string, r *http.Request) speaker {
+func (p *Pages) speaker(locale string, r *http.Request) speaker {
 	m := p.Messages()
 	return speaker{m, m.Match(locale, r.Header.Get("Accept-Language"))}
 }
@@ -224,7 +228,7 @@ func (s speaker) label(fields []field) []field {
 	return fields
 }
 
-func (s speaker) write(w http.ResponseWriter, p *pages, status int, v view) {
+func (s speaker) write(w http.ResponseWriter, p *Pages, status int, v view) {
 	v.Locale, v.Style = s.locale, style
 	var b bytes.Buffer
 	if err := p.template.Execute(&b, v); err != nil {

@@ -23,7 +23,7 @@ const (
 
 // showMailed says who asks for what. It changes nothing but the browser's own
 // cookie: whatever opens links before people do takes nothing away from them.
-func (p *pages) showMailed(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) showMailed(w http.ResponseWriter, r *http.Request) {
 	link := r.PathValue("link")
 	page, err := p.Engine.MailedLink(r.Context(), flows.Secret(link), requestID(w))
 	if err != nil {
@@ -40,7 +40,7 @@ func (p *pages) showMailed(w http.ResponseWriter, r *http.Request) {
 }
 
 // answerMailed confirms or denies. The code that it shows is shown once.
-func (p *pages) answerMailed(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) answerMailed(w http.ResponseWriter, r *http.Request) {
 	link := r.PathValue("link")
 	values, ok := posted(w, r)
 	c, err := r.Cookie(p.linkCookie())
@@ -72,7 +72,7 @@ func (p *pages) answerMailed(w http.ResponseWriter, r *http.Request) {
 
 // visitor is what the browser is known by: its form is answered by it alone, so
 // that no other site can make a browser confirm a link that it knows.
-func (p *pages) visitor(w http.ResponseWriter, r *http.Request) string {
+func (p *Pages) visitor(w http.ResponseWriter, r *http.Request) string {
 	if c, err := r.Cookie(p.linkCookie()); err == nil && len(c.Value) == 43 {
 		return c.Value
 	}
@@ -90,4 +90,4 @@ func linkToken(visitor, link string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func (p *pages) linkCookie() string { return p.named("link") }
+func (p *Pages) linkCookie() string { return p.named("link") }

@@ -33,6 +33,7 @@ const maxForm = 64 << 10
 type engine interface {
 	handovers
 	links
+	runs
 }
 
 type handovers interface {
@@ -56,10 +57,17 @@ type Config struct {
 	Messages func() *flowdefs.Messages // the texts of the active definitions
 	BaseURL  string                    // external origin, e.g. "https://auth.example"
 	Logger   *zap.Logger               // failures
+
+	Returner Returner // for whom browsers run flows; default: none do
+	Typed    []string // codes of the prompts whose answers are typed; needed with Returner
 }
 
-type pages struct {
+// Pages is the handler of everything at and below [Path], [LinkPath], [SignInPath] and
+// [CallbackPath]. It is safe for concurrent use.
+type Pages struct {
 	Config
+	handler  http.Handler
+	draws    []string
 	secure   bool // https: the cookie is for this host alone
 	template *template.Template
 	csp      string // but for where forms may lead
@@ -72,8 +80,8 @@ var pageText string
 const style = "body{font:1.125rem/1.5 sans-serif;margin:2rem auto;max-width:30rem;padding:0 1rem;color:#111;background:#fff}" +
 	"input{font:inherit}button{font:inherit;padding:.5rem 1rem}label{display:inline-block}[role=alert]{border-left:.25rem solid #b00;padding-left:.5rem}"
 
-// New makes the handler of the pages: of everything at and below [Path] and [LinkPath]. Safe for concurrent use.
-func New(cfg Config) (http.Handler, error) {
+// New makes the pages.
+func New(cfg Config) (*Pages, error) {
 	u, err := url.Parse(cfg.BaseURL)
 	if cfg.Engine == nil || cfg.Messages == nil || cfg.Logger == nil || err != nil || u.Host == "" {
 		return nil, errors.New("webui: Engine, Messages, BaseURL and Logger are required")
@@ -83,8 +91,8 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, fmt.Errorf("webui: %w", err)
 	}
 	sum := sha256.Sum256([]byte(style))
-	p := &pages{
-		Config: cfg, secure: u.Scheme == "https", template: t,
+	p := &Pages{
+		Config: cfg, draws: append([]string{codeSSO, codeSelection}, cfg.Typed...), secure: u.Scheme == "https", template: t,
 		csp: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
 	}
 	mux := http.NewServeMux()
@@ -94,23 +102,35 @@ func New(cfg Config) (http.Handler, error) {
 	mux.HandleFunc("POST "+Path, p.answer)
 	mux.HandleFunc("GET "+LinkPath+"/{link}", p.showMailed)
 	mux.HandleFunc("POST "+LinkPath+"/{link}", p.answerMailed)
-	return p.around(mux), nil
+	mux.HandleFunc("GET "+SignInPath, p.showPrompt)
+	mux.HandleFunc("POST "+SignInPath, p.answerPrompt)
+	mux.HandleFunc("GET "+CallbackPath+"/{provider}", p.callback)
+	p.handler = p.around(mux)
+	return p, nil
 }
 
-// around sets what every answer has.
-func (p *pages) around(next http.Handler) http.Handler {
+// ServeHTTP answers requests for pages.
+func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
+
+// headers sets what every answer has.
+func (p *Pages) headers(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", p.csp)
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Referrer-Policy", "no-referrer") // the address of a page may be a secret
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	if requestID(w) == "" { // otherwise it is named already
+		h.Set("X-Request-Id", rand.Text())
+	}
+}
+
+// around gives every answer its headers, and refuses forms of others.
+func (p *Pages) around(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Cache-Control", "no-store")
-		h.Set("Content-Security-Policy", p.csp)
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Referrer-Policy", "no-referrer") // the address of a page may be a secret
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		if requestID(w) == "" { // otherwise it is named already
-			h.Set("X-Request-Id", rand.Text())
-		}
+		p.headers(w)
 		if r.Method == http.MethodPost && !p.ours(r) {
 			p.fail(w, r, &flows.Problem{Kind: flows.KindNotFound, Code: flows.CodeNotFound})
 			return
@@ -121,7 +141,7 @@ func (p *pages) around(next http.Handler) http.Handler {
 
 // ours says whether a form was sent by one of these pages, as far as the browser
 // tells: Fetch Metadata, else Origin. A browser that tells neither has the tokens.
-func (p *pages) ours(r *http.Request) bool {
+func (p *Pages) ours(r *http.Request) bool {
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
 		return site == "same-origin"
 	}
@@ -130,7 +150,7 @@ func (p *pages) ours(r *http.Request) bool {
 }
 
 // showLink says who asks. It does not spend the link.
-func (p *pages) showLink(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) showLink(w http.ResponseWriter, r *http.Request) {
 	link := r.PathValue("link")
 	page, err := p.Engine.Linked(r.Context(), flows.Secret(link), requestID(w))
 	if err != nil {
@@ -145,7 +165,7 @@ func (p *pages) showLink(w http.ResponseWriter, r *http.Request) {
 }
 
 // openLink spends the link: from now on this browser alone has the page.
-func (p *pages) openLink(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) openLink(w http.ResponseWriter, r *http.Request) {
 	secret, err := p.Engine.OpenLink(r.Context(), flows.Secret(r.PathValue("link")), requestID(w))
 	if err != nil {
 		p.fail(w, r, err)
@@ -155,7 +175,7 @@ func (p *pages) openLink(w http.ResponseWriter, r *http.Request) {
 	seeOther(w, Path)
 }
 
-func (p *pages) show(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) show(w http.ResponseWriter, r *http.Request) {
 	secret, page, err := p.page(w, r)
 	if err != nil {
 		p.fail(w, r, err)
@@ -164,7 +184,7 @@ func (p *pages) show(w http.ResponseWriter, r *http.Request) {
 	p.draw(w, r, secret, page, http.StatusOK, "")
 }
 
-func (p *pages) page(w http.ResponseWriter, r *http.Request) (string, flows.Page, error) {
+func (p *Pages) page(w http.ResponseWriter, r *http.Request) (string, flows.Page, error) {
 	c, err := r.Cookie(p.cookieName())
 	if err != nil {
 		return "", flows.Page{}, &flows.Problem{Kind: flows.KindNotFound, Code: flows.CodeNotFound, Err: err}
@@ -174,7 +194,7 @@ func (p *pages) page(w http.ResponseWriter, r *http.Request) (string, flows.Page
 }
 
 // draw shows the prompt; wrong says what was wrong with the last form.
-func (p *pages) draw(w http.ResponseWriter, r *http.Request, secret string, page flows.Page, status int, wrong string) {
+func (p *Pages) draw(w http.ResponseWriter, r *http.Request, secret string, page flows.Page, status int, wrong string) {
 	s := p.speaker(page.Locale, r)
 	f, err := formOf(page)
 	if err != nil {
@@ -194,7 +214,7 @@ func (p *pages) draw(w http.ResponseWriter, r *http.Request, secret string, page
 }
 
 // answer keeps what was typed and sends the browser back to the app.
-func (p *pages) answer(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) answer(w http.ResponseWriter, r *http.Request) {
 	secret, page, err := p.page(w, r)
 	if err != nil {
 		p.fail(w, r, err)
@@ -242,24 +262,24 @@ func token(secret string, turn int) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func (p *pages) cookieName() string { return p.named("handover") }
+func (p *Pages) cookieName() string { return p.named("handover") }
 
 // named binds a cookie to this host where that is possible: with TLS (RFC 6265bis §4.1.3.2).
-func (p *pages) named(cookie string) string {
+func (p *Pages) named(cookie string) string {
 	if p.secure {
 		return "__Host-stile-" + cookie
 	}
 	return "stile-" + cookie
 }
 
-func (p *pages) setCookie(w http.ResponseWriter, name, value string, age int) {
+func (p *Pages) setCookie(w http.ResponseWriter, name, value string, age int) {
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure wherever there is TLS; without it the pages are on this machine only
 		Name: name, Value: value, Path: "/", MaxAge: age, Secure: p.secure, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	})
 }
 
 // fail shows the one page for everything that is not right, or that something does not work.
-func (p *pages) fail(w http.ResponseWriter, r *http.Request, err error) {
+func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, id := http.StatusInternalServerError, flowdefs.FailureMessage(flows.CodeInternal)
 	var pr *flows.Problem
 	if errors.As(err, &pr) {

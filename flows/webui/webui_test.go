@@ -21,6 +21,8 @@ import (
 
 // run is an engine with one page.
 type run struct {
+	*flows.Engine // what pages of a sign-in need; they are tested with a real one
+
 	page     flows.Page
 	err      error
 	answered []flows.Input

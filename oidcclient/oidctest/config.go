@@ -42,6 +42,9 @@ type Config struct {
 	// DPoP wants token requests with a DPoP proof (RFC 9449), and binds tokens; without
 	// it tokens are bound only for who brings one. DPoPNonce wants a nonce in each.
 	DPoP, DPoPNonce bool
+	// TokenInfo is how it describes access tokens. Default: that of Shape, or with the
+	// members aud, sub and exp, to whoever has the token in the parameter access_token.
+	TokenInfo *TokenInfo
 	// Shape makes it look like another provider; nil: it looks like itself.
 	Shape *Shape
 }
@@ -131,6 +134,12 @@ func (c Config) complete() Config {
 	orDefault(&c.AccessTokenTTL, 10*time.Minute)
 	orDefault(&c.IDTokenTTL, 5*time.Minute)
 	orDefault(&c.CodeTTL, 60*time.Second)
+	if c.TokenInfo == nil && c.Shape != nil {
+		c.TokenInfo = c.Shape.TokenInfo
+	}
+	if c.TokenInfo == nil {
+		c.TokenInfo = &TokenInfo{Parameter: "access_token", Good: map[string]any{"aud": "{client}", "sub": "{subject}", "exp": "{#expires}"}}
+	}
 	if len(c.Clients) == 0 {
 		c.Clients = []Client{DefaultClient()}
 	}

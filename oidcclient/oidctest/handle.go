@@ -35,6 +35,7 @@ func (p *Provider) routes() (*gin.Engine, error) {
 	e.POST("/userinfo", p.userInfo)
 	e.POST("/revoke", p.revoke)
 	e.POST("/introspect", p.introspect)
+	e.GET("/tokeninfo", p.tokenInfo)
 	e.GET("/logout", p.logout)
 	e.POST("/logout", p.logout)
 	return e, nil
@@ -45,7 +46,7 @@ func endpointOf(path string) string {
 	switch path {
 	case "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server":
 		return EndpointDiscovery
-	case "/jwks", "/authorize", "/login", "/consent", "/token", "/par", "/userinfo", "/revoke", "/introspect", "/logout":
+	case "/jwks", "/authorize", "/login", "/consent", "/token", "/par", "/userinfo", "/revoke", "/introspect", "/tokeninfo", "/logout":
 		return path[1:]
 	}
 	return ""

@@ -26,6 +26,7 @@ const (
 	EndpointUserInfo   = "userinfo"
 	EndpointRevoke     = "revoke"
 	EndpointIntrospect = "introspect"
+	EndpointTokenInfo  = "tokeninfo"
 	EndpointLogout     = "logout"
 )
 

@@ -22,7 +22,7 @@ type Shape struct {
 	// KeyIssuer is what published keys say of whose tokens they sign; "": nothing.
 	KeyIssuer string `json:"key_issuer"`
 	// Endpoints are addresses by the names of this package: authorize, token,
-	// jwks, userinfo, par, revoke, logout.
+	// jwks, userinfo, par, revoke, introspect, tokeninfo, logout.
 	Endpoints map[string]string `json:"endpoints"`
 	// Metadata are what discovery says besides; nil: there is no discovery.
 	Metadata map[string]any `json:"metadata"`
@@ -31,6 +31,8 @@ type Shape struct {
 	// User is what UserInfo says in place of OpenID Connect's claims: strings may
 	// hold {subject}, {username}, {name} and {email}; "{#subject}" is a number.
 	User map[string]any `json:"user"`
+	// TokenInfo is how it describes access tokens; nil: as this package does.
+	TokenInfo *TokenInfo `json:"token_info"`
 	// Claims are set in ID tokens, and left out where they are null.
 	Claims map[string]any `json:"claims"`
 	// FirstTime posts the parameter user, with the name, at the first consent only.
@@ -47,7 +49,7 @@ type Shape struct {
 func paths() map[string]string {
 	return map[string]string{
 		EndpointAuthorize: "/authorize", EndpointToken: "/token", EndpointJWKS: "/jwks", EndpointUserInfo: "/userinfo",
-		EndpointPAR: "/par", EndpointRevoke: "/revoke", EndpointIntrospect: "/introspect", EndpointLogout: "/logout",
+		EndpointPAR: "/par", EndpointRevoke: "/revoke", EndpointIntrospect: "/introspect", EndpointTokenInfo: "/tokeninfo", EndpointLogout: "/logout",
 	}
 }
 
@@ -106,7 +108,9 @@ func (p *Provider) shaped(own map[string]any) map[string]any {
 		EndpointPAR: "pushed_authorization_request_endpoint", EndpointRevoke: "revocation_endpoint", EndpointIntrospect: "introspection_endpoint", EndpointLogout: "end_session_endpoint",
 	}
 	for endpoint, address := range s.Endpoints {
-		m[names[endpoint]] = address
+		if name := names[endpoint]; name != "" {
+			m[name] = address
+		}
 	}
 	return m
 }
@@ -129,13 +133,17 @@ func (p *Provider) signsOn() bool { return p.cfg.Shape == nil || !p.cfg.Shape.OA
 
 // describeUser is what UserInfo says by the shape.
 func (s *Shape) describeUser(u *User) map[string]any {
-	fill := strings.NewReplacer("{subject}", u.Subject, "{username}", u.Username, "{name}", u.Name, "{email}", u.Email)
+	return filled(s.User, strings.NewReplacer("{subject}", u.Subject, "{username}", u.Username, "{name}", u.Name, "{email}", u.Email))
+}
+
+// filled is a description with what stands in its braces; "{#name}" is a number.
+func filled(description map[string]any, fill *strings.Replacer) map[string]any {
 	var copied func(v any) any
 	copied = func(v any) any {
 		switch v := v.(type) {
 		case string:
-			if v == "{#subject}" {
-				return json.Number(u.Subject)
+			if name, ok := strings.CutPrefix(v, "{#"); ok {
+				return json.Number(fill.Replace("{" + name))
 			}
 			return fill.Replace(v)
 		case map[string]any:
@@ -147,7 +155,7 @@ func (s *Shape) describeUser(u *User) map[string]any {
 		}
 		return v
 	}
-	out, _ := copied(s.User).(map[string]any)
+	out, _ := copied(description).(map[string]any)
 	return out
 }
 

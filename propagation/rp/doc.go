@@ -2,6 +2,7 @@
 // tokens, asks for what a route needs, and answers who lacks it in the words
 // that standard clients understand. It needs nothing else of Stile.
 //
+//	keys, err := oidcclient.NewKeys(oidcclient.KeysConfig{Issuer: "https://auth.bank.example", Now: time.Now})
 //	guard, err := rp.New(rp.Config{Issuer: "https://auth.bank.example", Audience: "https://payments.bank.example",
 //		Origin: "https://payments.bank.example", Keys: keys, Now: time.Now})
 //	mux.Handle("POST /transfers", guard.Require(rp.Rule{ACR: []string{"aal2"}, MaxAge: 5 * time.Minute}, transfers))

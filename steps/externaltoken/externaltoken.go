@@ -27,13 +27,14 @@ got. The flow goes on after it: what the person may do is for later steps to say
 	        {"provider", "accept", "nonce"}  nonce only where one is required: the app
 	                                         passes it to the server's software
 	answer  {"idToken": "..."}      where accept is id_token
-	        {"accessToken": "..."}  where accept is introspection
+	        {"accessToken": "..."}  where accept is introspection or userinfo
 
 	with    provider: name of an entry of "providers"
 	        apps:     the client ids that are yours there, of the apps and of the
 	                  server that they ask tokens for; required
 	        accept:   id_token (default): checked here, by the provider's keys;
-	                  introspection: the provider is asked (RFC 7662)
+	                  introspection: the provider is asked (RFC 7662);
+	                  userinfo: it is asked in its own words, by its token_info
 	        nonce:    required (default) or none, for software that takes none;
 	                  of ID tokens alone
 	        max_age:  greatest age of an ID token by its iat; default 5m
@@ -46,8 +47,10 @@ An ID token must be signed by a published key of the provider, name it as its is
 have one of apps as its only audience and, if it says so, as its authorized party, be in
 time and hold the nonce. Of an access token the provider must say that it is active, in
 time, for apps and issued to one of them. That it answers UserInfo is not enough: so do
-the tokens of any other app (RFC 9700 section 4.10). A token that is bound to a key is
-refused: nobody has shown that key here.
+the tokens of any other app (RFC 9700 section 4.10). Where UserInfo is what there is, the
+provider's token_info says first whom the token was issued to, whose it is and until when,
+and UserInfo must name the same person. A token that is bound to a key is refused: nobody
+has shown that key here.
 
 Each token is taken once, by its jti or by what is signed. A token that is refused is 401
 external_token_refused, and does not say why. If the provider cannot be asked it is 503,
@@ -65,6 +68,7 @@ const (
 
 	acceptIDToken       = "id_token"
 	acceptIntrospection = "introspection"
+	acceptUserInfo      = "userinfo"
 
 	nonceRequired = "required"
 	nonceNone     = "none"
@@ -104,7 +108,7 @@ func Type(providers sso.Providers, accounts sso.Accounts) flows.StepType {
 type config struct {
 	Provider string        `yaml:"provider" ref:"provider" doc:"Name of the provider."`
 	Apps     []string      `yaml:"apps" doc:"The client ids that are ours at the provider."`
-	Accept   string        `yaml:"accept,optional" enum:"id_token,introspection" doc:"What is taken, and how it is checked; default id_token."`
+	Accept   string        `yaml:"accept,optional" enum:"id_token,introspection,userinfo" doc:"What is taken, and how it is checked; default id_token."`
 	Nonce    string        `yaml:"nonce,optional" enum:"required,none" doc:"Whether ID tokens must hold the nonce of the prompt; default required."`
 	MaxAge   time.Duration `yaml:"max_age,optional" doc:"Greatest age of an ID token; default 5m."`
 }
@@ -113,8 +117,8 @@ func (c config) check() error {
 	switch {
 	case len(c.Apps) == 0 || slices.Contains(c.Apps, ""):
 		return errors.New("apps is empty: a provider issues tokens to others too")
-	case c.Accept != acceptIDToken && c.Accept != acceptIntrospection:
-		return fmt.Errorf("accept is %s or %s, not %q", acceptIDToken, acceptIntrospection, c.Accept)
+	case !slices.Contains([]string{acceptIDToken, acceptIntrospection, acceptUserInfo}, c.Accept):
+		return fmt.Errorf("accept is %s, %s or %s, not %q", acceptIDToken, acceptIntrospection, acceptUserInfo, c.Accept)
 	case c.Nonce != nonceRequired && c.Nonce != nonceNone:
 		return fmt.Errorf("nonce is %s or %s, not %q", nonceRequired, nonceNone, c.Nonce)
 	case c.MaxAge <= 0 || c.MaxAge > longestMaxAge:
@@ -134,7 +138,7 @@ func ceilings(cfg flowdefs.Config, providers map[string]*flowdefs.Provider) []as
 
 type prompt struct {
 	Provider string `json:"provider" doc:"Its name in the definitions."`
-	Accept   string `json:"accept" doc:"The kind of token: id_token or introspection."`
+	Accept   string `json:"accept" doc:"What is taken: id_token, or an access token for introspection or userinfo."`
 	Nonce    string `json:"nonce,omitempty" doc:"What the ID token must hold as its nonce."`
 }
 
@@ -164,7 +168,7 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 	if err := in.Decode(&a); err != nil {
 		return flows.Outcome{}, err
 	}
-	if (a.IDToken == "") == (s.cfg.Accept == acceptIDToken) || (a.AccessToken == "") == (s.cfg.Accept == acceptIntrospection) {
+	if (a.IDToken == "") == (s.cfg.Accept == acceptIDToken) || (a.AccessToken == "") == (s.cfg.Accept != acceptIDToken) {
 		return flows.Outcome{}, fmt.Errorf("%w: external_token: not the token that was asked for", flows.ErrMalformed)
 	}
 	p, err := s.providers.Find(s.cfg.Provider)
@@ -189,8 +193,11 @@ func (s *step) verify(ctx context.Context, v *flows.Visit, p sso.Provider, a ans
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	want := oidcclient.Foreign{Apps: s.cfg.Apps, MaxAge: s.cfg.MaxAge}
-	if s.cfg.Accept == acceptIntrospection {
+	switch s.cfg.Accept {
+	case acceptIntrospection:
 		return p.Client.Introspect(ctx, a.AccessToken, want)
+	case acceptUserInfo:
+		return p.Client.InspectToken(ctx, a.AccessToken, want)
 	}
 	if err := v.Kept(&want.Nonce); err != nil {
 		return oidcclient.Vouched{}, err
@@ -227,7 +234,7 @@ func actor(state json.RawMessage, how string) (json.RawMessage, error) {
 	if !slices.Contains([]string{"ok", "wrong", "another-app", "denied", "replayed"}, how) {
 		return nil, fmt.Errorf("external_token: the actor does not know %q", how)
 	}
-	if p.Accept == acceptIntrospection {
+	if p.Accept != acceptIDToken {
 		return json.Marshal(answer{AccessToken: how})
 	}
 	return json.Marshal(answer{IDToken: how})

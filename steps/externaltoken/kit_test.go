@@ -33,10 +33,17 @@ flows:
   signed: { steps: [{ id: token, type: external_token, with: { provider: corporate, apps: [our-phone, our-server] } }] }
   plain: { steps: [{ id: token, type: external_token, with: { provider: corporate, apps: [our-phone], nonce: none } }] }
   asked: { steps: [{ id: token, type: external_token, with: { provider: corporate, apps: [our-phone], accept: introspection } }] }
+  described: { steps: [{ id: token, type: external_token, with: { provider: corporate, apps: [our-phone], accept: userinfo } }] }
+  elsewhere: { steps: [{ id: token, type: external_token, with: { provider: other, apps: [our-phone], nonce: none } }] }
 providers:
-  corporate: { issuer: "https://idp.bank.example", client_id: stile, client_secret: { env: SECRET } }
+  corporate:
+    issuer: "https://idp.bank.example"
+    client_id: stile
+    client_secret: { env: SECRET }
+    token_info: { endpoint: "https://idp.bank.example/tokeninfo", parameter: access_token, app: [aud], subject: sub, expires: exp }
+  other: { issuer: "https://other.example", client_id: stile, client_secret: { env: SECRET } }
 clients:
-  app: { flows: [signed, plain, asked], dpop: optional }
+  app: { flows: [signed, plain, asked, described, elsewhere], dpop: optional }
 `
 )
 
@@ -65,30 +72,33 @@ type kit struct {
 	store  *memory.Store
 	access sso.Access
 	def    flowdefs.Provider
+	set    *flowdefs.Set
+	other  *oidctest.Provider // nil: there is none
 	engine *flows.Engine
 	types  flows.StepType
 }
 
-func newKit(t testing.TB) *kit {
+func newKit(t testing.TB, changes ...func(*kit)) *kit {
 	t.Helper()
 	k := &kit{clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, store: memory.New()}
 	k.idp = k.provider(t)
+	k.access = sso.Access{Secret: secret, Network: oidcclient.Loopback, Transport: &http.Transport{DisableKeepAlives: true}, Now: k.clock.Now}
 	registry, err := flows.NewRegistry(externaltoken.Type(nil, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := flowdefs.Load(fstest.MapFS{"a.yaml": {Data: []byte(definitions)}}, ".", registry)
+	k.set, err = flowdefs.Load(fstest.MapFS{"a.yaml": {Data: []byte(definitions)}}, ".", registry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.def = *set.Providers["corporate"]
+	k.def = *k.set.Providers["corporate"]
 	k.def.Issuer = k.idp.Issuer()
-	wire := &http.Transport{DisableKeepAlives: true}
-	provider, err := sso.NewProvider(&k.def, sso.Access{Secret: secret, Network: oidcclient.Loopback, Transport: wire, Now: k.clock.Now})
-	if err != nil {
-		t.Fatal(err)
+	info := *k.def.TokenInfo
+	info.Endpoint, k.def.TokenInfo = k.idp.Issuer()+"/tokeninfo", &info
+	for _, change := range changes {
+		change(k)
 	}
-	k.types = externaltoken.Type(sso.Providers{"corporate": provider}, k.store.Accounts())
+	k.types = externaltoken.Type(k.providers(t), k.store.Accounts())
 	if registry, err = flows.NewRegistry(k.types); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +108,7 @@ func newKit(t testing.TB) *kit {
 		t.Fatal(err)
 	}
 	k.engine, err = flows.NewEngine(flows.EngineConfig{
-		Definitions: set, Registry: registry, Store: k.store, Texts: k.store, Sessions: k.store, Throttle: k.store, Marks: k.store,
+		Definitions: k.set, Registry: registry, Store: k.store, Texts: k.store, Sessions: k.store, Throttle: k.store, Marks: k.store,
 		Accounts: steps.Accounts(k.store.Accounts()), Recorder: k.store, Sealer: sealer, Logger: zap.NewNop(),
 		Now: k.clock.Now, DecoyKey: make([]byte, 32), RunTTL: time.Hour,
 	})
@@ -108,14 +118,39 @@ func newKit(t testing.TB) *kit {
 	return k
 }
 
-func (k *kit) provider(t testing.TB) *oidctest.Provider {
+// providers are the step's side of them.
+func (k *kit) providers(t testing.TB) sso.Providers {
 	t.Helper()
-	p, err := oidctest.Start(oidctest.Config{
+	all := sso.Providers{}
+	for name, running := range map[string]*oidctest.Provider{"corporate": k.idp, "other": k.other} {
+		def := k.def
+		if running == nil {
+			continue
+		}
+		if def.Name = name; name == "other" {
+			def.Issuer, def.TokenInfo = running.Issuer(), nil
+		}
+		p, err := sso.NewProvider(&def, k.access)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = p
+	}
+	return all
+}
+
+func (k *kit) provider(t testing.TB, shapes ...*oidctest.Shape) *oidctest.Provider {
+	t.Helper()
+	cfg := oidctest.Config{
 		Now: k.clock.Now, AccessTokenTTL: 10 * time.Minute, IDTokenTTL: time.Hour,
 		Clients: []oidctest.Client{
 			{ID: "stile", Secret: secret}, {ID: "our-phone"}, {ID: "our-server", Secret: "s"}, {ID: "a-game"},
 		},
-	})
+	}
+	for _, shape := range shapes {
+		cfg.Shape, cfg.Alg = shape, "RS256"
+	}
+	p, err := oidctest.Start(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,9 +164,11 @@ func (k *kit) provider(t testing.TB) *oidctest.Provider {
 
 func (k *kit) link(t testing.TB) {
 	t.Helper()
-	err := k.store.Accounts().CreateAccount(t.Context(), account.Account{Subject: jane, Status: account.Active, Created: k.clock.Now()}, nil,
-		[]account.Link{{Issuer: k.idp.Issuer(), External: oidctest.DefaultUser().Subject, Subject: jane, Created: k.clock.Now()}})
-	if err != nil {
+	links := []account.Link{{Issuer: k.def.Issuer, External: oidctest.DefaultUser().Subject, Subject: jane, Created: k.clock.Now()}}
+	if k.other != nil {
+		links = append(links, account.Link{Issuer: k.other.Issuer(), External: oidctest.DefaultUser().Subject, Subject: jane, Created: k.clock.Now()})
+	}
+	if err := k.store.Accounts().CreateAccount(t.Context(), account.Account{Subject: jane, Status: account.Active, Created: k.clock.Now()}, nil, links); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -56,6 +56,8 @@ providers:
   other: { issuer: "https://other.example", client_id: stile }
 clients:
   app: { flows: [sign-on, fresh, handled], redirect_uris: ["com.bank.app:/oauth2", "https://other.example/"], dpop: optional }
+  parted: { flows: [sign-on], redirect_uris: ["com.bank.app:/oauth2"], provider_redirects: { corporate: "com.bank.app:/corporate" }, dpop: optional }
+  desk: { flows: [sign-on], redirect_uris: ["com.bank.app:/oauth2", "http://127.0.0.1/cb"], dpop: optional }
   lost: { flows: [sign-on], dpop: optional }
 `
 
@@ -153,7 +155,7 @@ func newKit(t testing.TB, changes ...func(*kit)) *kit {
 	var err error
 	k.idp, err = oidctest.Start(oidctest.Config{
 		Now: k.clock.Now, CodeTTL: time.Hour, AccessTokenTTL: time.Hour,
-		Clients: []oidctest.Client{{ID: "stile", Secret: secret, RedirectURIs: []string{redirectURI}}},
+		Clients: []oidctest.Client{{ID: "stile", Secret: secret, RedirectURIs: []string{redirectURI, "com.bank.app:/corporate", "http://127.0.0.1/cb"}}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -294,7 +296,7 @@ func (k *kit) visit(t testing.TB, address string) string {
 	if road == nil {
 		road = k.wire
 	}
-	b, err := browser.New(browser.Config{Transport: road})
+	b, err := browser.New(browser.Config{Transport: road, Claimed: func(u *url.URL) bool { return u.Path == "/cb" }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ type Client interface {
 	Redeem(ctx context.Context, r oidcclient.Request, code oidcclient.Code) (oidcclient.Identity, error)
 	VerifyIDToken(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
 	Introspect(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
+	InspectToken(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
 	Ends
 }
 
@@ -129,6 +130,11 @@ func clientConfig(d *flowdefs.Provider, a Access) oidcclient.Config {
 	}
 	if u := d.User; u != nil {
 		cfg.OAuth2 = &oidcclient.UserMapping{Subject: u.Subject, Email: u.Email, EmailVerified: u.EmailVerified}
+	}
+	if t := d.TokenInfo; t != nil {
+		cfg.TokenInfo = &oidcclient.TokenInfo{
+			Endpoint: t.Endpoint, Parameter: t.Parameter, App: t.App, Subject: t.Subject, Expires: t.Expires, Valid: t.Valid, AppToken: t.AppToken,
+		}
 	}
 	return cfg
 }

@@ -51,7 +51,10 @@ fragment or form_post).
 	        unmet:       it says none of acr_values, and that is not accepted
 	        unavailable: the provider cannot be used now
 
-The redirect URI is the client's first. State, nonce and PKCE verifier stay here.
+The redirect URI is the one that the app named at the start, or the client's first; or
+the one that the client has for this provider alone. Then the answer also says where the
+browser came back to ("redirectUri"), and one that came to another place is a wrong answer:
+another provider has sent it. State, nonce and PKCE verifier stay here.
 A request is good for ten minutes. A response with another state or issuer is a
 wrong answer and leaves the request as it is: one that was slipped in does not end
 the sign-on. A code is sent to the provider once. While it is, a second answer is
@@ -94,6 +97,7 @@ func Type(providers Providers, accounts Accounts) flows.StepType {
 		Evidence: []assurance.Ceiling{Ceiling()},
 		Ceilings: ceilings,
 		Exits:    []string{exitDenied, exitCancelled, exitUnmet},
+		Provider: providerOf,
 		New: func(cfg flowdefs.Config) (flows.Step, error) {
 			var c config
 			if err := cfg.Decode(&c); err != nil {
@@ -120,9 +124,19 @@ type config struct {
 	Unmet     string        `yaml:"unmet,optional" enum:"accept,again,exit" doc:"What follows if it says none of acr_values; accept if absent."`
 }
 
+// providerOf names the provider of one configured step.
+func providerOf(cfg flowdefs.Config) string {
+	var c config
+	if err := cfg.Decode(&c); err != nil {
+		return "" // cannot happen: New has decoded it
+	}
+	return c.Provider
+}
+
 type answer struct {
 	QueryString string            `json:"queryString,omitempty" minLength:"1" maxLength:"16384" doc:"The query or the fragment of the redirect, as it came."`
 	Form        map[string]string `json:"form,omitempty" doc:"The fields of a form that was posted to the redirect URI."`
+	Redirect    string            `json:"redirectUri,omitempty" maxLength:"1024" doc:"Where the browser came back to. Required where the provider has a redirect URI of its own."`
 	Again       bool              `json:"again,omitempty" doc:"Asks for a fresh request."`
 	Cancelled   bool              `json:"cancelled,omitempty" doc:"The person has closed the browser."`
 }
@@ -171,14 +185,28 @@ func (s *step) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error)
 	return flows.Ask(asked), nil
 }
 
+// redirect is where the provider sends the browser back to: the app's own address, or
+// ours, one for each provider, if the browser runs the flow (RFC 9700 §2.1).
+func (s *step) redirect(v *flows.Visit) (string, error) {
+	if v.Callback != "" {
+		return v.Callback + "/" + s.cfg.Provider, nil
+	}
+	redirect := v.Client.RedirectFor(s.cfg.Provider, v.Redirect)
+	if redirect == "" {
+		return "", fmt.Errorf("sso: client %s has no redirect URI", v.Client.ID)
+	}
+	return redirect, nil
+}
+
 // request makes and keeps an authorization request; the one before is void.
 // Anew asks for a sign-on although there is one.
 func (s *step) request(ctx context.Context, v *flows.Visit, p Provider, anew bool) (flows.Prompt, error) {
-	if len(v.Client.RedirectURIs) == 0 {
-		return flows.Prompt{}, fmt.Errorf("sso: client %s has no redirect URI", v.Client.ID)
+	redirect, err := s.redirect(v)
+	if err != nil {
+		return flows.Prompt{}, err
 	}
 	o := oidcclient.RequestOptions{
-		RedirectURI: v.Client.RedirectURIs[0], ACRValues: s.cfg.ACRValues, Prompt: cmp.Or(s.cfg.Prompt, p.Request.Prompt),
+		RedirectURI: redirect, ACRValues: s.cfg.ACRValues, Prompt: cmp.Or(s.cfg.Prompt, p.Request.Prompt),
 		DomainHint: p.Request.DomainHint, Claims: p.Request.Claims, Parameters: p.Request.Parameters,
 	}
 	if s.cfg.LoginHint {
@@ -246,6 +274,9 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 		asked, err := s.request(ctx, v, p, waits.Anew)
 		return flows.Ask(asked), err
 	}
+	if !a.cameBack(waits.Request.RedirectURI, v.Client.ProviderRedirects[s.cfg.Provider] != "") {
+		return flows.Reject("redirect", nil), nil
+	}
 	code, err := p.Client.Receive(ctx, waits.Request, query)
 	if err != nil {
 		return received(p, err)
@@ -272,6 +303,13 @@ func (a answer) response() (string, error) {
 		form.Set(name, value)
 	}
 	return form.Encode(), nil
+}
+
+// cameBack says whether the answer came to the place that it was asked to come to. A
+// provider with a place of its own is known by it (RFC 9700 §4.4.2.2): what came to
+// another place, or to nobody knows which, came from another provider.
+func (a answer) cameBack(asked string, own bool) bool {
+	return a.Redirect == asked || a.Redirect == "" && !own
 }
 
 // received says what a response without a code comes to.
@@ -346,5 +384,5 @@ func actor(state json.RawMessage, how string) (json.RawMessage, error) {
 		}
 		return nil, fmt.Errorf("sso: the actor does not know %q", how)
 	}
-	return json.Marshal(answer{QueryString: query})
+	return json.Marshal(answer{QueryString: query, Redirect: p.Redirect})
 }

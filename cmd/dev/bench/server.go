@@ -51,7 +51,6 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		return err
 	}
 	cfg.Listen, cfg.DataDir = "127.0.0.1:0", s.Folder
-	cfg.Keys.Signing = filepath.Join(s.Folder, "signing.pem")
 	cfg.Store = config.Store{Type: s.Store, Path: filepath.Join(s.Folder, "stile.db"), Durability: s.Durability}
 	cfg.Limits.Burst = 0 // the driver has one address
 	if !s.Hash {

@@ -41,6 +41,7 @@ flows:
   enter:
     steps:
       - { id: key, type: passkey }
+  plain: { steps: [{ id: password, type: password }] }
   mailed:
     kind: recovery # where a mailbox counts
     steps:
@@ -51,8 +52,9 @@ targets:
     flow: enter
     requires: { acr: aal1 } # a password alone bound the passkey, and caps it
     propagate: { type: bearer_jwt, audience: "https://vault.example" }
+  api: { flow: plain, propagate: { type: bearer_jwt, audience: "https://api.example" } }
 clients:
-  web-app: { flows: [join, enter, mailed], targets: [vault], origins: ["%s"], dpop: optional }
+  web-app: { flows: [join, enter, mailed, plain], targets: [vault, api], origins: ["%s"], dpop: optional }
 `
 
 // build builds stile once for all tests.
@@ -200,6 +202,8 @@ type result struct {
 	AMR    []string `json:"amr"`
 	Token  string   `json:"token"`
 	Error  string   `json:"error"` // name of a DOMException
+	// Challenge is WWW-Authenticate of an API, as far as the browser shows it.
+	Challenge string `json:"challenge"`
 }
 
 // do runs script in the page as the body of an asynchronous function.

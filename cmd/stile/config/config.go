@@ -40,10 +40,12 @@ type Store struct {
 
 // Keys says where the keys are.
 type Keys struct {
-	Master  Secret            `yaml:"master" doc:"32 random bytes in base64url, from which the keys of everything at rest are derived. Default: the file master.key in data_dir, made at the first start."`
-	Pepper  string            `yaml:"pepper" doc:"Which of peppers new hashes of passwords and PINs are made with. Default: 1, which is derived from the master key."`
-	Peppers map[string]Secret `yaml:"peppers" doc:"Where peppers are, by ids of 1 to 8 characters: each 32 random bytes in base64url. Those that are not new any more stay here as long as hashes made with them do."`
-	Signing string            `yaml:"signing" doc:"File of the keys that sign tokens (PKCS#8 PEM, the active one first). Default: signing.pem in data_dir, made at the first start."`
+	Master    Secret            `yaml:"master" doc:"32 random bytes in base64url, from which the keys of everything at rest are derived. Default: the file master.key in data_dir, made at the first start."`
+	Pepper    string            `yaml:"pepper" doc:"Which of peppers new hashes of passwords and PINs are made with. Default: 1, which is derived from the master key."`
+	Peppers   map[string]Secret `yaml:"peppers" doc:"Where peppers are, by ids of 1 to 8 characters: each 32 random bytes in base64url. Those that are not new any more stay here as long as hashes made with them do."`
+	Signing   string            `yaml:"signing" doc:"File of the keys that sign tokens (PKCS#8 PEM, the one that signs last first). Default: they are in the store, sealed."`
+	Algorithm string            `yaml:"algorithm" default:"ES256" enum:"ES256,EdDSA,ES384,PS256,RS256" doc:"Of signing keys that are made from now on."`
+	Rotate    time.Duration     `yaml:"rotate" default:"2160h" doc:"How long a signing key in the store signs before the next one does; at least 1h. 0: until stile keys rotate. A file is changed by stile keys only."`
 }
 
 // Tokens bounds the lifetime of tokens.

@@ -23,7 +23,7 @@ func TestDefaults(t *testing.T) {
 	want := config.Config{
 		Listen: "127.0.0.1:8080", DataDir: "stile-data",
 		Store:  config.Store{Type: "sqlite", Path: "stile-data/stile.db", Durability: "full"},
-		Keys:   config.Keys{Signing: "stile-data/signing.pem"},
+		Keys:   config.Keys{Algorithm: "ES256", Rotate: 90 * 24 * time.Hour},
 		Tokens: config.Tokens{TTL: 5 * time.Minute, MaxTTL: time.Hour},
 		Runs:   config.Runs{TTL: 10 * time.Minute, SessionTTL: 12 * time.Hour},
 		Limits: config.Limits{PerSecond: 100, Burst: 1000, WrongPerNetwork: 300, WrongPerDevice: 100, Window: time.Hour}, Devices: config.Devices{RevocationAge: 7 * 24 * time.Hour},

@@ -166,7 +166,6 @@ func (c *Config) resolve(folder string) {
 		}
 	}
 	c.Store.Path = cmp.Or(c.Store.Path, filepath.Join(c.DataDir, "stile.db"))
-	c.Keys.Signing = cmp.Or(c.Keys.Signing, filepath.Join(c.DataDir, "signing.pem"))
 	c.Delivery.File = cmp.Or(c.Delivery.File, filepath.Join(c.DataDir, "messages.txt"))
 	c.Audit.Path = cmp.Or(c.Audit.Path, filepath.Join(c.DataDir, "audit.jsonl"))
 }
@@ -205,6 +204,9 @@ func (d *decoder) check(root *yaml.Node, c Config) {
 	}
 	if _, ok := c.Keys.Peppers[c.Keys.Pepper]; c.Keys.Pepper != "" && c.Keys.Pepper != "1" && !ok {
 		d.fail(at("keys"), "keys.pepper: keys.peppers has no %q", c.Keys.Pepper)
+	}
+	if c.Keys.Rotate != 0 && c.Keys.Rotate < time.Hour {
+		d.fail(at("keys"), "keys.rotate must be 0 or at least 1h")
 	}
 	if c.Hashing.Total < c.Hashing.Memory {
 		d.fail(at("hashing"), "hashing.total must be at least hashing.memory (%d)", c.Hashing.Memory)

@@ -156,7 +156,7 @@ func TestNoSecretLeaksAnywhere(t *testing.T) {
 	a := &aviary{secrets: map[string]string{}}
 	logger := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(a), zapcore.DebugLevel),
 		zap.AddStacktrace(zapcore.DebugLevel))
-	w := newWorld(t, t, setup{store: "sqlite", logger: logger, transport: a.wire("client")})
+	w := newWorld(t, t, setup{store: "sqlite", logger: logger, transport: a.wire("client"), more: "keys: { signing: signing.pem }"})
 	for what, secret := range map[string]string{
 		"password": password, "PIN": pin, "provider's password": providerPassword, "client secret": clientSecret, "seed": w.seed(),
 		"seed in hex": hex.EncodeToString(w.added.Seed), "seed as bytes": string(w.added.Seed),

@@ -25,6 +25,7 @@ import (
 type Store interface {
 	flows.Store
 	flows.Texts
+	flows.Values
 	flows.Sessions
 	flows.Throttle
 	flows.Marks

@@ -27,6 +27,7 @@ import (
 	"github.com/stile-auth/stile/flows/httpapi"
 	"github.com/stile-auth/stile/flows/webui"
 	"github.com/stile-auth/stile/propagation"
+	"github.com/stile-auth/stile/propagation/provider"
 	"github.com/stile-auth/stile/steps/ldappassword"
 	"github.com/stile-auth/stile/steps/sso"
 )
@@ -52,7 +53,8 @@ type Node struct {
 	listener net.Listener
 	engine   *flows.Engine
 	keeper   *sso.Keeper
-	ended    chan struct{}   // holds something if sessions have ended since the keeper has looked
+	ended    chan struct{} // holds something if sessions have ended since the keeper has looked
+	keys     *propagation.Keyring
 	outbox   *delivery.Queue // nil: nothing carries messages
 	server   *http.Server
 	stopping atomic.Bool
@@ -103,6 +105,9 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	n.Base.closes = append(n.Base.closes, func() error { return closeAll(n.connected) })
+	if n.keys, err = n.Base.Keys(ctx, n.cfg, n.opts.Now); err != nil {
+		return err
+	}
 	if err := n.openOutbox(); err != nil {
 		return err
 	}
@@ -110,7 +115,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.prove(ctx, l); err != nil {
 		return err
 	}
-	handler, err := n.handler(l)
+	handler, err := n.handler(ctx, l)
 	if err != nil {
 		return err
 	}
@@ -141,17 +146,13 @@ func (n *Node) listen(ctx context.Context) (err error) {
 	return nil
 }
 
-func (n *Node) handler(l *loaded) (http.Handler, error) {
-	keys, err := n.signingKeys()
-	if err != nil {
-		return nil, err
-	}
+func (n *Node) handler(ctx context.Context, l *loaded) (http.Handler, error) {
 	registry, err := n.registry(l)
 	if err != nil {
 		return nil, err
 	}
 	bearer, err := propagation.NewBearerJWT(propagation.BearerConfig{
-		Issuer: n.url, Keys: keys, DefaultTTL: n.cfg.Tokens.TTL, MaxTTL: n.cfg.Tokens.MaxTTL,
+		Issuer: n.url, Keys: n.keys, DefaultTTL: n.cfg.Tokens.TTL, MaxTTL: n.cfg.Tokens.MaxTTL,
 	})
 	if err != nil {
 		return nil, err
@@ -165,18 +166,15 @@ func (n *Node) handler(l *loaded) (http.Handler, error) {
 	l.since = n.opts.Now().UTC()
 	n.loaded.Store(l)
 	n.logActive(l)
-	return n.api(keys, registry)
+	return n.api(ctx, registry)
 }
 
-func (n *Node) signingKeys() (*propagation.KeySet, error) {
-	if _, err := os.Stat(n.cfg.Keys.Signing); errors.Is(err, os.ErrNotExist) {
-		n.Base.Made = append(n.Base.Made, n.cfg.Keys.Signing)
-	}
-	return propagation.LoadOrCreateKeys(n.cfg.Keys.Signing)
-}
-
-func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flows.Propagator) (*flows.Engine, error) {
+func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer *propagation.BearerJWT) (*flows.Engine, error) {
 	b := n.Base
+	ids, err := propagation.NewIDTokens(n.url, n.keys)
+	if err != nil {
+		return nil, err
+	}
 	budget, err := budgetOf(n.cfg.Delivery)
 	if err != nil {
 		return nil, err
@@ -185,25 +183,28 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer flo
 		Definitions: set, Registry: registry,
 		Store: b.Store, Texts: b.Store, Sessions: b.Store, Throttle: b.Store, Marks: b.Store,
 		Accounts: accountsOf(b), Recorder: b.Recorder, Sealer: b.Sealer,
-		Propagators: map[string]flows.Propagator{propagation.TypeBearerJWT: bearer, sso.TypeProviderToken: n.keeper},
-		Leftovers:   b.Store, Departures: n.keeper, Ended: n.wake,
+		Propagators: map[string]flows.Propagator{
+			propagation.TypeBearerJWT: bearer, flows.ClientToken: propagation.ClientTokens{BearerJWT: bearer}, flows.IDToken: ids,
+			sso.TypeProviderToken: n.keeper,
+		},
+		Leftovers: b.Store, Departures: n.keeper, Ended: n.wake,
 		Logger: n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,
 		Deviations: Deviations(n.cfg.Assurance.Deviations),
 		Outbox:     n.putter(), Budget: budget, Quiet: quietOf(n.cfg.Delivery.Quiet),
 		Guesses:     guessesOf(n.cfg.Limits),
-		HandoverURL: n.url + webui.Path, LinkURL: n.url + webui.LinkPath,
+		HandoverURL: n.url + webui.Path, LinkURL: n.url + webui.LinkPath, CallbackURL: n.url + webui.CallbackPath,
 		RunTTL: n.cfg.Runs.TTL, SessionTTL: n.cfg.Runs.SessionTTL,
 	})
 }
 
-func (n *Node) api(keys *propagation.KeySet, registry *flows.Registry) (http.Handler, error) {
+func (n *Node) api(ctx context.Context, registry *flows.Registry) (http.Handler, error) {
 	algorithms := []string{"ES256", "EdDSA", "PS256"}
 	proofs, err := dpop.New(dpop.Config{Algorithms: algorithms, Now: n.opts.Now, Taken: n.takeProof})
 	if err != nil {
 		return nil, err
 	}
-	documents, err := propagation.Documents(propagation.DocumentsConfig{
-		Issuer: n.url, Keys: keys, ACRValues: n.engine.Levels, DPoPAlgorithms: algorithms,
+	documents, err := propagation.Documents(ctx, propagation.DocumentsConfig{
+		Issuer: n.url, Keys: n.keys, ACRValues: n.engine.Levels, DPoPAlgorithms: algorithms, Server: provider.Metadata(n.url),
 	})
 	if err != nil {
 		return nil, err
@@ -219,15 +220,12 @@ func (n *Node) api(keys *propagation.KeySet, registry *flows.Registry) (http.Han
 			return nil, fmt.Errorf("node: metrics: %w", err)
 		}
 	}
-	pages, err := webui.New(webui.Config{
-		Engine: n.engine, BaseURL: n.url, Logger: n.opts.Logger.Named("pages"),
-		Messages: func() *flowdefs.Messages { return n.Definitions().Messages },
-	})
+	pages, server, err := n.browsers(registry, proofs)
 	if err != nil {
 		return nil, err
 	}
 	return httpapi.New(httpapi.Config{
-		Engine: n.engine, DPoP: proofs, BaseURL: n.url, Pages: pages,
+		Engine: n.engine, DPoP: proofs, BaseURL: n.url, Pages: pages, OAuth: server,
 		Logger: n.opts.Logger.Named("http"), Now: n.opts.Now, Metrics: metrics, WellKnown: documents, Steps: registry.Types(),
 		Logouts: sso.Logouts{Engine: n.engine, Find: n.remote},
 		Closing: n.closing, Definitions: n.active,

@@ -18,12 +18,13 @@ const (
 	sweepPause = 20 * time.Millisecond
 )
 
-// serve starts the server, the sweeper and the watch.
+// serve starts the server, the sweeper and what watches definitions and keys.
 func (n *Node) serve() {
 	ctx, stop := context.WithCancel(context.Background()) // ends with the node, not with the start
 	n.stop = stop
 	n.done.Go(func() { n.sweep(ctx) })
 	n.done.Go(func() { n.tidy(ctx) })
+	n.done.Go(func() { n.refreshKeys(ctx) })
 	if n.cfg.Definitions != "" && n.opts.Watch > 0 {
 		n.done.Go(func() { n.watch(ctx) })
 	}

@@ -79,7 +79,6 @@ func serving(b *testing.B) *node.Node {
 		b.Fatal(err)
 	}
 	cfg.Listen, cfg.DataDir, cfg.Store.Type, cfg.Limits.Burst = "127.0.0.1:0", b.TempDir(), "memory", 0
-	cfg.Keys.Signing = cfg.DataDir + "/signing.pem"
 	n, err := node.Start(b.Context(), cfg, node.Options{Logger: zap.NewNop(), Now: time.Now})
 	if err != nil {
 		b.Fatal(err)

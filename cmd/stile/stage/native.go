@@ -53,7 +53,7 @@ func (p *play) signOnNatively() scenario.Actor {
 			}
 		}
 		token, member := last.ID, "idToken"
-		if prompt.Accept == "introspection" {
+		if prompt.Accept != "id_token" {
 			token, member = last.Access, "accessToken"
 		}
 		if q.Word == "wrong" {

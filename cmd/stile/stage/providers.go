@@ -64,7 +64,7 @@ func (o *outside) add(set *flowdefs.Set, name string, c scenario.Cast) error {
 		return err
 	}
 	running, err := oidctest.Start(oidctest.Config{
-		Now: c.Clock.Now, Clients: append(nativeApps(), client), Shape: shapeOf(&def), PAR: def.Push == "always",
+		Now: c.Clock.Now, Clients: append(nativeApps(), client), Shape: shapeOf(&def), TokenInfo: infoOf(&def), PAR: def.Push == "always",
 		Users: []oidctest.User{{
 			Username: login, Password: password, Subject: identity(login),
 			Name: login, Email: login + "@example.test", EmailVerified: true,
@@ -112,6 +112,10 @@ func credentials(def *flowdefs.Provider, client *oidctest.Client, access *sso.Ac
 // moved puts an OpenID provider on this machine.
 func moved(def *flowdefs.Provider, issuer string) {
 	def.Issuer, def.TokenIssuer, def.Tenants = issuer, "", nil
+	if def.TokenInfo != nil {
+		info := *def.TokenInfo
+		info.Endpoint, def.TokenInfo = issuer+"/tokeninfo", &info
+	}
 	if def.Endpoints != nil {
 		def.Endpoints = &flowdefs.Endpoints{
 			Authorization: issuer + "/authorize", Token: issuer + "/token", Keys: issuer + "/jwks", UserInfo: issuer + "/userinfo",
@@ -130,12 +134,33 @@ func shapeOf(def *flowdefs.Provider) *oidctest.Shape {
 			put(user, strings.Split(path, "."), value)
 		}
 	}
-	return &oidctest.Shape{
-		Issuer: def.Issuer, OAuth2: true, User: user,
-		Endpoints: map[string]string{
-			oidctest.EndpointAuthorize: def.Endpoints.Authorization, oidctest.EndpointToken: def.Endpoints.Token, oidctest.EndpointUserInfo: def.Endpoints.UserInfo,
-		},
+	endpoints := map[string]string{
+		oidctest.EndpointAuthorize: def.Endpoints.Authorization, oidctest.EndpointToken: def.Endpoints.Token, oidctest.EndpointUserInfo: def.Endpoints.UserInfo,
 	}
+	if def.TokenInfo != nil {
+		endpoints[oidctest.EndpointTokenInfo] = def.TokenInfo.Endpoint
+	}
+	return &oidctest.Shape{Issuer: def.Issuer, OAuth2: true, User: user, Endpoints: endpoints}
+}
+
+// infoOf is how a provider describes tokens: as its definition says.
+func infoOf(def *flowdefs.Provider) *oidctest.TokenInfo {
+	t := def.TokenInfo
+	if t == nil {
+		return nil
+	}
+	info := &oidctest.TokenInfo{Parameter: t.Parameter, AppToken: t.AppToken, Good: map[string]any{}}
+	put(info.Good, strings.Split(t.Subject, "."), "{subject}")
+	put(info.Good, strings.Split(t.Expires, "."), "{#expires}")
+	for _, app := range t.App {
+		put(info.Good, strings.Split(app, "."), "{client}")
+	}
+	if t.Valid != "" {
+		info.Bad = map[string]any{}
+		put(info.Good, strings.Split(t.Valid, "."), true)
+		put(info.Bad, strings.Split(t.Valid, "."), false)
+	}
+	return info
 }
 
 // put puts a value where the names lead to.
@@ -168,6 +193,7 @@ func redirects(set *flowdefs.Set) []string {
 	var all []string
 	for _, id := range slices.Sorted(maps.Keys(set.Clients)) {
 		all = append(all, set.Clients[id].RedirectURIs...)
+		all = slices.AppendSeq(all, maps.Values(set.Clients[id].ProviderRedirects))
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

@@ -55,7 +55,7 @@ func New(set *flowdefs.Set) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := propagation.GenerateKey()
+	key, err := propagation.GenerateKey(propagation.ES256)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ type Store struct {
 
 	mu       sync.Mutex // guards what follows
 	texts    map[string]text
+	values   map[string]value
 	counters map[string]flows.Counter
 	marks    map[string]mark
 	events   []flows.Event
@@ -47,6 +48,7 @@ func New() *Store {
 		sessions: sessions{bySecret: map[flows.Alias]flows.Session{}, ends: map[string]flows.SessionsEnd{}, rootEnds: map[flows.Alias]flows.RootEnd{}},
 		accounts: newAccounts(),
 		texts:    map[string]text{},
+		values:   map[string]value{},
 		counters: map[string]flows.Counter{},
 		marks:    map[string]mark{},
 		eventIDs: map[string]struct{}{},

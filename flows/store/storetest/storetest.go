@@ -25,6 +25,7 @@ import (
 type Stores struct {
 	Runs           flows.Store
 	Texts          flows.Texts
+	Values         flows.Values
 	Sessions       flows.Sessions
 	Throttle       flows.Throttle
 	Marks          flows.Marks
@@ -78,7 +79,7 @@ type Agreements interface {
 func Run(t *testing.T, open func(t *testing.T) Stores) {
 	t.Helper()
 	for name, cases := range map[string][]testCase{
-		"runs": runCases(), "texts": textCases(), "sessions": sessionCases(), "throttle": throttleCases(),
+		"runs": runCases(), "texts": textCases(), "values": valueCases(), "sessions": sessionCases(), "throttle": throttleCases(),
 		"marks": markCases(), "audit": auditCases(), "accounts": accountCases(), "authenticators": authenticatorCases(),
 		"agreements": agreementCases(), "kept": keptCases(),
 	} {

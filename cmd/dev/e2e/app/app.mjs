@@ -45,6 +45,13 @@ export class Flow {
   }
 }
 
+// call asks an API, which has an origin of its own.
+window.call = async (address, headers) => {
+  const response = await fetch(address, { headers });
+  const doc = await response.json();
+  return { http: response.status, code: doc.code ?? "", status: String(doc.status ?? ""), challenge: response.headers.get("WWW-Authenticate") ?? "" };
+};
+
 window.Flow = Flow;
 // outcome tells what became of a promise, whose failure is a name that the browser gives.
 window.outcome = async (work) => {

@@ -1,0 +1,390 @@
+package flows
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// An authorization is what a run leaves for a relying party: no token, but a
+// code, which the relying party trades for tokens, and may go on to trade what it
+// gets besides, a refresh token, for newer ones. It is a record beside the runs. It
+// keeps the run as it was completed, so that each trade passes the gate again: a
+// level decays, an account is disabled, a session ends.
+type authorization struct {
+	Run     *run            `json:"run"`
+	Session string          `json:"session"` // id of the one that the run has left
+	Request json.RawMessage `json:"request"` // of the adapter
+	Secret  Alias           `json:"secret"`  // of what is good now
+	Former  *Alias          `json:"former,omitempty"`
+	Turned  time.Time       `json:"turned,omitzero"`  // when Former was traded
+	Redeem  bool            `json:"redeem,omitempty"` // the code was redeemed: what is good now is a refresh token
+	Key     string          `json:"key,omitempty"`    // thumbprint that the refresh token is bound to, "" if none
+	Detach  bool            `json:"detach,omitempty"` // it outlives its session (offline_access)
+	Until   time.Time       `json:"until"`            // when no refresh token is good any more
+
+	id      string
+	version int64
+}
+
+const (
+	authorizationPrefix = "authorization." // no run has an id with a full stop
+	codeLife            = time.Minute      // RFC 6749 §4.1.2: ten minutes at most
+	againWithin         = 10 * time.Second // how long an answer that was lost may be asked for again
+)
+
+// ErrGrant says that a code or a refresh token is not good: unknown, used,
+// expired, another client's, or without what it rests on.
+var ErrGrant = errors.New("flows: the grant is not valid")
+
+// Terms are what a relying party gets for a grant.
+type Terms struct {
+	Scope   []string      // of the access token
+	ID      bool          // an ID token too
+	Nonce   string        // of the ID token, "" if none
+	Refresh time.Duration // how long refresh tokens are good, from the redemption of the code; 0: there is none
+	Detach  bool          // refresh tokens outlive the session
+}
+
+// Redemption trades a code or a refresh token.
+type Redemption struct {
+	Client string // that asks
+	Known  bool   // and has proved who it is
+	Grant  Secret
+	Code   bool // Grant is a code
+	// Check holds the request of the trade against that of the start. It is the adapter's:
+	// redirect URI, code verifier, scopes. Its errors come back as they are, and the grant stays.
+	Check func(request json.RawMessage, subject string) (Terms, error)
+}
+
+// Issued is what a relying party gets.
+type Issued struct {
+	Access  Grant
+	ID      string // ID token, "" if none
+	Refresh Secret // "" if none
+	Scope   []string
+	Session string // sid
+}
+
+func isAuthorization(r Record) bool { return strings.HasPrefix(r.ID, authorizationPrefix) }
+
+func authorizationAAD(id string, version int64) []byte {
+	return fmt.Appendf(nil, "authorization\x00%s\x00%d", id, version)
+}
+
+// newGrant makes a secret that leads to the authorization: its id, and 256 random bits.
+func (a *authorization) newGrant() Secret {
+	secret, alias := newHandle()
+	a.Secret = alias
+	return Secret(strings.TrimPrefix(a.id, authorizationPrefix) + "." + string(secret))
+}
+
+// parseGrant takes a grant apart.
+func parseGrant(g Secret) (id string, secret Alias, ok bool) {
+	name, rest, found := strings.Cut(string(g), ".")
+	alias, good := parseSecret(Secret(rest))
+	return authorizationPrefix + name, alias, found && good && name != "" && len(name) < 64
+}
+
+// found is the alias under which an authorization is found. It is not what makes a grant good.
+func found(id string) Alias { return secretAlias([]byte(id)) }
+
+func (e *Engine) authorizationRecord(a *authorization, version int64, expires time.Time) (Record, error) {
+	plain, err := json.Marshal(a)
+	if err != nil {
+		return Record{}, fmt.Errorf("flows: encode authorization: %w", err)
+	}
+	data, err := e.cfg.Sealer.Seal(plain, authorizationAAD(a.id, version))
+	if err != nil {
+		return Record{}, fmt.Errorf("flows: seal authorization: %w", err)
+	}
+	return Record{ID: a.id, Aliases: []Alias{found(a.id)}, Version: version, Expires: expires, Data: data}, nil
+}
+
+// authorize makes the code that the run leaves instead of a token. The gate has opened.
+func (x *exchange) authorize() (*Grant, error) {
+	kept := *x.r
+	kept.Answered, kept.Effects, kept.Messages, kept.Notices = nil, nil, nil, nil
+	a := &authorization{Run: &kept, Session: x.session.ID, Request: x.r.Code, id: authorizationPrefix + newID()}
+	code := a.newGrant()
+	expires := x.w.now.Add(codeLife)
+	rec, err := x.e.authorizationRecord(a, 1, expires)
+	if err != nil {
+		return nil, err
+	}
+	x.code = &rec
+	return &Grant{Type: "authorization_code", Token: string(code), Expires: expires}, nil
+}
+
+// Redeem trades a grant. A code is good once: whoever presents it again, or a refresh
+// token that was traded, ends all that came of it (RFC 6749 §4.1.2, RFC 9700 §4.14.2).
+// [ErrGrant] if it is not good; a [*Problem] for all else but the errors of Check.
+func (e *Engine) Redeem(ctx context.Context, c Caller, q Redemption) (Issued, error) {
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	out, err := e.redeem(ctx, c, q)
+	if errors.Is(err, ErrGrant) {
+		return Issued{}, errors.Join(err, e.Refuse(ctx, c, "invalid_grant"))
+	}
+	return out, err
+}
+
+func (e *Engine) redeem(ctx context.Context, c Caller, q Redemption) (Issued, error) {
+	a, err := e.authorization(ctx, q.Grant)
+	if err != nil {
+		return Issued{}, err
+	}
+	if a.Run.Client != q.Client || a.Key != "" && a.Key != c.Key {
+		return Issued{}, ErrGrant
+	}
+	now := e.cfg.Now().UTC()
+	if err := a.good(q, now); err != nil {
+		return Issued{}, errors.Join(err, e.revoke(ctx, a, "grant_reused"))
+	}
+	terms, err := q.Check(a.Request, a.Run.State.Subject)
+	if err != nil {
+		return Issued{}, err
+	}
+	return e.renew(ctx, c, q, a, terms)
+}
+
+// good says whether a grant is the one that is good now. A refresh token that was traded a
+// moment ago is good once more for who can prove that it is still the same: the answer may have been lost.
+func (a *authorization) good(q Redemption, now time.Time) error {
+	_, secret, _ := parseGrant(q.Grant)
+	is := func(b Alias) bool { return subtle.ConstantTimeCompare(secret[:], b[:]) == 1 }
+	if is(a.Secret) && q.Code == !a.Redeem {
+		return nil
+	}
+	again := a.Former != nil && is(*a.Former) && now.Sub(a.Turned) <= againWithin
+	if again && !q.Code && (q.Known || a.Key != "") {
+		return nil
+	}
+	return ErrGrant
+}
+
+func (e *Engine) authorization(ctx context.Context, g Secret) (*authorization, error) {
+	id, _, ok := parseGrant(g)
+	if !ok {
+		return nil, ErrGrant
+	}
+	rec, err := e.cfg.Store.Load(ctx, found(id), e.cfg.Now())
+	if errors.Is(err, ErrNotFound) {
+		return nil, ErrGrant
+	}
+	if err != nil {
+		return nil, err
+	}
+	plain, err := e.cfg.Sealer.Open(rec.Data, authorizationAAD(rec.ID, rec.Version))
+	if err != nil {
+		e.cfg.Logger.Error("authorization does not open")
+		return nil, ErrGrant
+	}
+	a := &authorization{id: rec.ID, version: rec.Version}
+	if err := json.Unmarshal(plain, a); err != nil {
+		return nil, fmt.Errorf("flows: decode authorization: %w", err)
+	}
+	return a, nil
+}
+
+// renew passes the gate again with what the run has proved, as things are now.
+func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authorization, terms Terms) (Issued, error) {
+	x := &exchange{e: e, a: e.active.Load(), c: c, r: a.Run}
+	x.client = x.a.set.Clients[a.Run.Client]
+	if x.client == nil || !slices.Contains(x.client.Targets, a.Run.Target) {
+		return Issued{}, ErrGrant
+	}
+	var err error
+	if x.p, err = e.program(ctx, x.a, a.Run.Definition); err != nil {
+		return Issued{}, &Problem{Kind: KindUnavailable, Code: CodeDefinitionGone, Detail: "Try again later.", Err: err}
+	}
+	if err := x.lookAgain(ctx, a); err != nil {
+		return Issued{}, err
+	}
+	x.r.State.Status = InProgress
+	m := machine{ctx: ctx, p: x.p, s: x.r.State.clone(), w: x.w}
+	mv := m.gate()
+	if mv.kind != moveIssue {
+		return Issued{}, fmt.Errorf("%w: %s", ErrGrant, m.s.Failure)
+	}
+	out := Issued{Scope: terms.Scope, Session: a.Session}
+	id := x.identity(mv.issue)
+	id.Session, id.Key, id.Scope = a.Session, c.Key, terms.Scope
+	if out.Access, err = e.cfg.Propagators[mv.issue.target.Propagate.Type].Propagate(ctx, id); err != nil {
+		return Issued{}, err
+	}
+	if terms.ID {
+		id.Audience, id.Nonce, id.Key, id.Scope, id.TTL = a.Run.Client, terms.Nonce, "", nil, 0
+		token, err := e.cfg.Propagators[IDToken].Propagate(ctx, id)
+		if err != nil {
+			return Issued{}, err
+		}
+		out.ID = token.Token
+	}
+	if err := e.turn(ctx, c, q, a, terms, x.p, &out, mv.issue); err != nil {
+		return Issued{}, err
+	}
+	return out, nil
+}
+
+// lookAgain gathers the facts of now. What the target asks about time is asked of now,
+// what the relying party asked was asked at the sign-in.
+func (x *exchange) lookAgain(ctx context.Context, a *authorization) error {
+	if err := x.look(ctx); err != nil {
+		return err
+	}
+	_, err := x.e.cfg.Sessions.SessionByID(ctx, a.Session, x.w.now)
+	switch {
+	case errors.Is(err, ErrNotFound) && !a.Detach:
+		return fmt.Errorf("%w: the session has ended", ErrGrant)
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return err
+	}
+	x.w.over = false // what it stood for when the run completed, it stood for
+	x.w.goal.notBefore = time.Time{}
+	if t := x.w.goal.target; t != nil && t.Requires.MaxAge > 0 {
+		x.w.goal.notBefore = x.w.now.Add(-t.Requires.MaxAge)
+	}
+	return nil
+}
+
+// turn stores what becomes of the grant, and records the trade before it is answered. Of
+// two trades of one grant one counts.
+func (e *Engine) turn(ctx context.Context, c Caller, q Redemption, a *authorization, terms Terms, p *program, out *Issued, issued *issuance) error {
+	now := e.cfg.Now().UTC()
+	if _, secret, _ := parseGrant(q.Grant); secret == a.Secret { // else it is the former one, again
+		a.Former, a.Turned = &secret, now
+	}
+	expires := out.Access.Expires // so long a code that comes again is known
+	if q.Code {
+		a.Redeem, a.Detach, a.Until = true, terms.Detach, now.Add(terms.Refresh)
+		if terms.Refresh > 0 {
+			a.Key = c.Key
+		}
+	}
+	if now.Before(a.Until) {
+		out.Refresh = a.newGrant()
+		expires = a.Until
+		if err := e.pin(ctx, p.flow, expires); err != nil { // the gate needs it each time
+			return err
+		}
+	} else {
+		a.Secret = Alias{} // nothing is good any more
+	}
+	a.Run.State.Status = Completed
+	rec, err := e.authorizationRecord(a, a.version+1, expires)
+	if err != nil {
+		return err
+	}
+	err = e.cfg.Store.Update(ctx, rec)
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("%w: it is being traded", ErrGrant)
+	}
+	if err != nil {
+		return err
+	}
+	return e.cfg.Recorder.Record(ctx, Event{
+		ID: newID(), Time: now, Type: EventTokenIssued, Run: a.Run.ID, Flow: a.Run.Flow, Client: a.Run.Client, Target: a.Run.Target,
+		Subject: a.Run.State.Subject, ACR: issued.acr, AMR: issued.result.AMR, Request: c.RequestID,
+	})
+}
+
+// Revoke ends all that came of a grant, code or refresh token; one that is not good,
+// or another client's, is the same as none (RFC 7009 §2.2).
+func (e *Engine) Revoke(ctx context.Context, c Caller, client string, g Secret) error {
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	a, err := e.authorization(ctx, g)
+	if errors.Is(err, ErrGrant) || err == nil && a.Run.Client != client {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return e.revoke(ctx, a, "revoked")
+}
+
+func (e *Engine) revoke(ctx context.Context, a *authorization, why string) error {
+	now := e.cfg.Now().UTC()
+	a.Secret, a.Former, a.Until, a.Redeem = Alias{}, nil, now, true
+	rec, err := e.authorizationRecord(a, a.version+1, now)
+	if err != nil {
+		return err
+	}
+	if err := e.cfg.Store.Update(ctx, rec); err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	return e.cfg.Recorder.Record(ctx, Event{
+		ID: newID(), Time: now, Type: EventGrantRevoked, Run: a.Run.ID, Flow: a.Run.Flow, Client: a.Run.Client, Target: a.Run.Target,
+		Subject: a.Run.State.Subject, Reason: why,
+	})
+}
+
+// GrantInfo says of a refresh token whose it is and until when it is good (RFC 7662 §2.2).
+type GrantInfo struct {
+	Client, Subject, Session string
+	Key                      string
+	Expires                  time.Time
+	Request                  json.RawMessage
+}
+
+// Inspect tells of a refresh token that is good now; else [ErrGrant].
+func (e *Engine) Inspect(ctx context.Context, g Secret) (GrantInfo, error) {
+	a, err := e.authorization(ctx, g)
+	if err != nil {
+		return GrantInfo{}, err
+	}
+	_, secret, _ := parseGrant(g)
+	if !a.Redeem || subtle.ConstantTimeCompare(secret[:], a.Secret[:]) != 1 {
+		return GrantInfo{}, ErrGrant
+	}
+	if err := e.Alive(ctx, a.Run.State.Subject, a.Session, a.Detach); err != nil {
+		return GrantInfo{}, err
+	}
+	return GrantInfo{a.Run.Client, a.Run.State.Subject, a.Session, a.Key, a.Until, a.Request}, nil
+}
+
+// Alive returns nil if the account may be used and the session has not ended; else
+// [ErrGrant], or what kept it from being known.
+func (e *Engine) Alive(ctx context.Context, subject, session string, detached bool) error {
+	account, err := e.cfg.Accounts.Account(ctx, subject)
+	if errors.Is(err, ErrNotFound) || err == nil && account.Status != AccountActive {
+		return ErrGrant
+	}
+	if err != nil || detached {
+		return err
+	}
+	_, err = e.cfg.Sessions.SessionByID(ctx, session, e.cfg.Now())
+	if errors.Is(err, ErrNotFound) {
+		return ErrGrant
+	}
+	return err
+}
+
+// ClientToken issues a token to a client that acts for itself (RFC 6749 §4.4). The
+// adapter has authenticated it; nobody has signed in, and the token says so: it has
+// no level and no session.
+func (e *Engine) ClientToken(ctx context.Context, c Caller, client, target string, scope []string) (Issued, error) {
+	a := e.active.Load()
+	cl, t := a.set.Clients[client], a.set.Targets[target]
+	if cl == nil || t == nil || !slices.Contains(cl.Targets, target) {
+		return Issued{}, ErrGrant
+	}
+	now := e.cfg.Now().UTC()
+	grant, err := e.cfg.Propagators[ClientToken].Propagate(ctx, Identity{
+		Subject: client, Client: client, Key: c.Key, Target: target, Audience: t.Propagate.Audience, TTL: t.Propagate.TTL, Scope: scope, Now: now,
+	})
+	if err != nil {
+		return Issued{}, err
+	}
+	err = e.cfg.Recorder.Record(ctx, Event{ID: newID(), Time: now, Type: EventTokenIssued, Client: client, Target: target, Request: c.RequestID})
+	if err != nil {
+		return Issued{}, fmt.Errorf("%w: audit: %w", ErrUnavailable, err)
+	}
+	return Issued{Access: grant, Scope: scope}, nil
+}

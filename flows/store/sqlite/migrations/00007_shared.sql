@@ -1,0 +1,6 @@
+-- +goose Up
+CREATE TABLE shared (
+	name    TEXT PRIMARY KEY,
+	data    BLOB NOT NULL,
+	version INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
