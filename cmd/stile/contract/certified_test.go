@@ -100,7 +100,8 @@ func TestCertifiedTokens(t *testing.T) {
 	}
 }
 
-// We lead who signs out to its pages, and the browser comes back to the app.
+// Who signs out on its pages is signed out here: it tells us by the back channel. We lead
+// people there, and its browser comes back to the app.
 func TestCertifiedLogout(t *testing.T) {
 	t.Parallel()
 	w, idp, p := certifiedWorld(t)
@@ -125,7 +126,13 @@ func TestCertifiedLogout(t *testing.T) {
 			t.Fatalf("%d %s", r.status, r.body)
 		}
 	}
+	other := newPhone(t, w, "phone")
 	signOn(p)
+	signOn(other)
+	rests := &guest{other, other.view.Result.Session}
+	if !rests.lives() {
+		t.Fatal("there is no session")
+	}
 	r := p.signOut()
 	var to struct{ EndSessionURI, State string }
 	must(t, json.Unmarshal([]byte(r.body), &to))
@@ -141,5 +148,9 @@ func TestCertifiedLogout(t *testing.T) {
 	must(t, err)
 	if page.Handed == nil || page.Handed.String() != "com.bank.app:/signed-out?state="+url.QueryEscape(to.State) {
 		t.Errorf("came back with %v", page.Handed)
+	}
+	w.waits(t, flows.EventProviderLogout)
+	if rests.lives() {
+		t.Error("a session that rested on the one there goes on")
 	}
 }
