@@ -322,8 +322,8 @@ type Client struct {
 	ProviderRedirects map[string]string
 	Origins           []string // CORS; default none
 	DPoPRequired      bool
-	OAuth             *OAuth // nil: it is no relying party of the authorization server
 	SignedOutURI      string // where the browser comes back to from signing out at a provider; exact
+	OAuth             *OAuth // nil: it is no relying party of the authorization server
 	HandOver          bool   // what the app cannot draw is drawn by a page of the server, in the browser
 	Pos               Pos
 }

@@ -71,7 +71,9 @@ func (s *Server) verify(ctx context.Context, text, typ string) (said, error) {
 }
 
 // hint is what an ID token says that we have issued, also long ago.
-func (s *Server) hint(ctx context.Context, text string) (said, error) { return s.verify(ctx, text, "JWT") }
+func (s *Server) hint(ctx context.Context, text string) (said, error) {
+	return s.verify(ctx, text, "JWT")
+}
 
 // access checks an access token: signature, time, and that what it rests on is still there.
 func (s *Server) access(ctx context.Context, text string) (said, error) {

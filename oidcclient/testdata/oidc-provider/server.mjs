@@ -111,7 +111,7 @@ function configuration() {
       accountId: id,
       claims: async () => ({ sub: id, email: `${id}@bank.example`, email_verified: true }),
     }),
-    ...(rp && { rotateRefreshToken: () => true }),
+    ...(rp && { rotateRefreshToken: () => true, fetch: (url, { dispatcher, ...options }) => fetch(url, options) }), // the node is on this machine
     ttl: { Interaction: 600, Session: 600, Grant: 600, AccessToken: (ctx, token, client) => (client.clientId === 'rp' ? 40 : 600), RefreshToken: 600, AuthorizationCode: 60, IdToken: 300 },
   };
 }
