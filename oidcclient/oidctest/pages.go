@@ -6,7 +6,6 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
-	"sync"
 
 	"github.com/gin-gonic/gin"
 )
@@ -14,8 +13,7 @@ import (
 //go:embed pages/*.html
 var pageFiles embed.FS
 
-// pageTemplates are parsed when the first page is shown: programs that hold this package show none as a rule.
-var pageTemplates = sync.OnceValue(func() *template.Template { return template.Must(template.ParseFS(pageFiles, "pages/*.html")) }) //nolint:gochecknoglobals // as constant as the files
+var pageTemplates = template.Must(template.ParseFS(pageFiles, "pages/*.html")) //nolint:gochecknoglobals // as constant as the files
 
 // pageData is what the pages show.
 type pageData struct {
@@ -40,7 +38,7 @@ type pageData struct {
 func (p *Provider) page(c *gin.Context, status int, name string, data pageData) {
 	data.Nonce = newSecret()
 	var body bytes.Buffer
-	if err := pageTemplates().ExecuteTemplate(&body, name, data); err != nil {
+	if err := pageTemplates.ExecuteTemplate(&body, name, data); err != nil {
 		c.String(http.StatusInternalServerError, "the page cannot be rendered")
 		return
 	}

@@ -23,10 +23,15 @@ type Client interface {
 	AuthorizationRequest(ctx context.Context, o oidcclient.RequestOptions) (oidcclient.Authorization, error)
 	Receive(ctx context.Context, r oidcclient.Request, query string) (oidcclient.Code, error)
 	Redeem(ctx context.Context, r oidcclient.Request, code oidcclient.Code) (oidcclient.Identity, error)
+	Vouches
+	Ends
+}
+
+// Vouches is what a client finds out about tokens that an app holds.
+type Vouches interface {
 	VerifyIDToken(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
 	Introspect(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
 	InspectToken(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
-	Ends
 }
 
 // Ends is what a client knows of the end of sessions at its provider.

@@ -102,7 +102,7 @@ func open(t testing.TB, getenv func(string) string, program ...string) *Provider
 // or ctx is done.
 func start(ctx context.Context, folder string, program ...string) (*Provider, error) {
 	// Not bound to ctx: the process ends in Close, in order.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), "node", program...)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "node", program...) //nolint:gosec // a program that stands in this repository
 	cmd.Dir, cmd.WaitDelay = folder, patience
 	var said bytes.Buffer
 	cmd.Stderr = &said

@@ -7,27 +7,21 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"sync"
 )
 
 // What people read on buttons before they press them. Saying no is looked
-// for first: "Disallow" and "Do not continue" have a yes in them. They are compiled
-// when they are needed: the server, which is the same program, needs none.
+// for first: "Disallow" and "Do not continue" have a yes in them.
 var (
-	refusing = pattern(`(?i)cancel|deny|abort|reject|declin|refus|disallow|revoke|log ?out|sign ?out|forgot|regist|sign ?up|create|` +
+	refusing = regexp.MustCompile(`(?i)cancel|deny|abort|reject|declin|refus|disallow|revoke|log ?out|sign ?out|forgot|regist|sign ?up|create|` +
 		`\b(no|not|don'?t|back|stop|quit|exit|another|different|switch|change|help|reset)\b`)
-	approving = pattern(`(?i)allow|accept|approv|authori[sz]e|agree|consent|continue|confirm|grant|proceed|submit|` +
+	approving = regexp.MustCompile(`(?i)allow|accept|approv|authori[sz]e|agree|consent|continue|confirm|grant|proceed|submit|` +
 		`log ?in|sign ?in|\b(yes|ok|okay|next|go|enter|send)\b`)
-	elsewhere  = pattern(`(?i)\b(with|via|using)\b`) // "Sign in with ..."
-	identifier = pattern(`(?i)user|login|log-in|e-?mail|identifier|account|name\b`)
-	noEntry    = pattern(`(?i)(^|/)(cancel|deny|abort|reject|decline|refuse|revoke|logout|sign-?out|register|sign-?up|reset[a-z-]*)(/|$)`)
-	separators = pattern(`[-_/.:]+`)
-	camel      = pattern(`([a-z0-9])([A-Z])`)
+	elsewhere  = regexp.MustCompile(`(?i)\b(with|via|using)\b`) // "Sign in with ..."
+	identifier = regexp.MustCompile(`(?i)user|login|log-in|e-?mail|identifier|account|name\b`)
+	noEntry    = regexp.MustCompile(`(?i)(^|/)(cancel|deny|abort|reject|decline|refuse|revoke|logout|sign-?out|register|sign-?up|reset[a-z-]*)(/|$)`)
+	separators = regexp.MustCompile(`[-_/.:]+`)
+	camel      = regexp.MustCompile(`([a-z0-9])([A-Z])`)
 )
-
-func pattern(text string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
-}
 
 // proceed chooses the form that a person would fill in, and presses its
 // button: the form with the password, else the one that asks who is there,
@@ -94,7 +88,7 @@ func (c control) identifies() bool {
 	case "email":
 		return true
 	case "text", "tel":
-		return strings.Contains(c.autocomplete, "username") || identifier().MatchString(words(c.name, c.id, c.label))
+		return strings.Contains(c.autocomplete, "username") || identifier.MatchString(words(c.name, c.id, c.label))
 	}
 	return false
 }
@@ -123,11 +117,11 @@ func (f *form) button() (*control, int) {
 func (c control) liking() int {
 	shown, hidden := words(c.text, c.label), words(c.name, c.value, c.id)
 	switch {
-	case refusing().MatchString(shown), refusing().MatchString(hidden), leadsOut(c.action):
+	case refusing.MatchString(shown), refusing.MatchString(hidden), leadsOut(c.action):
 		return 0
-	case elsewhere().MatchString(shown):
+	case elsewhere.MatchString(shown):
 		return 0
-	case approving().MatchString(shown), approving().MatchString(hidden):
+	case approving.MatchString(shown), approving.MatchString(hidden):
 		return 2
 	}
 	return 1
@@ -137,13 +131,13 @@ func (c control) liking() int {
 // often random and may contain any word.
 func leadsOut(address string) bool {
 	path, _, _ := strings.Cut(address, "?")
-	return noEntry().MatchString(path)
+	return noEntry.MatchString(path)
 }
 
 // words makes names of programs readable: "btnCancel" is "btn Cancel".
 func words(names ...string) string {
-	text := camel().ReplaceAllString(strings.Join(names, " "), "$1 $2")
-	return separators().ReplaceAllString(text, " ")
+	text := camel.ReplaceAllString(strings.Join(names, " "), "$1 $2")
+	return separators.ReplaceAllString(text, " ")
 }
 
 // fillIn gives the form's data as a browser would send it (HTML section 4.10.22.4).
