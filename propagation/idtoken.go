@@ -57,7 +57,14 @@ func (t *IDTokens) Propagate(_ context.Context, id flows.Identity) (flows.Grant,
 	if id.Nonce != "" {
 		claims["nonce"] = id.Nonce
 	}
-	text, err := sign(t.keys, "JWT", claims)
+	set, err := t.keys.Current()
+	if err != nil {
+		return flows.Grant{}, err
+	}
+	if id.Access != "" {
+		claims["at_hash"] = set.Active().method.half(id.Access)
+	}
+	text, err := signBy(set.Active(), "JWT", claims)
 	return flows.Grant{Type: flows.IDToken, Token: text, Expires: expires.UTC()}, err
 }
 

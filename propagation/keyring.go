@@ -140,6 +140,7 @@ func (k *Keyring) Current() (*KeySet, error) {
 	if set, err := k.current(); err == nil {
 		return set, nil
 	}
+	//stile:background the callers of Current sign and have no context of their own
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	failed := k.Refresh(ctx)

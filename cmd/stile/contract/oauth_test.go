@@ -324,7 +324,9 @@ func TestCodes(t *testing.T) {
 		"another verifier":     func(p *party) { p.verifier = oauth2.GenerateVerifier() },
 		"no verifier":          func(p *party) { p.verifier = "" },
 		"another redirect URI": func(p *party) { p.RedirectURL = "http://127.0.0.1/back" },
-		"another client":       func(p *party) { p.ClientID, p.ClientSecret, p.Endpoint.AuthStyle = "other", "", oauth2.AuthStyleInParams },
+		"another client": func(p *party) {
+			p.ClientID, p.ClientSecret, p.Endpoint.AuthStyle = "other", "", oauth2.AuthStyleInParams
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -584,4 +586,3 @@ func TestGrantsEnd(t *testing.T) {
 		t.Errorf("revoked: %v", err)
 	}
 }
-

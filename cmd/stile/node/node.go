@@ -213,7 +213,7 @@ func (n *Node) api(registry *flows.Registry) (http.Handler, error) {
 			return nil, fmt.Errorf("node: metrics: %w", err)
 		}
 	}
-	pages, server, err := n.browsers(registry, proofs)
+	pages, server, err := n.browsers(registry, algorithms)
 	if err != nil {
 		return nil, err
 	}
