@@ -140,6 +140,7 @@ func TestQuestions(t *testing.T) {
 		"two addresses":                 {gateway.PathNginx, append(slices.Clone(nginx), "X-Original-Uri: /news"), 403},
 		"two hosts":                     {gateway.PathForwarded, append(slices.Clone(caddy), "X-Forwarded-Host: shop.example"), 403},
 		"two hosts in one line":         {gateway.PathForwarded, append(slices.Clone(caddy[:1]), "X-Forwarded-Host: shop.example, shop.example", caddy[2]), 403},
+		"two methods in one line":       {gateway.PathForwarded, append(slices.Clone(caddy[1:]), "X-Forwarded-Method: GET, DELETE"), 403},
 		"no method":                     {gateway.PathForwarded, caddy[1:], 403},
 		"an empty address":              {gateway.PathForwarded, append(slices.Clone(caddy[:2]), "X-Forwarded-Uri: "), 403},
 		"another host":                  {gateway.PathForwarded, append(slices.Clone(caddy[:1]), "X-Forwarded-Host: other.example", caddy[2]), 403},
@@ -274,6 +275,23 @@ func TestForNginx(t *testing.T) {
 		rec := answer(g, r)
 		if lines := rec.Header().Values("WWW-Authenticate"); rec.Code != 401 || len(lines) != 1 || !strings.Contains(lines[0], want) {
 			t.Errorf("%q: %d %q", authorization, rec.Code, lines)
+		}
+	}
+}
+
+// Where all of a host is for everyone, a part of it is still for some alone: nobody
+// gets to that part as a part of the whole, by another spelling or another method.
+func TestPartOfAWhole(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Resources = append(w.cfg.Resources, gateway.Resource{Name: "all", Origin: origin, Path: "/", For: gateway.ForEveryone})
+	g := w.gateway()
+	for question, want := range map[string]int{
+		"GET /": 200, "GET /about": 200, "GET /adminx": 200, "GET /admin": 401, "GET /ADMIN": 403, "GET /Admin/users": 403, "DELETE /orders": 403, "DELETE /about": 200,
+	} {
+		method, uri, _ := strings.Cut(question, " ")
+		if rec := answer(g, asked(method, uri)); rec.Code != want {
+			t.Errorf("%s: %d, want %d", question, rec.Code, want)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func read(r *http.Request) (original, error) {
 	if err != nil {
 		return o, err
 	}
-	if o.method == "" || o.host == "" || strings.ContainsAny(o.method+o.host, ", \t") {
+	if strings.ContainsAny(o.method, ", \t") {
 		return o, errAsked
 	}
 	path, _, _ := strings.Cut(o.uri, "?")
