@@ -50,6 +50,12 @@ func Programs() []Program {
 			Name: "slapd", Why: "for the tests of LDAP directories", Binaries: []string{"slapd"}, Apt: []string{"slapd"},
 		},
 		{
+			Name: "nginx", Why: "for the gateway behind it", Binaries: []string{"nginx"}, Apt: []string{"nginx-light"}, OnlyWith: "propagation/gateway",
+		},
+		{
+			Name: "Caddy", Why: "likewise", Binaries: []string{"caddy"}, Apt: []string{"caddy"}, OnlyWith: "propagation/gateway",
+		},
+		{
 			Name: "LemonLDAP::NG", Why: "for the sign-on at a second provider", Binaries: []string{"perl", "plackup"}, OnlyWith: "oidcclient",
 			// It loads all of these, pictures for a CAPTCHA that it never shows among them.
 			Probe: []string{"perl", "-MLemonldap::NG::Portal::Issuer::OpenIDConnect", "-MLemonldap::NG::Portal::Captcha::SecurityImage", "-e1"},
