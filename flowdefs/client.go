@@ -3,7 +3,7 @@ package flowdefs
 func (l *loader) client(key, n *node) {
 	what := "client " + quote(key.text)
 	o, ok := l.object(n, what,
-		[]string{"flows", "targets", "redirect_uris", "provider_redirects", "origins", "dpop", "hand_over", "oauth"})
+		[]string{"flows", "targets", "redirect_uris", "provider_redirects", "origins", "dpop", "hand_over", "post_logout_redirect_uri", "oauth"})
 	if !ok {
 		return
 	}
@@ -15,6 +15,10 @@ func (l *loader) client(key, n *node) {
 	}
 	c.RedirectURIs = l.urls(o, "redirect_uris", redirectURL)
 	l.providerRedirects(c, o)
+	if n := n.get("post_logout_redirect_uri"); n != nil {
+		c.SignedOutURI = l.text(n, "post_logout_redirect_uri")
+		l.checkURL(n, "post_logout_redirect_uri", redirectURL)
+	}
 	c.Origins = l.urls(o, "origins", originURL)
 	// A stolen handle is worthless without the key: the safe choice is the default.
 	c.DPoPRequired = o.word("dpop", "required", "optional") != "optional"

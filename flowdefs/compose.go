@@ -21,6 +21,7 @@ const maxComposed = 16 << 20
 // behind it the authorization flows that the target names. Composed flows are
 // ordinary flows: they have a text and a hash, and runs are pinned to them.
 func (l *loader) compose() {
+	l.checkHanding()
 	for _, a := range l.authorizing {
 		if f := l.set.Flows[a.flow]; f != nil && f.Kind != Authorization {
 			l.fail(a.pos, "authorize: flow %s is of the kind %s, not %s", quote(a.flow), f.Kind, Authorization)

@@ -177,7 +177,8 @@ type Requirement struct {
 
 // Propagate says what a completed run for a target turns into.
 type Propagate struct {
-	Type     string // "bearer_jwt"
+	Type     string // "bearer_jwt", or "provider_token"
+	Provider string // of provider_token: whose access token it is
 	Audience string
 	TTL      time.Duration         // 0: the propagator's default
 	Claims   map[string]*Condition // claim name to an expression of any type; reserved names do not load
@@ -203,6 +204,8 @@ type Provider struct {
 	// FrontChannel lets pages of the provider end sessions in the browser of whoever
 	// signs out there (OpenID Connect Front-Channel Logout 1.0).
 	FrontChannel bool
+	SignsOut     bool // who signs out here is led there, to sign out too (RP-Initiated Logout 1.0)
+	KeepTokens   bool // its tokens are kept, sealed, with the session
 	Request      RequestExtras
 	Codes        ErrorCodes
 	Response     string      // parameter of the answer that holds a JSON object; "": none
@@ -232,6 +235,8 @@ type Endpoints struct {
 	UserInfo             string
 	Push                 string
 	Introspection        string
+	Revocation           string
+	EndSession           string
 }
 
 // UserInfo says what a plain OAuth 2.0 provider calls things: names with dots lead into objects.
@@ -239,6 +244,8 @@ type UserInfo struct {
 	Subject       string
 	Email         string // "": it says none
 	EmailVerified string // "": nothing says so
+	// More are further questions: claim to the address that answers it.
+	More map[string]string
 }
 
 // TokenInfo is where a provider says whom an access token was issued to, and in what
@@ -315,6 +322,7 @@ type Client struct {
 	ProviderRedirects map[string]string
 	Origins           []string // CORS; default none
 	DPoPRequired      bool
+	SignedOutURI      string // where the browser comes back to from signing out at a provider; exact
 	OAuth             *OAuth // nil: it is no relying party of the authorization server
 	HandOver          bool   // what the app cannot draw is drawn by a page of the server, in the browser
 	Pos               Pos

@@ -54,6 +54,8 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 		info.Config, info.Exits = object, []string{"denied"}
 	case "required_role":
 		info.Config, info.Exits = object, []string{"missing_role"}
+	case "directory_lookup":
+		info.Config, info.Exits = object, []string{"unknown"}
 	case "authenticator_removal":
 		info.Config, info.Last = object, true
 	case "transaction_approval":
@@ -67,7 +69,7 @@ func (c catalogue) Describe(name string) (flowdefs.StepInfo, bool) {
 	}
 	// What the built-in examples need besides is not listed: messages list what is.
 	info.Sends = info.Sends || name == "email_code" || name == "sms_code" || name == "magic_link"
-	unlisted := []string{"account_link", "activation_code", "consent", "device_pin", "device_pin_enrolment", "email_code", "external_token", "hotp", "hotp_enrolment", "identify", "ldap_password", "passkey", "passkey_enrolment", "password_change", "pin_enrolment", "recovery_code", "recovery_code_setup", "sms_code", "terms", "totp_enrolment", "transaction_approval", "authenticator_removal", "magic_link"}
+	unlisted := []string{"account_link", "activation_code", "consent", "device_pin", "device_pin_enrolment", "directory_lookup", "email_code", "external_token", "hotp", "hotp_enrolment", "identify", "ldap_password", "passkey", "passkey_enrolment", "password_change", "pin_enrolment", "recovery_code", "recovery_code_setup", "sms_code", "terms", "totp_enrolment", "transaction_approval", "authenticator_removal", "magic_link"}
 	return info, slices.Contains(c.Names(), name) || slices.Contains(unlisted, name)
 }
 

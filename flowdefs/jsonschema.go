@@ -191,9 +191,10 @@ func target7() object7 {
 		"requires":  requirement7(),
 		"scale":     documented(formed(nameForm.String()), "The scale whose levels its tokens speak of; that of requires.acr if absent, else nist."),
 		"enrol":     documented(text7(), "The flow by which somebody who cannot reach the level becomes able to."),
-		"propagate": closed(object7{
-			"type": words7("bearer_jwt"), "audience": filled(), "ttl": length(), "claims": claims,
-		}, "type", "audience"),
+		"propagate": object7{"oneOf": []any{
+			closed(object7{"type": words7("bearer_jwt"), "audience": filled(), "ttl": length(), "claims": claims}, "type", "audience"),
+			closed(object7{"type": words7("provider_token"), "provider": text7()}, "type", "provider"),
+		}},
 	}, "flow", "propagate")
 }
 
@@ -231,6 +232,8 @@ func provider7() object7 {
 		"par":                       documented(words7("always", "never"), "Whether requests are pushed; where the provider takes that, if absent."),
 		"dpop":                      documented(boolean7(), "Whether tokens are bound to a key of each sign-on."),
 		"front_channel_logout":      documented(boolean7(), "Whether its pages end sessions in the browser of whoever signs out there."),
+		"logout":                    documented(words7("here", "provider"), "provider: who signs out here is led there, to sign out too; here if absent."),
+		"keep_tokens":               documented(boolean7(), "Whether its tokens are kept, sealed, with the session, and refreshed."),
 		"request":                   documented(request7(), "What authorization requests say besides."),
 		"codes":                     documented(closed(object7{"spent": set7(formed(codeForm.String())), "cancelled": set7(formed(codeForm.String()))}), "Its own words for errors."),
 		"response_claims":           documented(formed(parameterForm.String()), "Parameter of the answer that holds a JSON object, the variable response of expressions."),
@@ -298,10 +301,11 @@ func client7() object7 {
 		"redirect_uris": set7(formed(redirectForm.String())),
 		"provider_redirects": documented(object7{"type": "object", "additionalProperties": formed(redirectForm.String())},
 			"Redirect URIs of providers that have one of their own, by the provider's name: by it the app knows who has answered."),
-		"origins":   set7(formed(`^https?://[^\s/?#@*]+$`)),
-		"dpop":      documented(words7("required", "optional"), "Whether runs are bound to the app's key; required if absent."),
-		"hand_over": documented(words7("web"), "What draws the steps that the app cannot draw; nothing if absent."),
-		"oauth":     oauth7(),
+		"origins":                  set7(formed(`^https?://[^\s/?#@*]+$`)),
+		"dpop":                     documented(words7("required", "optional"), "Whether runs are bound to the app's key; required if absent."),
+		"hand_over":                documented(words7("web"), "What draws the steps that the app cannot draw; nothing if absent."),
+		"oauth":                    oauth7(),
+		"post_logout_redirect_uri": documented(formed(redirectForm.String()), "Where the browser comes back to from signing out at a provider."),
 	})
 	s["if"] = object7{"required": []string{"hand_over"}}
 	s["then"] = object7{"required": []string{"redirect_uris"}, "properties": object7{"redirect_uris": object7{"minItems": 1}}}

@@ -5,7 +5,7 @@ const endpointForm = `^(https://[^/\s?#@*]+|http://(localhost|127(\.[0-9]+){3}|\
 
 func endpoints7() object7 {
 	e := formed(endpointForm)
-	return closed(object7{"authorization": e, "token": e, "keys": e, "userinfo": e, "par": e, "introspection": e}, "authorization", "token")
+	return closed(object7{"authorization": e, "token": e, "keys": e, "userinfo": e, "par": e, "introspection": e, "revocation": e, "end_session": e}, "authorization", "token")
 }
 
 func update7() object7 {
@@ -23,7 +23,11 @@ func attributes7() object7 {
 
 func user7() object7 {
 	p := formed(pathForm.String())
-	return closed(object7{"subject": p, "email": p, "email_verified": p}, "subject")
+	return closed(object7{
+		"subject": p, "email": p, "email_verified": p,
+		"more": documented(object7{"type": "object", "maxProperties": 3, "propertyNames": formed(mappedForm.String()), "additionalProperties": formed(moreForm.String())},
+			"Further questions with the access token: the claim that an answer becomes, and the address that gives it."),
+	}, "subject")
 }
 
 func tokenInfo7() object7 {

@@ -14,7 +14,7 @@ func providerKeys() []string {
 		"preset", "with", "protocol", "issuer", "token_issuer", "tenants", "endpoints", "user", "token_info", "client_id", "client_authentication", "client_secret",
 		"client_key", "client_key_id", "client_team", "client_certificate", "client_assertion_audience", "scopes", "userinfo",
 		"response_mode", "par", "dpop", "request", "codes", "response_claims", "attributes", "groups", "update", "provision", "authoritative_for", "domains", "assurance",
-		"front_channel_logout",
+		"front_channel_logout", "logout", "keep_tokens",
 	}
 }
 
@@ -44,6 +44,10 @@ func (l *loader) providerShape(p *Provider, o object) {
 	p.UserInfo, p.DPoP = o.yes("userinfo"), o.yes("dpop")
 	if p.FrontChannel = o.yes("front_channel_logout"); p.FrontChannel && o.plain() {
 		l.fail(n.get("front_channel_logout").pos, "%s: front_channel_logout is for an OpenID provider: a plain OAuth 2.0 provider names no sessions", o.what)
+	}
+	p.KeepTokens = o.yes("keep_tokens")
+	if p.SignsOut = o.word("logout", "here", "provider") == "provider"; p.SignsOut && o.plain() {
+		l.fail(n.get("logout").pos, "%s: logout: provider is for an OpenID provider: a plain OAuth 2.0 provider has no place to sign out at", o.what)
 	}
 	p.Mode = o.word("response_mode", "query", "fragment", "form_post")
 	p.Push = o.word("par", "always", "never")
@@ -93,11 +97,11 @@ func (l *loader) tenants(p *Provider, o object) {
 }
 
 func (l *loader) endpoints(p *Provider, n *node, what string, plain bool) {
-	o, ok := l.object(n, what, []string{"authorization", "token", "keys", "userinfo", "par", "introspection"})
+	o, ok := l.object(n, what, []string{"authorization", "token", "keys", "userinfo", "par", "introspection", "revocation", "end_session"})
 	if !ok {
 		return
 	}
-	p.Endpoints = &Endpoints{Authorization: o.requiredText("authorization"), Token: o.requiredText("token"), Push: o.text("par"), Introspection: o.text("introspection")}
+	p.Endpoints = &Endpoints{Authorization: o.requiredText("authorization"), Token: o.requiredText("token"), Push: o.text("par"), Introspection: o.text("introspection"), Revocation: o.text("revocation"), EndSession: o.text("end_session")}
 	if p.Endpoints.Keys = o.text("keys"); !plain {
 		o.required("keys")
 	}
@@ -123,11 +127,25 @@ func endpointURL(u *url.URL, text string) string {
 }
 
 func (l *loader) user(p *Provider, n *node, what string) {
-	o, ok := l.object(n, what, []string{"subject", "email", "email_verified"})
+	o, ok := l.object(n, what, []string{"subject", "email", "email_verified", "more"})
 	if !ok {
 		return
 	}
 	p.User = &UserInfo{Subject: o.requiredText("subject"), Email: o.text("email"), EmailVerified: o.text("email_verified")}
+	p.User.More = l.table(o, "more", moreForm, "is no https address")
+	if m := n.get("more"); m != nil && m.kind == mappingKind {
+		if len(m.keys) > 3 {
+			l.fail(m.pos, "more: %d questions; at most 3 are asked at each sign-on", len(m.keys))
+		}
+		for i, k := range m.keys {
+			if !mappedForm.MatchString(k.text) {
+				l.fail(k.pos, "more: %s is no name of a claim: a-z, 0-9 and _", quote(k.text))
+			}
+			if m.items[i].kind == stringKind {
+				l.checkURL(m.items[i], "more: "+k.text, endpointURL)
+			}
+		}
+	}
 	for i, k := range n.keys {
 		if v := n.items[i]; v.kind == stringKind && v.text != "" && !pathForm.MatchString(v.text) {
 			l.fail(v.pos, "%s: %s %s", k.text, quote(v.text), notAPath)
@@ -240,6 +258,9 @@ func (l *loader) request(p *Provider, o object) {
 		p.Request.Claims = l.claimsRequest(c, o.what+": request: claims")
 	}
 }
+
+// moreForm leaves out what is no address at all; the rest is checked as one.
+var moreForm = regexp.MustCompile(`^https?://`)
 
 var valueForm = regexp.MustCompile(`^[\x20-\x7E]*$`)
 

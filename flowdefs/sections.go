@@ -18,6 +18,7 @@ type loader struct {
 	compositions map[string]*Flow // by the flows that they are made of
 	composing    int              // bytes; see maxComposed
 	authorizing  []authorizing
+	handing      []handing
 	enrolling    []authorizing
 	texts        map[string]map[string]text // by locale and id
 	shown        []usedMessage

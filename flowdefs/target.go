@@ -72,13 +72,19 @@ func (o object) level(key string) assurance.Level {
 }
 
 func (l *loader) propagate(n *node, what string) Propagate {
-	o, ok := l.object(n, what, []string{"type", "audience", "ttl", "claims"})
+	o, ok := l.object(n, what, []string{"type", "audience", "ttl", "claims", "provider"})
 	if !ok {
 		return Propagate{}
 	}
 	o.required("type")
+	if n.get("type") != nil && o.word("type", "bearer_jwt", "provider_token") == "provider_token" {
+		return l.providerToken(n, o)
+	}
+	if p := n.get("provider"); p != nil {
+		l.fail(p.pos, "%s: provider is for type provider_token", what)
+	}
 	p := Propagate{
-		Type:     o.word("type", "bearer_jwt"),
+		Type:     "bearer_jwt",
 		Audience: o.requiredText("audience"),
 		TTL:      o.duration("ttl", maxTTL),
 	}
@@ -86,6 +92,42 @@ func (l *loader) propagate(n *node, what string) Propagate {
 		p.Claims = l.claims(claims, what+": claims")
 	}
 	return p
+}
+
+// providerToken reads the choice that hands a target the access token of a provider: what
+// it says, and to whom, is the provider's affair.
+func (l *loader) providerToken(n *node, o object) Propagate {
+	for _, key := range []string{"audience", "ttl", "claims"} {
+		if v := n.get(key); v != nil {
+			l.fail(v.pos, "%s: %s is for type bearer_jwt: the provider has made the token", o.what, key)
+		}
+	}
+	p := Propagate{Type: "provider_token", Provider: o.requiredText("provider")}
+	if at := n.get("provider"); at != nil && at.kind == stringKind {
+		l.refer("providers", at.text, at.pos)
+		l.handing = append(l.handing, handing{p.Provider, at.pos})
+	}
+	return p
+}
+
+// handing is a target that gets the tokens of a provider.
+type handing struct {
+	provider string
+	pos      Pos
+}
+
+// checkHanding: tokens are handed on that are kept, and that are good without our key.
+func (l *loader) checkHanding() {
+	for _, h := range l.handing {
+		p := l.set.Providers[h.provider]
+		switch {
+		case p == nil: // said already
+		case !p.KeepTokens:
+			l.fail(h.pos, "provider: %s does not keep its tokens: expected keep_tokens: true there", quote(h.provider))
+		case p.DPoP:
+			l.fail(h.pos, "provider: the tokens of %s are bound to a key of Stile (dpop): nobody else can use them", quote(h.provider))
+		}
+	}
 }
 
 func (l *loader) claims(n *node, what string) map[string]*Condition {

@@ -57,5 +57,6 @@ func (e *Engine) Administer(ctx context.Context, a Act) error {
 		return err
 	}
 	at := e.cfg.Now().UTC()
+	defer e.ended()
 	return e.cfg.Sessions.EndSessions(ctx, SessionsEnd{Subject: a.Event.Subject, At: at, Until: at.Add(endKept)})
 }

@@ -95,7 +95,7 @@ func parseGrant(g Secret) (id string, secret Alias, ok bool) {
 func found(id string) Alias { return secretAlias([]byte(id)) }
 
 func (e *Engine) authorizationRecord(a *authorization, version int64, expires time.Time) (Record, error) {
-	plain, err := json.Marshal(a)
+	plain, err := json.Marshal(a) //nolint:gosec // hashes of secrets, and sealed
 	if err != nil {
 		return Record{}, fmt.Errorf("flows: encode authorization: %w", err)
 	}
@@ -216,6 +216,9 @@ func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authoriza
 	id := x.identity(mv.issue)
 	id.Session, id.Key, id.Scope = a.Session, c.Key, terms.Scope
 	if out.Access, err = e.cfg.Propagators[mv.issue.target.Propagate.Type].Propagate(ctx, id); err != nil {
+		if errors.Is(err, ErrSignOnAgain) {
+			err = fmt.Errorf("%w: %w", ErrGrant, err)
+		}
 		return Issued{}, err
 	}
 	if terms.ID {

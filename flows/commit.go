@@ -72,6 +72,12 @@ func (x *exchange) store(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := x.keeps(ctx); err != nil {
+		return err
+	}
+	if err := x.handDown(ctx); err != nil {
+		return err
+	}
 	rec, err := x.e.record(r, r.version+1)
 	if err != nil {
 		return err
@@ -129,6 +135,7 @@ func (e *Engine) recordEffects(ctx context.Context, r *run) error {
 		if err := e.cfg.Sessions.EndSessions(ctx, *r.Ends); err != nil {
 			return fmt.Errorf("%w: sessions: %w", ErrUnavailable, err)
 		}
+		e.ended()
 	}
 	if err := e.handOver(ctx, key, r.Messages); err != nil {
 		return err

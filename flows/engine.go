@@ -39,6 +39,9 @@ type EngineConfig struct {
 	HandoverURL string               // external address of the pages that clients hand over to; default: none, and no hand-over
 	LinkURL     string               // external address of the pages that links in messages lead to; default: none, and steps that send links are unavailable
 	CallbackURL string               // external address that providers send browsers back to, with the provider's name behind it; default: none, and no browser runs flows with a sign-on
+	Leftovers   Leftovers            // keeps what proofs leave; default: none, and steps that leave something fail
+	Departures  Departures           // where people sign out elsewhere; default: nowhere
+	Ended       func()               // is told that sessions have ended; default: nobody is
 	Deviations  assurance.Deviations // from the rules of package assurance; default none
 	Unproved    bool                 // nobody proved the definitions, and a run may show which guarantee is false: the gate does not hold them
 	RunTTL      time.Duration        // default 10 minutes, at most [LongestRun]

@@ -8,6 +8,7 @@ import (
 
 // Errors that stores and steps return to the engine.
 var (
+	ErrSignOnAgain = errors.New("flows: the provider's tokens are no good any more")
 	ErrNotFound    = errors.New("flows: not found")
 	ErrExists      = errors.New("flows: exists already")
 	ErrConflict    = errors.New("flows: changed by somebody else")

@@ -39,18 +39,19 @@ type exchange struct {
 	token    bool          // what was answered is another server's token
 	refused  *Problem
 	events   []Event
-	removed  []string  // authenticators that go out of use with the change
-	ends     bool      // the account's other sessions end with the change
-	enrolled []string  // pending authenticators that become active with the change
-	messages []Message // to be sent with the change
-	notices  []Message // to the account's owner, likewise
-	spent    []string  // budgets that a message was taken from
-	guesses  []string  // budgets that this answer was taken from
-	stored   bool      // the change is stored
-	held     time.Time // a step was not let send before this instant: the budget is spent
-	passed   []string  // counters to clear once the change is stored
-	session  *Session  // to be stored with the completion
-	code     *Record   // likewise
+	removed  []string   // authenticators that go out of use with the change
+	ends     bool       // the account's other sessions end with the change
+	enrolled []string   // pending authenticators that become active with the change
+	messages []Message  // to be sent with the change
+	notices  []Message  // to the account's owner, likewise
+	spent    []string   // budgets that a message was taken from
+	guesses  []string   // budgets that this answer was taken from
+	stored   bool       // the change is stored
+	held     time.Time  // a step was not let send before this instant: the budget is spent
+	passed   []string   // counters to clear once the change is stored
+	session  *Session   // to be stored with the completion
+	code     *Record    // likewise
+	left     []Leftover // of the proofs of this change
 }
 
 // maxMoves bounds the work of one request: no flow that loads has so many nodes.
@@ -250,6 +251,9 @@ func (x *exchange) signal(ctx context.Context, n *node, out Outcome) (signal, er
 	switch out.kind {
 	case outcomePass:
 		err := x.vouch(ctx, n, out.proof)
+		if out.proof.Leaves != nil && err == nil {
+			x.left = append(x.left, *out.proof.Leaves)
+		}
 		if x.w.account.Status == AccountActive {
 			x.completed(n, out)
 		}

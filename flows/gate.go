@@ -2,6 +2,7 @@ package flows
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/assurance"
@@ -33,6 +34,9 @@ func (m *machine) gate() move {
 	case g.met(m.w.scales, m.s.Evidence, m.w.now, m.w.policy()) != nil:
 		return m.fail(CodeUnmet)
 	}
+	if g.target != nil && g.target.Propagate.Provider != "" && !m.provedBy(g.target.Propagate.Provider) {
+		return m.fail(CodeRequirement)
+	}
 	if !m.w.lax && !m.kept() {
 		return m.fail(CodeRequirement)
 	}
@@ -46,6 +50,14 @@ func (m *machine) gate() move {
 	m.s.Status = Completed
 	m.note(Event{Type: EventRunCompleted, ACR: out.acr, AMR: res.AMR})
 	return move{kind: moveIssue, issue: out}
+}
+
+// provedBy says whether something of this run was proved at that provider: its tokens
+// are of a person who may not be there otherwise.
+func (m *machine) provedBy(provider string) bool {
+	return m.w.unknown != nil || slices.ContainsFunc(m.s.Evidence, func(e assurance.Evidence) bool {
+		return e.Upstream != nil && e.Upstream.Provider == provider
+	})
 }
 
 // kept holds what the flow guarantees of a run that completes. It was proved

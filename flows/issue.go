@@ -2,6 +2,7 @@ package flows
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/stile-auth/stile/flows/assurance"
@@ -15,12 +16,19 @@ func (x *exchange) issue(ctx context.Context, out *issuance) error {
 	if out.target == nil {
 		return nil
 	}
+	if err := x.keeps(ctx); err != nil { // it may be what is handed on
+		return err
+	}
 	if x.r.Code != nil {
 		code, err := x.authorize()
 		x.result.Grant = code
 		return err
 	}
 	grant, err := x.e.cfg.Propagators[out.target.Propagate.Type].Propagate(ctx, x.identity(out))
+	if errors.Is(err, ErrSignOnAgain) {
+		x.withdraw(CodeLoginRequired)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -32,7 +40,7 @@ func (x *exchange) issue(ctx context.Context, out *issuance) error {
 func (x *exchange) identity(out *issuance) Identity {
 	s, p := &x.r.State, out.target.Propagate
 	id := Identity{
-		Subject: s.Subject, Client: x.r.Client, Key: x.r.Key,
+		Subject: s.Subject, Client: x.r.Client, Run: x.r.ID, Provider: p.Provider, Key: x.r.Key,
 		ACR: out.acr, AMR: out.result.AMR, AuthTime: out.result.AuthTime, Target: out.target.Name,
 		Audience: p.Audience, TTL: p.TTL, Claims: out.claims, Approved: s.Approved, Now: x.w.now,
 	}
@@ -40,6 +48,16 @@ func (x *exchange) identity(out *issuance) Identity {
 		id.Session = x.session.ID
 	}
 	return id
+}
+
+// withdraw fails a run that the gate has let out: there is nothing to give.
+func (x *exchange) withdraw(code string) {
+	s := &x.r.State
+	s.Status, s.Failure = Failed, code
+	x.session, x.result = nil, nil
+	x.events = slices.DeleteFunc(x.events, func(e Event) bool { return e.Type == EventRunCompleted })
+	x.events = append(x.events, Event{Type: EventRunFailed, Reason: code})
+	x.refused = &Problem{Kind: KindFailed, Code: code, Detail: "The flow has failed."}
 }
 
 // newSession makes the session that the run leaves: the one that it was started

@@ -477,13 +477,13 @@ func TestSignOutEndsTheSession(t *testing.T) {
 	tk.ok("ok", "")
 	session := tk.view.Result.Session
 	ctx := context.Background()
-	if err := k.engine.SignOut(ctx, session, flows.Caller{Key: "thief"}); err != nil {
+	if _, err := k.engine.SignOut(ctx, session, flows.Caller{Key: "thief"}); err != nil {
 		t.Fatal(err)
 	}
 	tk = k.must(flows.StartRequest{Target: "t", Session: session})
 	tk.done("pwd")
 	session = tk.view.Result.Session
-	if err := k.engine.SignOut(ctx, session, flows.Caller{}); err != nil {
+	if _, err := k.engine.SignOut(ctx, session, flows.Caller{}); err != nil {
 		t.Fatal(err)
 	}
 	k.must(flows.StartRequest{Target: "t", Session: session}).at("secret")

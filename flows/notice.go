@@ -41,6 +41,10 @@ const (
 // what they are about.
 func (x *exchange) completed(n *node, out Outcome) {
 	kind, about := n.typ.Notice, n.typ.Authenticator
+	if out.proof != nil && out.proof.Bound != "" {
+		x.events = append(x.events, Event{Type: EventBound, Step: n.def.ID, Reason: out.proof.Bound})
+		x.tell(n, NoticeAdded, out.proof.Bound)
+	}
 	if len(out.removed) > 0 {
 		kind, about = NoticeRemoved, out.removed[0].Type
 	}

@@ -486,3 +486,16 @@ func TestNoticeOfAReplay(t *testing.T) {
 	}
 	k.wantTold("code_reused to +41791234567")
 }
+
+// An identity that came to an account by itself, with its first proof: the owner is
+// told, and the audit says it.
+func TestNoticeOfAnIdentityThatCame(t *testing.T) {
+	t.Parallel()
+	k := notified(t, definitions("      - { id: sso, type: sso }\n", "{}"), nil)
+	tk := k.must(flows.StartRequest{Target: "t"})
+	tk.ok("by address", "bare")
+	k.wantTold("authenticator_added to +41791234567")
+	if m := k.mails.got[0]; m.Args["authenticator"] != "identity" || k.count(flows.EventBound) != 1 {
+		t.Errorf("%+v, %d events", m, k.count(flows.EventBound))
+	}
+}

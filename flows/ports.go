@@ -250,6 +250,8 @@ type Identity struct {
 	Subject  string
 	Client   string
 	Session  string // sid
+	Run      string // ID of the run
+	Provider string // whose tokens the target gets, "" if none's
 	Key      string // thumbprint to bind the token to, "" if none
 	ACR      string
 	AMR      []string

@@ -5,6 +5,10 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/stile-auth/stile/flowdefs"
 )
 
 // Show returns the current view. A prompt that has timed out is left first.
@@ -92,13 +96,15 @@ func (e *Engine) Restart(ctx context.Context, h Secret, c Caller, turn int) (Vie
 }
 
 // SignOut ends the session of that secret and every other of its id. One that is
-// unknown, or bound to another key, is the same as none.
-func (e *Engine) SignOut(ctx context.Context, session Secret, c Caller) error {
-	err := e.signOut(ctx, session, c)
+// unknown, or bound to another key, is the same as none. It returns where the person
+// signs out of what the session rested on; nil if there is no such place, or none that
+// can be found now.
+func (e *Engine) SignOut(ctx context.Context, session Secret, c Caller) (*Departure, error) {
+	to, err := e.signOut(ctx, session, c)
 	if err == nil {
-		return nil
+		return to, nil
 	}
-	return e.problem(ctx, c, nil, err)
+	return nil, e.problem(ctx, c, nil, err)
 }
 
 // SignOutOf ends the session of that secret if it is the one of that id; another is left alone.
@@ -114,27 +120,48 @@ func (e *Engine) SignOutOf(ctx context.Context, session Secret, id string, c Cal
 	if err != nil {
 		return e.problem(ctx, c, nil, err)
 	}
-	return e.SignOut(ctx, session, c)
+	_, err = e.SignOut(ctx, session, c)
+	return err
 }
 
-func (e *Engine) signOut(ctx context.Context, session Secret, c Caller) error {
+func (e *Engine) signOut(ctx context.Context, session Secret, c Caller) (*Departure, error) {
 	alias, ok := parseSecret(session)
 	if !ok {
-		return nil
+		return nil, nil //nolint:nilnil // there is nowhere to go
 	}
 	s, err := e.cfg.Sessions.Session(ctx, alias, e.cfg.Now())
 	if errors.Is(err, ErrNotFound) || err == nil && s.Key != c.Key {
-		return nil
+		return nil, nil //nolint:nilnil // likewise
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
+	to := e.departure(ctx, s)
 	if err := e.cfg.Sessions.EndSession(ctx, s.ID); err != nil {
-		return err
+		return nil, err
 	}
-	return e.cfg.Recorder.Record(ctx, Event{
+	e.ended()
+	return to, e.cfg.Recorder.Record(ctx, Event{
 		ID: newID(), Time: e.cfg.Now().UTC(), Type: EventSignedOut, Client: s.Client, Subject: s.Subject, Request: c.RequestID,
 	})
+}
+
+// departure is where the person goes on to sign out. That nobody can say does not keep
+// them from signing out here.
+func (e *Engine) departure(ctx context.Context, s Session) *Departure {
+	if e.cfg.Departures == nil {
+		return nil
+	}
+	var client flowdefs.Client
+	if c := e.active.Load().set.Clients[s.Client]; c != nil {
+		client = *c
+	}
+	to, err := e.cfg.Departures.Depart(ctx, s, client)
+	if err != nil {
+		e.cfg.Logger.Warn("no address to sign out at", zap.Error(err))
+		return nil
+	}
+	return to
 }
 
 // change runs one request that changes a run.

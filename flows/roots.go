@@ -98,11 +98,7 @@ func rootsOf(proved []assurance.Evidence) []Root {
 
 // rootless says whether something that this run rests on has ended elsewhere.
 func (x *exchange) rootless(ctx context.Context) (bool, error) {
-	s := &x.r.State
-	roots := rootsOf(s.Evidence)
-	if s.Reused && s.Session != nil {
-		roots = append(roots, rootsOf(s.Session.Evidence)...)
-	}
+	roots := rootsOf(x.r.State.Evidence) // also of what the session stood for
 	if len(roots) == 0 {
 		return false, nil
 	}
@@ -146,6 +142,7 @@ func (e *Engine) endProviderSession(ctx context.Context, l Logout, c Caller) err
 	if err != nil {
 		return fmt.Errorf("%w: sessions: %w", ErrUnavailable, err)
 	}
+	e.ended()
 	events := []Event{{ID: newID(), Time: now, Type: EventProviderLogout, Reason: l.Way, Step: l.Provider, Request: c.RequestID}}
 	for _, one := range slices.CompactFunc(over, func(a, b Session) bool { return a.ID == b.ID }) {
 		events = append(events, Event{

@@ -148,8 +148,13 @@ type Proof struct {
 	// Evidence: the step fills Method, Authenticator, Device, Categories, the
 	// axes, Binding and Cap; the engine fills the rest and checks the ceilings.
 	Evidence assurance.Evidence
+	// Bound is the type of an authenticator that has come to the account with this proof,
+	// by no step of the owner's: the owner is told; "": none has.
+	Bound string
 	// Approved is the transaction that the person has signed; nil but for step types with Transaction.
 	Approved *Approval
+	// Leaves is what the session can use later; nil: nothing.
+	Leaves *Leftover
 }
 
 // Outcome is what a step decided. Make one with [Ask], [Pass], [Done], [Exit] or [Reject].

@@ -50,6 +50,8 @@ type Config struct {
 	// DPoP binds code and tokens to a key of each sign-on (RFC 9449), and refuses
 	// tokens that are not.
 	DPoP bool
+	// KeepTokens and KeepIDToken hand out what a sign-on has brought, as [Tokens].
+	KeepTokens, KeepIDToken bool
 	// ResponseClaims is a parameter of responses that holds a JSON object; "": there is none.
 	ResponseClaims string
 	// SpentCodes are error codes of the token endpoint that say what invalid_grant says.
@@ -78,6 +80,8 @@ type Endpoints struct {
 	UserInfo             string // required for plain OAuth 2.0
 	Push                 string // of pushed requests (RFC 9126)
 	Introspection        string // of tokens (RFC 7662)
+	Revocation           string // of tokens (RFC 7009)
+	EndSession           string // where people sign out (RP-Initiated Logout 1.0)
 }
 
 // UserMapping says what UserInfo of a plain OAuth 2.0 provider calls things. A name
@@ -87,6 +91,9 @@ type UserMapping struct {
 	Email   string // "" if it says none
 	// EmailVerified says whether the address was verified; "" if nothing does.
 	EmailVerified string
+	// More are further questions with the same access token: the claim that an answer,
+	// whatever JSON it is, becomes, and the address that gives it.
+	More map[string]string
 }
 
 // ResponseMode is how an authorization response comes back.
@@ -112,6 +119,7 @@ type Provider struct {
 	cfg      Config
 	http     *http.Client // to what acts for one sign-on
 	lookup   *http.Client // to what the provider publishes
+	tell     *http.Client // to what answers nothing
 	nonces   nonces
 	metadata *cache[metadata]
 	keys     *keys
@@ -141,8 +149,9 @@ func (p *Provider) connect(discover func(context.Context) (metadata, error)) {
 	if transport == nil {
 		transport = newTransport(p.cfg)
 	}
-	p.lookup = p.client(strict{transport})
-	p.http = p.client(&breaker{inner: strict{transport}, now: p.cfg.Now})
+	p.lookup = p.client(strict{inner: transport})
+	p.http = p.client(&breaker{inner: strict{inner: transport}, now: p.cfg.Now})
+	p.tell = p.client(&breaker{inner: strict{transport, true}, now: p.cfg.Now})
 	p.metadata = newCache(metadataFresh, metadataStale, p.cfg.Now, discover)
 	p.keys = newKeys(p.cfg.Now, p.fetchKeys)
 }
@@ -199,6 +208,7 @@ func (c *Config) checkShape() error {
 	bad(e != nil && c.OAuth2 == nil && e.Keys == "", "Endpoints needs Keys")
 	bad(c.OAuth2 != nil && (e == nil || e.UserInfo == ""), "OAuth2 needs Endpoints with UserInfo")
 	bad(c.OAuth2 != nil && c.OAuth2.Subject == "", "OAuth2 needs Subject")
+	bad(c.OAuth2 != nil && !fit(c.OAuth2.More, c.Network), "OAuth2.More needs https addresses, and at most three")
 	bad(!c.TokenInfo.usable(c.Authentication), "TokenInfo needs all but Valid, and for its app token a client secret")
 	if t := c.TokenInfo; t != nil {
 		u, err := url.Parse(t.Endpoint)
@@ -217,6 +227,19 @@ func (c *Config) checkShape() error {
 		bad(true, "there is no such Push")
 	}
 	return errors.Join(errs...)
+}
+
+const maxMore = 3 // each is one request of each sign-on
+
+// fit says whether an access token may go to these addresses.
+func fit(more map[string]string, n Network) bool {
+	for _, address := range more {
+		u, err := url.Parse(address)
+		if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || !secure(u, n) {
+			return false
+		}
+	}
+	return len(more) <= maxMore
 }
 
 func checkIssuer(issuer string, n Network) error {

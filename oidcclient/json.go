@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -13,6 +14,11 @@ const maxDepth = 32
 
 // errAmbiguous reports JSON that parsers read differently, or do not read.
 var errAmbiguous = fmt.Errorf("%w: ambiguous JSON", errUnusable)
+
+// inObject is a document as the one member of an object.
+func inObject(document []byte) []byte {
+	return slices.Concat([]byte(`{"answer":`), document, []byte(`}`))
+}
 
 // checkJSON refuses all but one JSON object in UTF-8 whose keys differ by more
 // than case, here and in every object inside: encoding/json would let the last

@@ -24,6 +24,8 @@ type metadata struct {
 	Token          string   `json:"token_endpoint"`
 	Keys           string   `json:"jwks_uri"`
 	UserInfo       string   `json:"userinfo_endpoint"`
+	Revocation     string   `json:"revocation_endpoint"`                   // RFC 8414 §2
+	EndSession     string   `json:"end_session_endpoint"`                  // RP-Initiated Logout 1.0 §2.1
 	Introspection  string   `json:"introspection_endpoint"`                // RFC 8414 §2
 	Push           string   `json:"pushed_authorization_request_endpoint"` // RFC 9126 §5
 	RequiresPush   bool     `json:"require_pushed_authorization_requests"`
@@ -36,6 +38,7 @@ type metadata struct {
 	Aliases        struct { // of endpoints, for clients that show a certificate (RFC 8705 §5)
 		Token    string `json:"token_endpoint"`
 		UserInfo string `json:"userinfo_endpoint"`
+		Revoke   string `json:"revocation_endpoint"`
 		Push     string `json:"pushed_authorization_request_endpoint"`
 	} `json:"mtls_endpoint_aliases"`
 }
@@ -45,7 +48,7 @@ type metadata struct {
 func (p *Provider) discover(ctx context.Context) (metadata, error) {
 	var m metadata
 	if e := p.cfg.Endpoints; e != nil {
-		m = metadata{Authorization: e.Authorization, Token: e.Token, Keys: e.Keys, UserInfo: e.UserInfo, Push: e.Push, Introspection: e.Introspection}
+		m = metadata{Authorization: e.Authorization, Token: e.Token, Keys: e.Keys, UserInfo: e.UserInfo, Push: e.Push, Introspection: e.Introspection, Revocation: e.Revocation, EndSession: e.EndSession}
 		return m, m.check(p.cfg.Network, p.cfg.OAuth2 == nil)
 	}
 	ctx = oidc.ClientContext(ctx, p.lookup)
@@ -67,6 +70,7 @@ func (p *Provider) discover(ctx context.Context) (metadata, error) {
 		return metadata{}, refused("the metadata name another issuer")
 	}
 	if p.cfg.Authentication.Certificate != nil {
+		m.Revocation = cmp.Or(m.Aliases.Revoke, m.Revocation)
 		m.Token, m.UserInfo, m.Push = cmp.Or(m.Aliases.Token, m.Token), cmp.Or(m.Aliases.UserInfo, m.UserInfo), cmp.Or(m.Aliases.Push, m.Push)
 	}
 	return m, m.check(p.cfg.Network, true)
@@ -74,10 +78,10 @@ func (p *Provider) discover(ctx context.Context) (metadata, error) {
 
 // check refuses endpoints that such a provider cannot have: secrets go there.
 func (m metadata) check(n Network, signs bool) error {
-	optional := map[string]bool{"userinfo_endpoint": true, "pushed_authorization_request_endpoint": true, "introspection_endpoint": true, "jwks_uri": !signs}
+	optional := map[string]bool{"userinfo_endpoint": true, "pushed_authorization_request_endpoint": true, "introspection_endpoint": true, "jwks_uri": !signs, "revocation_endpoint": true, "end_session_endpoint": true}
 	for name, endpoint := range map[string]string{
 		"authorization_endpoint": m.Authorization, "token_endpoint": m.Token, "jwks_uri": m.Keys, "userinfo_endpoint": m.UserInfo,
-		"pushed_authorization_request_endpoint": m.Push, "introspection_endpoint": m.Introspection,
+		"pushed_authorization_request_endpoint": m.Push, "introspection_endpoint": m.Introspection, "revocation_endpoint": m.Revocation, "end_session_endpoint": m.EndSession,
 	} {
 		if endpoint == "" && optional[name] {
 			continue

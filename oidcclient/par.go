@@ -52,29 +52,36 @@ func (p *Provider) push(ctx context.Context, m metadata, query url.Values) (url.
 
 // post sends a form as the client that we are.
 func (p *Provider) post(ctx context.Context, m metadata, what, address string, form url.Values) ([]byte, error) {
+	status, body, err := p.submit(ctx, p.http, m, what, address, form)
+	if err == nil && status != http.StatusOK && status != http.StatusCreated {
+		err = unavailable(what + ": HTTP " + http.StatusText(status))
+	}
+	return body, err
+}
+
+// submit is post, whatever the status of the answer is.
+func (p *Provider) submit(ctx context.Context, client *http.Client, m metadata, what, address string, form url.Values) (int, []byte, error) {
 	us, err := p.credentials(m)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	h := http.Header{}
 	us.apply(p.cfg.ClientID, form, h)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, unavailable(what + ": not an address")
+		return 0, nil, unavailable(what + ": not an address")
 	}
 	req.Header = h
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := p.http.Do(req)
+	req.Header.Set("Accept", "application/json")
+	resp, err := client.Do(req)
 	if err != nil {
-		return nil, networkError(what, err)
+		return 0, nil, networkError(what, err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated {
-		return nil, unavailable(what + ": HTTP " + http.StatusText(resp.StatusCode))
-	}
 	body, err := io.ReadAll(resp.Body) // in memory already, and within bounds
 	if err != nil {
-		return nil, networkError(what, err)
+		return 0, nil, networkError(what, err)
 	}
-	return body, nil
+	return resp.StatusCode, body, nil
 }

@@ -30,13 +30,15 @@ type Identity struct {
 	// Claims are all claims of the ID token and, for names that it has not, of
 	// UserInfo. Numbers are json.Number.
 	Claims map[string]any
+	// Tokens are what the configuration keeps of the sign-on; nil: nothing.
+	Tokens *Tokens
 	// Response is what the parameter ResponseClaims of the response said. It came
 	// through the browser: anybody may have written it.
 	Response map[string]any
 }
 
 // Redeem trades the code for tokens and checks them. Whatever it returns, the
-// code must be taken as spent. The tokens are not kept.
+// code must be taken as spent.
 //
 // [ErrRefused]: the code is no good, or the answer failed a check.
 // [ErrUnavailable]: it cannot be known whether the code was used.
@@ -67,7 +69,9 @@ func (p *Provider) redeem(ctx context.Context, r Request, code Code) (Identity, 
 		return Identity{}, err
 	}
 	if p.cfg.OAuth2 != nil {
-		return p.user(ctx, client, m, t)
+		id, err := p.user(ctx, client, m, t)
+		id.Tokens = p.kept(t, r, id.Subject)
+		return id, err
 	}
 	c, err := p.verify(ctx, m, t.id, p.expect(r, t.access, code.value))
 	if err != nil {
@@ -78,11 +82,16 @@ func (p *Provider) redeem(ctx context.Context, r Request, code Code) (Identity, 
 			return Identity{}, err
 		}
 	}
-	return c.identity()
+	id, err := c.identity()
+	id.Tokens = p.kept(t, r, id.Subject)
+	return id, err
 }
 
 // tokens are what is used of a token response.
-type tokens struct{ id, access, scheme string }
+type tokens struct {
+	id, access, scheme, refresh string
+	life                        time.Duration // of access; 0: not said
+}
 
 // exchange sends the code (RFC 6749 §4.1.3, RFC 7636 §4.5), exactly once: a server
 // that asks for a nonce has not looked at it yet (RFC 9449 §8).
@@ -104,6 +113,7 @@ func (p *Provider) exchange(ctx context.Context, client *http.Client, m metadata
 	}
 	t.access, _ = answer.Extra("access_token").(string)
 	t.id, _ = answer.Extra("id_token").(string)
+	t.refresh, t.life = answer.RefreshToken, lifeOf(answer.ExpiresIn)
 	kind, _ := answer.Extra("token_type").(string)
 	switch {
 	case !strings.EqualFold(kind, t.scheme):

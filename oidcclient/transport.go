@@ -2,6 +2,7 @@ package oidcclient
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -31,7 +32,10 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 
 // strict reads each answer whole, within bounds, and refuses successes that are
 // not JSON or that two parsers could read differently.
-type strict struct{ inner http.RoundTripper }
+type strict struct {
+	inner   http.RoundTripper
+	unasked bool // what a success says is of no interest (RFC 7009 §2.2)
+}
 
 // RoundTrip implements [http.RoundTripper].
 func (s strict) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -51,8 +55,8 @@ func (s strict) RoundTrip(req *http.Request) (*http.Response, error) {
 	if len(body) > maxBody {
 		return nil, fmt.Errorf("%w: over 1 MiB", errUnusable)
 	}
-	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
-		if err := checkAnswer(resp.Header, body); err != nil {
+	if resp.StatusCode >= 200 && resp.StatusCode <= 299 && !s.unasked {
+		if err := checkAnswer(req.Context(), resp.Header, body); err != nil {
 			return nil, err
 		}
 	}
@@ -60,10 +64,16 @@ func (s strict) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-func checkAnswer(h http.Header, body []byte) error {
+// listed marks requests whose answer may be a list too.
+type listed struct{}
+
+func checkAnswer(ctx context.Context, h http.Header, body []byte) error {
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
 		return fmt.Errorf("%w: it is not JSON", errUnusable)
+	}
+	if list := bytes.TrimLeft(body, " \t\r\n"); ctx.Value(listed{}) != nil && len(list) > 0 && list[0] == '[' {
+		return checkJSON(inObject(body))
 	}
 	return checkJSON(body)
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -56,6 +58,12 @@ func (p *Provider) user(ctx context.Context, client *http.Client, m metadata, t 
 		return Identity{}, err
 	}
 	names := p.cfg.OAuth2
+	for _, name := range slices.Sorted(maps.Keys(names.More)) {
+		delete(c, name) // who else says it is not asked
+		if err := p.more(ctx, client, c, name, t); err != nil {
+			return Identity{}, err
+		}
+	}
 	id := Identity{Issuer: p.cfg.Issuer, Claims: c}
 	switch sub := c.at(names.Subject).(type) {
 	case string:
@@ -71,6 +79,25 @@ func (p *Provider) user(ctx context.Context, client *http.Client, m metadata, t 
 	id.Email, _ = c.at(names.Email).(string)
 	id.EmailVerified = c.at(names.EmailVerified) == any(true) && id.Email != ""
 	return id, nil
+}
+
+// more asks a further question; the answer is the claim of that name. What the provider
+// refuses to tell it does not say.
+func (p *Provider) more(ctx context.Context, client *http.Client, c claims, name string, t tokens) error {
+	body, err := p.getJSON(context.WithValue(ctx, listed{}, true), client, name, p.cfg.OAuth2.More[name], t)
+	var status *statusError
+	if errors.As(err, &status) && (status.status == http.StatusForbidden || status.status == http.StatusNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	answer, err := decode(inObject(body)) // it may be a list
+	if err != nil || len(answer) != 1 {
+		return refused(name + ": ambiguous JSON")
+	}
+	c[name] = answer["answer"]
+	return nil
 }
 
 // at follows a name with dots into objects; nil if nothing is there.

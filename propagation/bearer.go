@@ -81,7 +81,7 @@ func checkIssuer(issuer string) error {
 // [ErrIncomplete]; mapped claims with a reserved name are [ErrReserved]; a
 // lifetime above the longest is refused, not shortened. A token for an
 // identity with a key is bound to it (RFC 9449 §6.1).
-func (b *BearerJWT) Propagate(_ context.Context, id flows.Identity) (flows.Grant, error) {
+func (b *BearerJWT) Propagate(ctx context.Context, id flows.Identity) (flows.Grant, error) {
 	if err := checkIdentity(id); err != nil {
 		return flows.Grant{}, err
 	}
@@ -94,11 +94,11 @@ func (b *BearerJWT) Propagate(_ context.Context, id flows.Identity) (flows.Grant
 	if err != nil {
 		return flows.Grant{}, err
 	}
-	return b.grant(claims, id, expires)
+	return b.grant(ctx, claims, id, expires)
 }
 
-func (b *BearerJWT) grant(claims jwt.MapClaims, id flows.Identity, expires time.Time) (flows.Grant, error) {
-	text, err := sign(b.cfg.Keys, "at+jwt", claims) // RFC 9068 §2.1
+func (b *BearerJWT) grant(ctx context.Context, claims jwt.MapClaims, id flows.Identity, expires time.Time) (flows.Grant, error) {
+	text, err := sign(ctx, b.cfg.Keys, "at+jwt", claims) // RFC 9068 §2.1
 	if err != nil {
 		return flows.Grant{}, err
 	}
@@ -110,8 +110,8 @@ func (b *BearerJWT) grant(claims jwt.MapClaims, id flows.Identity, expires time.
 }
 
 // sign signs claims with the key that is active now.
-func sign(keys Source, typ string, claims jwt.MapClaims) (string, error) {
-	set, err := keys.Current()
+func sign(ctx context.Context, keys Source, typ string, claims jwt.MapClaims) (string, error) {
+	set, err := keys.Current(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -1,6 +1,7 @@
 package propagation
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -50,12 +51,10 @@ type openIDMetadata struct {
 	Algorithms   []string `json:"id_token_signing_alg_values_supported"`
 }
 
-var cacheControl = fmt.Sprintf("public, max-age=%d", int(CacheAge/time.Second))
-
 // Documents renders the key set (RFC 7517) and the two metadata documents and
 // returns a handler for each path. The handlers answer GET and HEAD, may be
 // cached for ten minutes ([CacheAge]), and only copy what was rendered once for these keys.
-func Documents(cfg DocumentsConfig) (map[string]http.Handler, error) {
+func Documents(ctx context.Context, cfg DocumentsConfig) (map[string]http.Handler, error) {
 	if err := checkIssuer(cfg.Issuer); err != nil {
 		return nil, err
 	}
@@ -65,8 +64,8 @@ func Documents(cfg DocumentsConfig) (map[string]http.Handler, error) {
 	if cfg.ACRValues == nil || len(cfg.ACRValues()) == 0 {
 		return nil, fmt.Errorf("propagation: metadata without acr values")
 	}
-	now := func() (moment, error) {
-		set, err := cfg.Keys.Current()
+	now := func(ctx context.Context) (moment, error) {
+		set, err := cfg.Keys.Current(ctx)
 		return moment{set, cfg.ACRValues()}, err
 	}
 	about := func(m moment) metadata {
@@ -85,7 +84,7 @@ func Documents(cfg DocumentsConfig) (map[string]http.Handler, error) {
 		},
 	} {
 		d := &living{now: now, content: content}
-		if _, err := d.current(); err != nil {
+		if _, err := d.current(ctx); err != nil {
 			return nil, err
 		}
 		handlers[path] = d
@@ -118,7 +117,7 @@ type moment struct {
 
 // living is a document that is rendered anew when keys were rotated, or a reload has changed the levels.
 type living struct {
-	now      func() (moment, error)
+	now      func(context.Context) (moment, error)
 	content  func(moment) any
 	rendered atomic.Pointer[edition]
 }
@@ -128,8 +127,8 @@ type edition struct {
 	doc *document
 }
 
-func (d *living) current() (*document, error) {
-	m, err := d.now()
+func (d *living) current(ctx context.Context) (*document, error) {
+	m, err := d.now(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +147,7 @@ func (d *living) current() (*document, error) {
 // ServeHTTP answers as a document does, and 503 if the keys of now are not known: what
 // is published must not be older than what others sign with.
 func (d *living) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	doc, err := d.current()
+	doc, err := d.current(r.Context())
 	if err != nil {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Retry-After", "1")
@@ -194,7 +193,7 @@ func (d *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
-	h.Set("Cache-Control", cacheControl)
+	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(CacheAge/time.Second)))
 	h.Set("ETag", d.etag)
 	if d.known(r.Header.Values("If-None-Match")) {
 		w.WriteHeader(http.StatusNotModified)

@@ -23,7 +23,7 @@ func p256() elliptic.Curve { return elliptic.P256() }
 
 func documents(t testing.TB, set *propagation.KeySet, iss string) *http.ServeMux {
 	t.Helper()
-	handlers, err := propagation.Documents(propagation.DocumentsConfig{
+	handlers, err := propagation.Documents(t.Context(), propagation.DocumentsConfig{
 		Issuer: iss, Keys: set, ACRValues: acrValues([]string{"aal1", "aal2"}...), DPoPAlgorithms: []string{"ES256"},
 	})
 	if err != nil {
@@ -182,7 +182,7 @@ func TestDocumentsConfigIsChecked(t *testing.T) {
 		"no keys":       {Issuer: issuer, ACRValues: acrValues([]string{"aal1"}...)},
 		"no acr values": {Issuer: issuer, Keys: newSet(t)},
 	} {
-		if _, err := propagation.Documents(cfg); err == nil {
+		if _, err := propagation.Documents(t.Context(), cfg); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -197,7 +197,7 @@ func acrValues(values ...string) func() []string { return func() []string { retu
 func TestMetadataFollowsTheLevels(t *testing.T) {
 	t.Parallel()
 	values := []string{"aal1"}
-	docs, err := propagation.Documents(propagation.DocumentsConfig{Issuer: "https://stile.example", Keys: newSet(t), ACRValues: func() []string { return values }})
+	docs, err := propagation.Documents(t.Context(), propagation.DocumentsConfig{Issuer: "https://stile.example", Keys: newSet(t), ACRValues: func() []string { return values }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func NewIDTokens(issuer string, keys Source) (*IDTokens, error) {
 }
 
 // Propagate signs an ID token. It refuses what [BearerJWT.Propagate] refuses.
-func (t *IDTokens) Propagate(_ context.Context, id flows.Identity) (flows.Grant, error) {
+func (t *IDTokens) Propagate(ctx context.Context, id flows.Identity) (flows.Grant, error) {
 	if err := checkIdentity(id); err != nil {
 		return flows.Grant{}, err
 	}
@@ -57,7 +57,7 @@ func (t *IDTokens) Propagate(_ context.Context, id flows.Identity) (flows.Grant,
 	if id.Nonce != "" {
 		claims["nonce"] = id.Nonce
 	}
-	set, err := t.keys.Current()
+	set, err := t.keys.Current(ctx)
 	if err != nil {
 		return flows.Grant{}, err
 	}
@@ -75,7 +75,7 @@ type ClientTokens struct{ *BearerJWT }
 var _ flows.Propagator = ClientTokens{}
 
 // Propagate signs a token for one client.
-func (t ClientTokens) Propagate(_ context.Context, id flows.Identity) (flows.Grant, error) {
+func (t ClientTokens) Propagate(ctx context.Context, id flows.Identity) (flows.Grant, error) {
 	if id.Client == "" || id.Subject != id.Client || id.Audience == "" || id.Now.IsZero() ||
 		id.Session != "" || id.ACR != "" || len(id.AMR) > 0 || !id.AuthTime.IsZero() || len(id.Claims) > 0 {
 		return flows.Grant{}, fmt.Errorf("%w: a client alone has a token of its own", ErrIncomplete)
@@ -93,7 +93,7 @@ func (t ClientTokens) Propagate(_ context.Context, id flows.Identity) (flows.Gra
 		"iat": id.Now.Unix(), "exp": expires.Unix(), "jti": rand.Text(),
 	}
 	bind(claims, id)
-	return t.grant(claims, id, expires)
+	return t.grant(ctx, claims, id, expires)
 }
 
 // bind says what the token is good for, and by whose key.

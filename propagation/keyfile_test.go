@@ -56,7 +56,7 @@ func open(path string) (*propagation.KeySet, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ring.Current()
+	return ring.Current(context.Background())
 }
 
 func TestKeyFileIsCreatedOnceAndKept(t *testing.T) {
@@ -107,7 +107,7 @@ func TestConcurrentCreationMakesOneKey(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			set, err := ring.Current()
+			set, err := ring.Current(t.Context())
 			if err != nil {
 				t.Error(err)
 				return
@@ -184,7 +184,7 @@ func TestKeyFileContentIsChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // that is refused
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 1024) // that is refused
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,12 +136,11 @@ func (k *Keyring) use(ring Ring) error {
 
 // Current implements [Source]. Keys that were not read for five minutes are read
 // at once; if that fails too: [ErrStale].
-func (k *Keyring) Current() (*KeySet, error) {
+func (k *Keyring) Current(ctx context.Context) (*KeySet, error) {
 	if set, err := k.current(); err == nil {
 		return set, nil
 	}
-	//stile:background the callers of Current sign and have no context of their own
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	failed := k.Refresh(ctx)
 	set, err := k.current()

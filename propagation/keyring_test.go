@@ -114,7 +114,7 @@ type fetch struct {
 
 func (w *world) check(t *rapid.T) {
 	p := w.peers[rapid.IntRange(0, len(w.peers)-1).Draw(t, "peer")]
-	set, err := p.ring.Current()
+	set, err := p.ring.Current(t.Context())
 	if err != nil {
 		if !p.cut {
 			t.Fatalf("a node that reaches the keys has none: %v", err)
@@ -228,7 +228,7 @@ func TestNodesRotateOnce(t *testing.T) {
 	seen := func() []string {
 		var all []string
 		for _, r := range rings {
-			set, err := r.Current()
+			set, err := r.Current(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -240,17 +240,17 @@ func TestNodesRotateOnce(t *testing.T) {
 	if got := seen(); len(got) != 1 {
 		t.Fatalf("the first keys: %v", got)
 	}
-	before, _ := rings[0].Current()
+	before, _ := rings[0].Current(t.Context())
 	at = at.Add(24*time.Hour - 20*time.Minute)
 	everybody()
-	set, _ := rings[3].Current()
+	set, _ := rings[3].Current(t.Context())
 	if got := seen(); len(got) != 1 || len(set.Keys()) != 2 || set.Active().ID() != before.Active().ID() {
 		t.Fatalf("after the publication: %v", got)
 	}
 	next := set.Keys()[1].ID()
 	at = at.Add(20 * time.Minute)
 	everybody()
-	if set, _ = rings[5].Current(); len(seen()) != 1 || len(set.Keys()) != 2 || set.Active().ID() != next {
+	if set, _ = rings[5].Current(t.Context()); len(seen()) != 1 || len(set.Keys()) != 2 || set.Active().ID() != next {
 		t.Fatalf("when it is time: %v", seen())
 	}
 	at = at.Add(time.Hour + 10*time.Minute)
@@ -273,11 +273,11 @@ func TestStaleKeys(t *testing.T) {
 	}
 	p.cut = true
 	at = at.Add(5 * time.Minute)
-	if _, err := ring.Current(); err != nil {
+	if _, err := ring.Current(t.Context()); err != nil {
 		t.Errorf("after five minutes: %v", err)
 	}
 	at = at.Add(time.Second)
-	if _, err := ring.Current(); !errors.Is(err, propagation.ErrStale) || !errors.Is(err, errCut) {
+	if _, err := ring.Current(t.Context()); !errors.Is(err, propagation.ErrStale) || !errors.Is(err, errCut) {
 		t.Errorf("later: %v", err)
 	}
 	bearer, err := propagation.NewBearerJWT(propagation.BearerConfig{Issuer: issuer, Keys: ring})

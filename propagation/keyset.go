@@ -1,6 +1,7 @@
 package propagation
 
 import (
+	"context"
 	"fmt"
 	"slices"
 )
@@ -10,7 +11,7 @@ type Source interface {
 	// Current returns the keys as they are now: one that signs, and all that are
 	// published. As long as nothing has changed it returns the same set. An error
 	// means that nothing may be signed or published.
-	Current() (*KeySet, error)
+	Current(ctx context.Context) (*KeySet, error)
 }
 
 // KeySet is the keys of one moment: the active one, which signs, and those that
@@ -39,7 +40,7 @@ func NewKeySet(active *Key, published ...*Key) (*KeySet, error) {
 }
 
 // Current returns the set itself: it is the source of keys that never change.
-func (s *KeySet) Current() (*KeySet, error) { return s, nil }
+func (s *KeySet) Current(context.Context) (*KeySet, error) { return s, nil }
 
 // Active returns the key that signs.
 func (s *KeySet) Active() *Key { return s.keys[0] }

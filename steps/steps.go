@@ -16,6 +16,7 @@ import (
 	"github.com/stile-auth/stile/steps/devicekey"
 	"github.com/stile-auth/stile/steps/devicepin"
 	"github.com/stile-auth/stile/steps/devicepinenrolment"
+	"github.com/stile-auth/stile/steps/directorylookup"
 	"github.com/stile-auth/stile/steps/emailcode"
 	"github.com/stile-auth/stile/steps/externaltoken"
 	"github.com/stile-auth/stile/steps/hotp"
@@ -117,6 +118,7 @@ func Builtin(d Deps) []flows.StepType {
 		terms.Type(d.Agreements),
 		message.Type(),
 		requiredrole.Type(d.Accounts),
+		directorylookup.Type(d.Directories, d.Accounts),
 		httpcall.Type(d.Calls),
 	}
 }

@@ -90,9 +90,13 @@ func (a *api) routes() (http.Handler, error) {
 		}
 	}
 	if a.cfg.OAuth != nil {
-		for _, path := range []string{"authorize", "token", "revoke", "introspect", "userinfo", "logout"} {
-			r.GET("/oauth2/"+path, a.limited(gin.WrapH(a.cfg.OAuth), false))
-			r.POST("/oauth2/"+path, a.limited(gin.WrapH(a.cfg.OAuth), false))
+		server := a.limited(gin.WrapH(a.cfg.OAuth), false)
+		for _, path := range []string{"/oauth2/authorize", "/oauth2/userinfo", "/oauth2/logout"} {
+			r.GET(path, server)
+			r.POST(path, server)
+		}
+		for _, path := range []string{"/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"} {
+			r.POST(path, server)
 		}
 	}
 	for path, h := range a.cfg.WellKnown {
@@ -182,10 +186,16 @@ func (a *api) cancel(ctx context.Context, q *request) (flows.View, error) {
 	return a.cfg.Engine.Cancel(ctx, q.handle, q.caller)
 }
 
-// signOut ends a session. Whether there was one, and whose, is not said.
+// signOut ends a session. Whether there was one, and whose, is not said, but for where
+// the person signs out of what it rested on.
 func (a *api) signOut(c *gin.Context, q *request) {
-	if err := a.cfg.Engine.SignOut(c.Request.Context(), q.handle, q.caller); err != nil {
+	to, err := a.cfg.Engine.SignOut(c.Request.Context(), q.handle, q.caller)
+	if err != nil {
 		a.fail(c, failureOf(err))
+		return
+	}
+	if to != nil {
+		a.write(c, http.StatusOK, mediaJSON, to)
 		return
 	}
 	c.Writer.WriteHeader(http.StatusNoContent)

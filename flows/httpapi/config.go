@@ -36,7 +36,7 @@ type mover interface {
 type engine interface {
 	runner
 	mover
-	SignOut(ctx context.Context, session flows.Secret, c flows.Caller) error
+	SignOut(ctx context.Context, session flows.Secret, c flows.Caller) (*flows.Departure, error)
 	Refuse(ctx context.Context, c flows.Caller, code string) error
 	Standing(ctx context.Context, h flows.Secret, c flows.Caller) *flows.View
 	Origins() []string

@@ -54,6 +54,7 @@ type fakeEngine struct {
 	panics  any
 	onShow  func() (flows.View, error) // instead of view and err
 	origins []string
+	to      *flows.Departure
 }
 
 func (e *fakeEngine) take(c call) (flows.View, error) {
@@ -118,9 +119,9 @@ func (e *fakeEngine) Activate(_ context.Context, h flows.Secret, c flows.Caller,
 	return e.take(call{Name: "activate", Handle: string(h), Caller: c, Turn: turn, Input: string(in)})
 }
 
-func (e *fakeEngine) SignOut(_ context.Context, session flows.Secret, c flows.Caller) error {
+func (e *fakeEngine) SignOut(_ context.Context, session flows.Secret, c flows.Caller) (*flows.Departure, error) {
 	_, err := e.take(call{Name: "sign out", Handle: string(session), Caller: c})
-	return err
+	return e.to, err
 }
 
 func (e *fakeEngine) Refuse(ctx context.Context, _ flows.Caller, code string) error {

@@ -82,6 +82,7 @@ type described struct {
 	body     string // schema of the body; "answers": those of the prompts; "": none
 	optional bool   // the body is
 	status   int
+	nothing  bool   // there may be nothing to say: 204
 	media    string // of success; "": JSON
 	result   string // schema of success
 	problems []int
@@ -103,7 +104,7 @@ func calls() []described {
 		{method: "POST", path: "/v1/flow/resend", id: "resend", summary: "Send once more what the current step has sent.", scheme: schemeFlow, key: true, turn: true, body: "Empty", optional: true, status: 200, result: "View", problems: act},
 		{method: "POST", path: "/v1/flow/hand_over", id: "handOver", summary: "A link to the page that draws what the client cannot draw.", scheme: schemeFlow, key: true, turn: true, body: "Empty", optional: true, status: 200, result: "View", problems: act},
 		{method: "POST", path: "/v1/flow/restart", id: "restart", summary: "A new run of the same flow.", scheme: schemeFlow, key: true, turn: true, body: "Empty", optional: true, status: 201, result: "View", problems: act},
-		{method: "DELETE", path: "/v1/session", id: "signOut", summary: "End a session. Whether there was one is not said.", scheme: schemeSession, key: true, status: 204, problems: []int{400, 401, 409, 413, 422, 429, 500, 503}},
+		{method: "DELETE", path: "/v1/session", id: "signOut", summary: "End a session. Where to sign out of what it rested on, or nothing.", scheme: schemeSession, key: true, status: 200, nothing: true, result: "Departure", problems: []int{400, 401, 409, 413, 422, 429, 500, 503}},
 		{method: "GET", path: "/healthz", id: "health", summary: "Whether the process answers.", status: 200, result: "Status"},
 		{method: "GET", path: "/readyz", id: "ready", summary: "Whether flows can be served.", status: 200, result: "Status", problems: []int{503}},
 		{method: "GET", path: "/metrics", id: "metrics", summary: "Metrics in the text format of Prometheus.", status: 200, media: "text/plain"},
@@ -206,6 +207,9 @@ func (d described) responses() member {
 		success["content"] = member{mediaJSON: member{"schema": refTo(d.result)}}
 	}
 	out := member{strconv.Itoa(d.status): success}
+	if d.nothing {
+		out["204"] = member{"description": http.StatusText(http.StatusNoContent), "headers": headerRefs("X-Request-Id")}
+	}
 	for _, status := range d.problems {
 		out[strconv.Itoa(status)] = member{"$ref": "#/components/responses/" + problemName(status)}
 	}

@@ -138,9 +138,9 @@ func schemasOf() member {
 	return member{
 		"Start": startSchema(), "View": view, "Flow": flow, "NextStep": next, "Action": action, "Assurance": proved,
 		"Result": result, "Grant": schemaOf[flows.Grant](), "Problem": trouble, "Status": state,
-		"Definitions": schemaOf[Definitions](),
-		"Document":    member{"type": "object"},
-		"Empty":       member{"type": "object", "additionalProperties": false},
+		"Definitions": schemaOf[Definitions](), "Departure": schemaOf[flows.Departure](),
+		"Document": member{"type": "object"},
+		"Empty":    member{"type": "object", "additionalProperties": false},
 		"Activate": member{
 			"type": "object", "properties": member{"step": member{"type": "string"}}, "required": []string{"step"}, "additionalProperties": false,
 		},

@@ -47,7 +47,7 @@ type Given struct {
 	Attributes map[string]string // of the account
 	Device     string            // DeviceKey, DeviceBound, DeviceNone, DeviceAndroid or DeviceIOS
 	Providers  map[string]string // by name: the login of who signs in there; default Account
-	Calls      map[string]string // by id of a step that asks a web service: what that answers; "down": nothing
+	Calls      map[string]string // by id of a step that asks a web service or a directory: what that answers; "down": nothing
 	At         time.Time         // when the scenario begins
 }
 

@@ -31,6 +31,9 @@ type Shape struct {
 	// User is what UserInfo says in place of OpenID Connect's claims: strings may
 	// hold {subject}, {username}, {name} and {email}; "{#subject}" is a number.
 	User map[string]any `json:"user"`
+	// More are answers to whoever has an access token, by their addresses; strings in
+	// them as in User.
+	More map[string]any `json:"more"`
 	// TokenInfo is how it describes access tokens; nil: as this package does.
 	TokenInfo *TokenInfo `json:"token_info"`
 	// Claims are set in ID tokens, and left out where they are null.
@@ -70,6 +73,12 @@ func (p *Provider) reshape(r *http.Request) {
 	if s.Metadata != nil && r.URL.Path == pathOf(s.Issuer)+"/.well-known/openid-configuration" {
 		r.URL.Path = "/.well-known/openid-configuration"
 		return
+	}
+	for address := range s.More {
+		if u, err := url.Parse(address); err == nil && u.Host == r.Host && u.Path == r.URL.Path {
+			r.URL.Path, r.URL.RawQuery = paths()[EndpointUserInfo], url.Values{"more": {address}}.Encode()
+			return
+		}
 	}
 	for endpoint, address := range s.Endpoints {
 		if u, err := url.Parse(address); err == nil && u.Host == r.Host && u.Path == r.URL.Path {
@@ -132,31 +141,35 @@ func (p *Provider) sendsIssuer() bool {
 func (p *Provider) signsOn() bool { return p.cfg.Shape == nil || !p.cfg.Shape.OAuth2 }
 
 // describeUser is what UserInfo says by the shape.
-func (s *Shape) describeUser(u *User) map[string]any {
-	return filled(s.User, strings.NewReplacer("{subject}", u.Subject, "{username}", u.Username, "{name}", u.Name, "{email}", u.Email))
+func (s *Shape) describeUser(u *User) any { return s.describe(s.User, u) }
+
+// describe fills in what is said of a user.
+func (*Shape) describe(what any, u *User) any {
+	return filled(what, strings.NewReplacer("{subject}", u.Subject, "{username}", u.Username, "{name}", u.Name, "{email}", u.Email))
 }
 
 // filled is a description with what stands in its braces; "{#name}" is a number.
-func filled(description map[string]any, fill *strings.Replacer) map[string]any {
-	var copied func(v any) any
-	copied = func(v any) any {
-		switch v := v.(type) {
-		case string:
-			if name, ok := strings.CutPrefix(v, "{#"); ok {
-				return json.Number(fill.Replace("{" + name))
-			}
-			return fill.Replace(v)
-		case map[string]any:
-			out := map[string]any{}
-			for name, inner := range v {
-				out[name] = copied(inner)
-			}
-			return out
+func filled(description any, fill *strings.Replacer) any {
+	switch v := description.(type) {
+	case string:
+		if name, ok := strings.CutPrefix(v, "{#"); ok {
+			return json.Number(fill.Replace("{" + name))
 		}
-		return v
+		return fill.Replace(v)
+	case []any:
+		out := make([]any, len(v))
+		for i, inner := range v {
+			out[i] = filled(inner, fill)
+		}
+		return out
+	case map[string]any:
+		out := map[string]any{}
+		for name, inner := range v {
+			out[name] = filled(inner, fill)
+		}
+		return out
 	}
-	out, _ := copied(description).(map[string]any)
-	return out
+	return description
 }
 
 // bend changes claims to those of the shape.

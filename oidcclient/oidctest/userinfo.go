@@ -33,6 +33,10 @@ func (p *Provider) userInfo(c *gin.Context) {
 		bearerError(c, &oauthError{code: "invalid_token", description: "the access token is not valid", status: http.StatusUnauthorized})
 		return
 	}
+	if s, more := p.cfg.Shape, c.Query("more"); s != nil && s.More[more] != nil {
+		c.JSON(http.StatusOK, s.describe(s.More[more], t.grant.user))
+		return
+	}
 	if s := p.cfg.Shape; s != nil && s.User != nil {
 		c.JSON(http.StatusOK, s.describeUser(t.grant.user))
 		return

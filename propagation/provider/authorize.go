@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"html/template"
@@ -58,7 +59,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := &request{Client: c.ID, Redirect: q.Get("redirect_uri"), Mode: modeQuery, State: q.Get("state")}
-	start, f := s.read(a, c, q)
+	start, f := s.read(r.Context(), a, c, q)
 	if f != nil {
 		s.respond(w, a, "", f)
 		return
@@ -104,7 +105,7 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, a *request, start
 }
 
 // read takes the rest of a request: what is wrong with it the client is told.
-func (s *Server) read(a *request, c *flowdefs.Client, q url.Values) (flows.StartRequest, *failure) {
+func (s *Server) read(ctx context.Context, a *request, c *flowdefs.Client, q url.Values) (flows.StartRequest, *failure) {
 	start := flows.StartRequest{ClientID: c.ID}
 	for name, values := range q {
 		if len(values) > 1 && name != "resource" {
@@ -140,14 +141,14 @@ func (s *Server) read(a *request, c *flowdefs.Client, q url.Values) (flows.Start
 	}
 	start.Target, start.LoginHint = t.Name, q.Get("login_hint")
 	start.Locale, _, _ = strings.Cut(q.Get("ui_locales"), " ")
-	if f := s.wishes(a, &start, q); f != nil {
+	if f := s.wishes(ctx, a, &start, q); f != nil {
 		return start, f
 	}
 	return start, nil
 }
 
 // wishes takes what the client asks of the sign-in.
-func (s *Server) wishes(a *request, start *flows.StartRequest, q url.Values) *failure {
+func (s *Server) wishes(ctx context.Context, a *request, start *flows.StartRequest, q url.Values) *failure {
 	prompts := strings.Fields(q.Get("prompt"))
 	for _, p := range prompts {
 		if p != promptLogin && p != promptSelect && p != "consent" && (p != promptNone || len(prompts) > 1) {
@@ -171,7 +172,7 @@ func (s *Server) wishes(a *request, start *flows.StartRequest, q url.Values) *fa
 		return f
 	}
 	if hint := q.Get("id_token_hint"); hint != "" {
-		said, err := s.hint(hint)
+		said, err := s.hint(ctx, hint)
 		if err != nil {
 			return fail(errRequest, "id_token_hint is no ID token of ours")
 		}
@@ -236,6 +237,7 @@ func (s *Server) Target(v flows.View) string {
 	return a.Redirect
 }
 
+//nolint:gochecknoglobals // a page that never changes
 var postPage = template.Must(template.New("post").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Signing in</title>
 <form method="post" action="{{.To}}">{{range .Fields}}<input type="hidden" name="{{.Name}}" value="{{.Value}}">{{end}}
 <button>Continue</button></form><script>document.forms[0].submit()</script></html>`))
@@ -277,6 +279,7 @@ func (s *Server) respond(w http.ResponseWriter, a *request, code string, f *fail
 	w.WriteHeader(http.StatusSeeOther)
 }
 
+//nolint:gochecknoglobals // a page that never changes
 var refusal = template.Must(template.New("refusal").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign-in</title><h1>That did not work</h1><p>{{.}}</p></html>`))
 
 // refuse tells the person what cannot be told to the application.
@@ -305,4 +308,5 @@ func (s *Server) say(w http.ResponseWriter, text string) {
 	}
 }
 
+//nolint:gochecknoglobals // a page that never changes
 var saying = template.Must(template.New("saying").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign-in</title><h1>{{.}}</h1></html>`))

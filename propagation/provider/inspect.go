@@ -36,7 +36,7 @@ type confirmation struct {
 var errNotOurs = errors.New("provider: no token of ours")
 
 // verify checks that we have signed a token, and as what.
-func (s *Server) verify(text, typ string) (said, error) {
+func (s *Server) verify(ctx context.Context, text, typ string) (said, error) {
 	var algorithms []jose.SignatureAlgorithm
 	for _, a := range propagation.Algorithms() {
 		algorithms = append(algorithms, jose.SignatureAlgorithm(a))
@@ -49,7 +49,7 @@ func (s *Server) verify(text, typ string) (said, error) {
 	if got, _ := header.ExtraHeaders[jose.HeaderType].(string); got != typ {
 		return said{}, errNotOurs
 	}
-	set, err := s.cfg.Keys.Current()
+	set, err := s.cfg.Keys.Current(ctx)
 	if err != nil {
 		return said{}, errors.Join(flows.ErrUnavailable, err)
 	}
@@ -71,11 +71,13 @@ func (s *Server) verify(text, typ string) (said, error) {
 }
 
 // hint is what an ID token says that we have issued, also long ago.
-func (s *Server) hint(text string) (said, error) { return s.verify(text, "JWT") }
+func (s *Server) hint(ctx context.Context, text string) (said, error) {
+	return s.verify(ctx, text, "JWT")
+}
 
 // access checks an access token: signature, time, and that what it rests on is still there.
 func (s *Server) access(ctx context.Context, text string) (said, error) {
-	t, err := s.verify(text, "at+jwt")
+	t, err := s.verify(ctx, text, "at+jwt")
 	if err != nil {
 		return t, err
 	}
@@ -245,7 +247,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, http.StatusBadRequest, "The request cannot be read.")
 		return
 	}
-	t, err := s.hint(q.Get("id_token_hint"))
+	t, err := s.hint(r.Context(), q.Get("id_token_hint"))
 	if err != nil || q.Has("client_id") && q.Get("client_id") != t.Audience {
 		s.refuse(w, http.StatusBadRequest, "The application did not say whose session is to end.")
 		return

@@ -23,6 +23,10 @@ import (
 var (
 	// errDown reports a directory that does not answer, or not what it should.
 	errDown = fmt.Errorf("%w: ldappassword: the directory", flows.ErrUnavailable)
+	// errNone reports that no entry, or more than one, is like that.
+	errNone = fmt.Errorf("ldappassword: no entry, or several: %w", account.ErrNotFound)
+	// errLeftAlone reports a request that was not sent.
+	errLeftAlone = fmt.Errorf("%w: it has failed several times, and is left alone for a while", errDown)
 	// errWrong reports a wrong password, and somebody whom the directory does not have or not let in.
 	errWrong = fmt.Errorf("ldappassword: %w", account.ErrWrong)
 )
@@ -87,6 +91,36 @@ func (d *Directory) ByID(ctx context.Context, id, password string) (Entry, error
 	return d.verify(ctx, fmt.Sprintf("(%s=%s)", d.def.ID, ldap.EscapeFilter(id)), password)
 }
 
+// Read returns the one entry whose attribute has that value. What is looked for comes
+// from an account, so it is data here: no filter can be made of it. It neither binds nor
+// hides whether there is somebody.
+func (d *Directory) Read(ctx context.Context, attribute, value string) (Entry, error) {
+	if value == "" {
+		return Entry{}, errNone
+	}
+	if !d.circuit.allows() {
+		return Entry{}, errLeftAlone
+	}
+	found, err := d.find(ctx, fmt.Sprintf("(%s=%s)", ldap.EscapeFilter(attribute), ldap.EscapeFilter(value)))
+	var out Entry
+	switch {
+	case err == nil && found == nil:
+		err = errNone
+	case err == nil:
+		out, err = d.entry(ctx, found)
+	}
+	d.circuit.report(!errors.Is(err, errDown))
+	return out, err
+}
+
+// Says reports whether entries have an account's attribute of that name.
+func (d *Directory) Says(name string) bool {
+	if name == flowdefs.RolesAttribute {
+		return d.def.GroupBase != ""
+	}
+	return d.def.Attributes[name] != ""
+}
+
 // verify searches, binds, and looks what the person is a member of. A bind
 // without a password would succeed whoever it is for (RFC 4513 §5.1.2).
 func (d *Directory) verify(ctx context.Context, filter, password string) (Entry, error) {
@@ -94,7 +128,7 @@ func (d *Directory) verify(ctx context.Context, filter, password string) (Entry,
 		return Entry{}, errWrong
 	}
 	if !d.circuit.allows() {
-		return Entry{}, fmt.Errorf("%w: it has failed several times, and is left alone for a while", errDown)
+		return Entry{}, errLeftAlone
 	}
 	found, err := d.find(ctx, filter)
 	if err == nil {

@@ -73,9 +73,19 @@ type Verifier interface {
 	ByID(ctx context.Context, id, password string) (Entry, error)
 }
 
+// Reader reads entries without anybody's password; [Directory] is one.
+type Reader interface {
+	// Read returns the one entry whose attribute has that value: [account.ErrNotFound] if
+	// there is none, or more than one; [flows.ErrUnavailable]: it cannot tell now.
+	Read(ctx context.Context, attribute, value string) (Entry, error)
+	// Says reports whether entries have an account's attribute of that name, by the definition.
+	Says(name string) bool
+}
+
 // Known is a directory, and what it is trusted with.
 type Known struct {
 	Verifier  Verifier           // nil: its password is not set, the step fails with 503
+	Reader    Reader             // likewise, for who signs in elsewhere
 	Provision flowdefs.Provision // what an entry without an account comes to; "" is never
 	Binding   assurance.Level    // at which its people are bound
 }

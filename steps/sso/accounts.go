@@ -3,6 +3,7 @@ package sso
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -28,6 +29,11 @@ type Accounts interface {
 	// SetAttributes sets these attributes of an account and removes those that are
 	// set to ""; [account.ErrNotFound].
 	SetAttributes(ctx context.Context, subject string, attributes map[string]string) error
+	Identities
+}
+
+// Identities keep what identities are to accounts: authenticators.
+type Identities interface {
 	// Authenticators returns the account's authenticators, whatever their type and
 	// status; none is no error.
 	Authenticators(ctx context.Context, subject string) ([]account.Authenticator, error)
@@ -45,14 +51,23 @@ var ErrUnknown = errors.New("sso: unknown identity")
 // linked to it, or is made for it, and what the provider is trusted to prove. Package
 // externaltoken comes to it by another way. [ErrUnknown]: it belongs to no account.
 func (p Provider) Proof(ctx context.Context, v *flows.Visit, as Accounts, id oidcclient.Identity) (flows.Proof, error) {
-	subject, level, err := owners{as}.subject(ctx, v, p, id)
+	who, err := owners{as}.subject(ctx, v, p, id)
 	if errors.Is(err, ErrUnknown) {
 		return flows.Proof{}, err
 	}
 	if err != nil {
 		return flows.Proof{}, fmt.Errorf("%w: sso: accounts: %w", flows.ErrUnavailable, err)
 	}
-	return flows.Proof{Subject: subject, Evidence: evidence(p, id, level)}, nil
+	proof := flows.Proof{Subject: who.Subject, Evidence: evidence(p, id, who.level)}
+	if who.new {
+		proof.Bound = account.TypeIdentity
+	}
+	if id.Tokens == nil {
+		return proof, nil
+	}
+	data, err := json.Marshal(id.Tokens)
+	proof.Leaves = &flows.Leftover{Provider: p.Name, Data: data}
+	return proof, err
 }
 
 // owners finds out whose an identity is.
@@ -62,31 +77,40 @@ type owners struct{ accounts Accounts }
 // its link is worth nothing. Issuer and subject are the only key: an e-mail address
 // is none, but at its first sign-on that of a provider that is believed about it.
 // Whether the account may be used is for the engine to say.
-func (s owners) subject(ctx context.Context, v *flows.Visit, p Provider, id oidcclient.Identity) (string, assurance.Level, error) {
+func (s owners) subject(ctx context.Context, v *flows.Visit, p Provider, id oidcclient.Identity) (linked, error) {
 	found, err := s.owner(ctx, id)
 	if errors.Is(err, account.ErrNotFound) {
-		if err := s.first(ctx, v, p, id); err != nil {
-			return "", assurance.None, err
+		byAddress, err := s.first(ctx, v, p, id)
+		if err != nil {
+			return linked{}, err
 		}
-		if found, err = s.owner(ctx, id); errors.Is(err, account.ErrNotFound) {
-			return "", assurance.None, ErrUnknown
+		found, err = s.owner(ctx, id)
+		if errors.Is(err, account.ErrNotFound) {
+			return linked{}, ErrUnknown
 		}
+		if err != nil {
+			return linked{}, err
+		}
+		found.new = byAddress
+		return found, p.update(ctx, s.accounts, id, found.Account)
 	}
 	if err != nil {
-		return "", assurance.None, err
+		return linked{}, err
 	}
-	return found.Subject, found.level, p.update(ctx, s.accounts, id, found.Account)
+	return found, p.update(ctx, s.accounts, id, found.Account)
 }
 
 // first does what the first sign-on of an identity comes to: it belongs to an
-// account afterwards, or it stays unknown. Who is there first wins.
-func (s owners) first(ctx context.Context, v *flows.Visit, p Provider, id oidcclient.Identity) error {
+// account afterwards, or it stays unknown. Who is there first wins. byAddress: it has
+// come to an account that was there already.
+func (s owners) first(ctx context.Context, v *flows.Visit, p Provider, id oidcclient.Identity) (byAddress bool, err error) {
 	if p.Provision != flowdefs.ProvisionCreate && p.Provision != flowdefs.ProvisionLinkOnly {
-		return ErrUnknown
+		return false, ErrUnknown
 	}
 	matched, err := s.byAddress(ctx, p, id)
 	switch {
 	case err == nil:
+		byAddress = true
 		err = s.accounts.AddAuthenticator(ctx, bound(v, p, id, matched.Subject, account.Active, assurance.AAL3))
 	case errors.Is(err, account.ErrNotFound) && p.Provision == flowdefs.ProvisionCreate:
 		made := account.Account{Subject: rand.Text(), Status: account.Active, Created: v.Now.UTC(), Attributes: p.first(ctx, id)}
@@ -94,10 +118,10 @@ func (s owners) first(ctx context.Context, v *flows.Visit, p Provider, id oidccl
 		record := bound(v, p, id, made.Subject, account.Active, assurance.AAL3)
 		err = s.accounts.CreateAccount(ctx, made, []account.Authenticator{record}, []account.Link{link})
 	case errors.Is(err, account.ErrNotFound):
-		return ErrUnknown
+		return false, ErrUnknown
 	}
 	if errors.Is(err, account.ErrExists) { // linked by somebody else in the meantime, or taken out of use
-		return nil
+		return false, nil
 	}
-	return err
+	return byAddress, err
 }

@@ -37,7 +37,9 @@ func bound(v *flows.Visit, p Provider, id oidcclient.Identity, subject string, s
 // linked is the account of an identity, and what the link is worth at most.
 type linked struct {
 	account.Account
+
 	level assurance.Level
+	new   bool // the identity has just come to it, by its address
 }
 
 // owner finds the account of an identity; [account.ErrNotFound]. One that was taken
@@ -53,7 +55,7 @@ func (s owners) owner(ctx context.Context, id oidcclient.Identity) (linked, erro
 	case rerr == nil && record.Status != account.Active:
 		return linked{}, account.ErrNotFound
 	case errors.Is(rerr, account.ErrNotFound) && err == nil: // an administrator's link
-		return linked{found, assurance.AAL3}, nil
+		return linked{Account: found, level: assurance.AAL3}, nil
 	case rerr != nil:
 		return linked{}, rerr
 	}
@@ -63,7 +65,7 @@ func (s owners) owner(ctx context.Context, id oidcclient.Identity) (linked, erro
 	}
 	level, _ := assurance.ParseLevel(d.Level) // of an unknown name: None, which earns nothing
 	found, err = s.accounts.Account(ctx, record.Subject)
-	return linked{found, level}, err
+	return linked{Account: found, level: level}, err
 }
 
 var errLooked = errors.New("sso: looked")

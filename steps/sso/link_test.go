@@ -391,3 +391,30 @@ func (k *kit) wantUnlinked(t *testing.T, subject string) {
 		}
 	}
 }
+
+// Whose account an identity came to by an address is told once: at the first sign-on.
+func TestLinkByAddressIsTold(t *testing.T) {
+	t.Parallel()
+	k := newLinkKit(t, believes, func(k *kit) {
+		k.stranger()
+		says(address)(t, k)
+		k.add(t, "alice", address, address)
+	})
+	for range 2 {
+		k.wantOwner(t, "alice")
+		k.clock.advance(time.Minute)
+	}
+	events, _, err := k.store.Events(t.Context(), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	for _, e := range events {
+		if e.Type == flows.EventBound && e.Reason == account.TypeIdentity {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times", told)
+	}
+}

@@ -79,9 +79,12 @@ func TestPresets(t *testing.T) {
 	}
 }
 
-func newPresetKit(t *testing.T, name string, test presetCase) *kit {
+func newPresetKit(t *testing.T, name string, test presetCase, changes ...func(*oidctest.Shape)) *kit {
 	t.Helper()
 	shape := shapeOf(t, name, test.with)
+	for _, change := range changes {
+		change(shape)
+	}
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +145,9 @@ func newPresetKit(t *testing.T, name string, test presetCase) *kit {
 		if test.issuer != "" {
 			issuer = test.issuer
 		}
-		k.link(t, "subject-of-somebody", issuer, oidctest.DefaultUser().Subject)
+		if def.Provision != flowdefs.ProvisionCreate {
+			k.link(t, "subject-of-somebody", issuer, oidctest.DefaultUser().Subject)
+		}
 	})
 	return k
 }

@@ -23,16 +23,24 @@ type Client interface {
 	AuthorizationRequest(ctx context.Context, o oidcclient.RequestOptions) (oidcclient.Authorization, error)
 	Receive(ctx context.Context, r oidcclient.Request, query string) (oidcclient.Code, error)
 	Redeem(ctx context.Context, r oidcclient.Request, code oidcclient.Code) (oidcclient.Identity, error)
+	Vouches
+	Ends
+}
+
+// Vouches is what a client finds out about tokens that an app holds.
+type Vouches interface {
 	VerifyIDToken(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
 	Introspect(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
 	InspectToken(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
-	Ends
 }
 
 // Ends is what a client knows of the end of sessions at its provider.
 type Ends interface {
 	Issues(issuer string) bool
 	VerifyLogoutToken(ctx context.Context, token string) (oidcclient.Logout, error)
+	EndSession(ctx context.Context, t oidcclient.Tokens, back string) (address, state string, err error)
+	Refresh(ctx context.Context, t oidcclient.Tokens) (oidcclient.Tokens, error)
+	Revoke(ctx context.Context, t oidcclient.Tokens) error
 }
 
 var _ Client = (*oidcclient.Provider)(nil)
@@ -52,6 +60,7 @@ type Provider struct {
 	Groups     *flowdefs.Groups
 	OAuth2     bool // it says nothing of how and when people signed on
 	Frames     bool // what browsers bring from its pages ends sessions
+	SignsOut   bool // who signs out here is led there
 }
 
 // Providers are the providers by name. It is not changed once it is in use.
@@ -89,7 +98,7 @@ func NewProvider(d *flowdefs.Provider, a Access) (Provider, error) {
 		Name:       d.Name,
 		Categories: d.Categories, Cap: d.Cap, Mapping: d.Mapping, Provision: d.Provision, Domains: d.Authoritative,
 		Request: d.Request, Cancelled: d.Codes.Cancelled, OAuth2: d.OAuth2(), Attributes: d.Attributes, Groups: d.Groups,
-		Frames: d.FrontChannel,
+		Frames: d.FrontChannel, SignsOut: d.SignsOut,
 	}
 	c := d.Credentials
 	certified := c.Certificate != nil
@@ -115,17 +124,17 @@ func clientConfig(d *flowdefs.Provider, a Access) oidcclient.Config {
 		},
 		UserInfo:     d.UserInfo || (d.Provision == flowdefs.ProvisionCreate || len(d.Authoritative) > 0) && slices.Contains(d.Scopes, "email"),
 		ResponseMode: oidcclient.ResponseMode(d.Mode), Push: oidcclient.Push(d.Push), DPoP: d.DPoP, SpentCodes: d.Codes.Spent,
-		ResponseClaims: d.Response,
-		Network:        a.Network, RootCAs: a.RootCAs, Transport: a.Transport, Timeout: a.Timeout, Now: a.Now,
+		ResponseClaims: d.Response, KeepTokens: d.KeepTokens, KeepIDToken: d.SignsOut,
+		Network: a.Network, RootCAs: a.RootCAs, Transport: a.Transport, Timeout: a.Timeout, Now: a.Now,
 	}
 	if c.Certificate == nil {
 		cfg.Authentication.Key = a.Key
 	}
 	if e := d.Endpoints; e != nil {
-		cfg.Endpoints = &oidcclient.Endpoints{Authorization: e.Authorization, Token: e.Token, Keys: e.Keys, UserInfo: e.UserInfo, Push: e.Push, Introspection: e.Introspection}
+		cfg.Endpoints = &oidcclient.Endpoints{Authorization: e.Authorization, Token: e.Token, Keys: e.Keys, UserInfo: e.UserInfo, Push: e.Push, Introspection: e.Introspection, Revocation: e.Revocation, EndSession: e.EndSession}
 	}
 	if u := d.User; u != nil {
-		cfg.OAuth2 = &oidcclient.UserMapping{Subject: u.Subject, Email: u.Email, EmailVerified: u.EmailVerified}
+		cfg.OAuth2 = &oidcclient.UserMapping{Subject: u.Subject, Email: u.Email, EmailVerified: u.EmailVerified, More: u.More}
 	}
 	if t := d.TokenInfo; t != nil {
 		cfg.TokenInfo = &oidcclient.TokenInfo{

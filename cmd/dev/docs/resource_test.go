@@ -119,7 +119,7 @@ func TestShownAPI(t *testing.T) {
 	need(t, err)
 	issuer, err := propagation.NewBearerJWT(propagation.BearerConfig{Issuer: "https://id.bank.example", Keys: set})
 	need(t, err)
-	documents, err := propagation.Documents(propagation.DocumentsConfig{
+	documents, err := propagation.Documents(t.Context(), propagation.DocumentsConfig{
 		Issuer: "https://id.bank.example", Keys: set, ACRValues: func() []string { return []string{"aal1"} }, DPoPAlgorithms: []string{"ES256"},
 	})
 	need(t, err)

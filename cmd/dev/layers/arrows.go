@@ -97,7 +97,8 @@ func Arrows() []Arrow { //nolint:funlen // one table
 		{"steps/totpenrolment", with(account, oneTime)},
 		{"steps/hotp", with(account, oneTime)},
 		{"steps/hotpenrolment", with(account, oneTime)},
-		{"steps/externaltoken", with(account, client, "steps/sso")}, // another way to the same accounts
+		{"steps/externaltoken", with(account, client, "steps/sso")},    // another way to the same accounts
+		{"steps/directorylookup", with(account, "steps/ldappassword")}, // the same directories
 		{"steps/*", with(account, client)},
 		{"steps", with(account, client, "steps/*")},
 		// Commands. They may use everything but one another, harnesses too. The

@@ -97,7 +97,7 @@ func startProvider(t testing.TB, c *clock) *oidctest.Provider {
 	p, err := oidctest.Start(oidctest.Config{
 		Now: c.now,
 		Clients: []oidctest.Client{{
-			ID: "stile", Secret: clientSecret, RedirectURIs: []string{redirectURI}, AllowedScopes: []string{"openid", "email"},
+			ID: "stile", Secret: clientSecret, RedirectURIs: []string{redirectURI}, PostLogoutRedirectURIs: []string{"com.bank.app:/signed-out"}, AllowedScopes: []string{"openid", "email"},
 		}},
 		Users: []oidctest.User{
 			{Username: providerUser, Password: providerPassword, Subject: providerSubject, Email: "jane@bank.example", EmailVerified: true},
@@ -121,6 +121,7 @@ type setup struct {
 	transport   http.RoundTripper // to providers
 	clock       *clock
 	provider    *oidctest.Provider // default: one of its own
+	address     string             // to serve on, behind a configured base URL
 	fixed       bool               // one address for all nodes of this world, behind a configured base URL
 }
 
@@ -184,17 +185,27 @@ func (w *world) configure(outer testing.TB, t tb, s setup) {
 		text += "definitions: flows\n"
 		write(t, filepath.Join(dir, "flows", "all.yaml"), s.definitions)
 	}
-	if s.fixed {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		must(t, err)
-		w.addr = l.Addr().String()
-		must(t, l.Close())
+	if s.fixed && s.address == "" {
+		s.address = free(t)
+	}
+	if s.address != "" {
+		w.addr = s.address
 		text += fmt.Sprintf("base_url: http://%s\n", w.addr)
 	}
 	write(t, filepath.Join(dir, "secret"), clientSecret+"\n")
 	write(t, filepath.Join(dir, "stile.yaml"), text)
 	w.cfg, err = config.Load(filepath.Join(dir, "stile.yaml"))
 	must(t, err)
+}
+
+// free is an address of this machine that nobody serves on.
+func free(t tb) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	address := l.Addr().String()
+	must(t, l.Close())
+	return address
 }
 
 func write(t tb, path, text string) {

@@ -19,6 +19,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"github.com/stile-auth/stile/oidcclient/oidctest"
 )
 
 const shopSecret = "a secret that a generator has made, with 256 bits of it"
@@ -587,3 +589,48 @@ func TestGrantsEnd(t *testing.T) {
 		t.Errorf("revoked: %v", err)
 	}
 }
+
+// In a browser too a sign-on at a provider is a step: the provider sends the browser back to
+// an address of ours, one for each provider, and only the browser that began can go on.
+func TestRelyingPartySignsOnElsewhere(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	address := free(t)
+	idp, err := oidctest.Start(oidctest.Config{
+		Now: clock.now,
+		Clients: []oidctest.Client{{
+			ID: "stile", Secret: clientSecret, RedirectURIs: []string{"http://" + address + "/v1/callback/corporate"}, AllowedScopes: []string{"openid", "email"},
+		}},
+		Users: []oidctest.User{{Username: providerUser, Password: providerPassword, Subject: providerSubject}},
+	})
+	must(t, err)
+	t.Cleanup(func() { must(t, idp.Close()) })
+	w := newWorld(t, t, setup{definitions: shop(""), clock: clock, provider: idp, address: address})
+	t.Cleanup(func() { w.close(t) })
+	p := newParty(t, w, "shop", shopSecret, "https://shop.example/back", "openid")
+	b, other := newVisitor(t, w), newVisitor(t, w)
+	b.open(p.address("resource", "https://sso-orders.example"))
+	link := onward.FindStringSubmatch(b.page)
+	if link == nil {
+		t.Fatalf("the page leads nowhere: %d\n%s", b.status, b.page)
+	}
+	person := newPhone(t, w, "shop").browser
+	back, err := person.Open(t.Context(), html.UnescapeString(link[1]), w.node.URL()+"/v1/callback/corporate")
+	must(t, err)
+	other.open(back)
+	if other.gone != nil || other.status != http.StatusNotFound {
+		t.Fatalf("another browser: %d, sent to %v", other.status, other.gone)
+	}
+	b.open(strings.Replace(back, "/corporate?", "/another?", 1))
+	if b.gone != nil {
+		t.Fatalf("another provider's address: sent to %v", b.gone)
+	}
+	b.open(back)
+	token, err := p.trade(b.code())
+	must(t, err)
+	if said := p.reads(t, token); said.ACR != "aal1" || said.SID == "" {
+		t.Errorf("%+v", said)
+	}
+}
+
+var onward = regexp.MustCompile(`<a href="([^"]*)"`)

@@ -26,10 +26,19 @@ type Store interface {
 	flows.Store
 	flows.Texts
 	flows.Values
-	flows.Sessions
+	sessions
+	counters
+	flows.Recorder
+}
+
+type counters interface {
 	flows.Throttle
 	flows.Marks
-	flows.Recorder
+}
+
+type sessions interface {
+	flows.Sessions
+	flows.Leftovers
 }
 
 // Base is what lasts, with the keys to it: what serving needs and what

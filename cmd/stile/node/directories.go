@@ -34,7 +34,7 @@ func (n *Node) directories(l *loaded) (ldappassword.Directories, error) {
 			errs = append(errs, fmt.Errorf("node: directory %s: %w", name, err))
 		}
 		if made != nil {
-			known.Verifier = made
+			known.Verifier, known.Reader = made, made
 			n.connected = append(n.connected, made)
 		}
 		all[name] = known

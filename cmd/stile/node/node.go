@@ -53,6 +53,8 @@ type Node struct {
 	listener net.Listener
 	engine   *flows.Engine
 	keys     *propagation.Keyring
+	keeper   *sso.Keeper
+	ended    chan struct{}   // holds something if sessions have ended since the keeper has looked
 	outbox   *delivery.Queue // nil: nothing carries messages
 	server   *http.Server
 	stopping atomic.Bool
@@ -82,7 +84,7 @@ func Start(ctx context.Context, cfg config.Config, opts Options) (*Node, error) 
 	if opts.Watch == 0 {
 		opts.Watch = watchEvery
 	}
-	n := &Node{cfg: cfg, opts: opts, failed: make(chan error, 1), closing: make(chan struct{})}
+	n := &Node{cfg: cfg, opts: opts, failed: make(chan error, 1), closing: make(chan struct{}), ended: make(chan struct{}, 1)}
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.release())
 	}
@@ -113,7 +115,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.prove(ctx, l); err != nil {
 		return err
 	}
-	handler, err := n.handler(l)
+	handler, err := n.handler(ctx, l)
 	if err != nil {
 		return err
 	}
@@ -144,7 +146,7 @@ func (n *Node) listen(ctx context.Context) (err error) {
 	return nil
 }
 
-func (n *Node) handler(l *loaded) (http.Handler, error) {
+func (n *Node) handler(ctx context.Context, l *loaded) (http.Handler, error) {
 	registry, err := n.registry(l)
 	if err != nil {
 		return nil, err
@@ -155,13 +157,16 @@ func (n *Node) handler(l *loaded) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n.keeper, err = n.newKeeper(); err != nil {
+		return nil, err
+	}
 	if n.engine, err = n.newEngine(l.set, registry, bearer); err != nil {
 		return nil, err
 	}
 	l.since = n.opts.Now().UTC()
 	n.loaded.Store(l)
 	n.logActive(l)
-	return n.api(registry)
+	return n.api(ctx, registry)
 }
 
 func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer *propagation.BearerJWT) (*flows.Engine, error) {
@@ -180,7 +185,9 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer *pr
 		Accounts: accountsOf(b), Recorder: b.Recorder, Sealer: b.Sealer,
 		Propagators: map[string]flows.Propagator{
 			propagation.TypeBearerJWT: bearer, flows.ClientToken: propagation.ClientTokens{BearerJWT: bearer}, flows.IDToken: ids,
+			sso.TypeProviderToken: n.keeper,
 		},
+		Leftovers: b.Store, Departures: n.keeper, Ended: n.wake,
 		Logger: n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,
 		Deviations: Deviations(n.cfg.Assurance.Deviations),
 		Outbox:     n.putter(), Budget: budget, Quiet: quietOf(n.cfg.Delivery.Quiet),
@@ -190,13 +197,13 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer *pr
 	})
 }
 
-func (n *Node) api(registry *flows.Registry) (http.Handler, error) {
+func (n *Node) api(ctx context.Context, registry *flows.Registry) (http.Handler, error) {
 	algorithms := []string{"ES256", "EdDSA", "PS256"}
 	proofs, err := dpop.New(dpop.Config{Algorithms: algorithms, Now: n.opts.Now, Taken: n.takeProof})
 	if err != nil {
 		return nil, err
 	}
-	documents, err := propagation.Documents(propagation.DocumentsConfig{
+	documents, err := propagation.Documents(ctx, propagation.DocumentsConfig{
 		Issuer: n.url, Keys: n.keys, ACRValues: n.engine.Levels, DPoPAlgorithms: algorithms, Server: provider.Metadata(n.url),
 	})
 	if err != nil {
@@ -220,7 +227,7 @@ func (n *Node) api(registry *flows.Registry) (http.Handler, error) {
 	return httpapi.New(httpapi.Config{
 		Engine: n.engine, DPoP: proofs, BaseURL: n.url, Pages: pages, OAuth: server,
 		Logger: n.opts.Logger.Named("http"), Now: n.opts.Now, Metrics: metrics, WellKnown: documents, Steps: registry.Types(),
-		Logouts: sso.Logouts{Engine: n.engine, Find: func(name string) (sso.Provider, error) { return n.loaded.Load().remote.Find(name) }},
+		Logouts: sso.Logouts{Engine: n.engine, Find: n.remote},
 		Closing: n.closing, Definitions: n.active,
 		Limit: httpapi.Limit{PerSecond: float64(n.cfg.Limits.PerSecond), Burst: n.cfg.Limits.Burst},
 		Ready: map[string]httpapi.Check{"node": n.notStopping, "store": n.Base.Ping},

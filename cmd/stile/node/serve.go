@@ -24,6 +24,7 @@ func (n *Node) serve() {
 	n.stop = stop
 	n.done.Go(func() { n.sweep(ctx) })
 	n.done.Go(func() { n.refreshKeys(ctx) })
+	n.done.Go(func() { n.tidy(ctx) })
 	if n.cfg.Definitions != "" && n.opts.Watch > 0 {
 		n.done.Go(func() { n.watch(ctx) })
 	}

@@ -11,8 +11,11 @@ import (
 	"github.com/stile-auth/stile/flows"
 )
 
-// typeCall is the step type that asks a web service, which the stage answers itself.
-const typeCall = "http_call"
+// The step types that ask a web service, or a directory, which the stage answers itself.
+const (
+	typeCall   = "http_call"
+	typeLookup = "directory_lookup"
+)
 
 // The answers of a web service besides the exits of the step type.
 const (
@@ -20,32 +23,41 @@ const (
 	callDown = "down"
 )
 
-// answerCalls puts in the place of web services what a scenario says that they
-// answer: nothing leaves the machine. The configuration of the steps is checked as ever.
+// answerCalls puts in the place of web services and directories what a scenario says
+// that they answer: nothing leaves the machine. The configuration of the steps is
+// checked as ever.
 func (p *play) answerCalls(types []flows.StepType) error {
-	i := slices.IndexFunc(types, func(t flows.StepType) bool { return t.Name == typeCall })
-	if i < 0 {
-		return nil
+	known := []string{callOK, callDown}
+	for i := range types {
+		if t := &types[i]; t.Name == typeCall || t.Name == typeLookup {
+			p.answerType(t)
+			known = append(known, t.Exits...)
+		}
 	}
-	t, check := &types[i], types[i].New
-	known := append([]string{callOK, callDown}, t.Exits...)
 	for step, answer := range p.cast.Given.Calls {
 		if !slices.Contains(known, answer) && !strings.HasPrefix(answer, "{") {
-			return fmt.Errorf("calls: %s: no service answers %q; known: %v", step, answer, known)
+			return fmt.Errorf("calls: %s: nobody answers %q; known: %v", step, answer, known)
 		}
+	}
+	return nil
+}
+
+func (p *play) answerType(t *flows.StepType) {
+	check, ok := t.New, `{"outcome":"ok"}`
+	if t.Name == typeLookup { // an entry that has nothing
+		ok = "{}"
 	}
 	t.New = func(cfg flowdefs.Config) (flows.Step, error) {
 		step, err := check(cfg)
 		if err != nil {
 			return nil, err
 		}
-		reads, ok := step.(reader)
-		if !ok {
-			return nil, fmt.Errorf("stage: steps of type %s read no answers", typeCall)
+		reads, can := step.(reader)
+		if !can {
+			return nil, fmt.Errorf("stage: steps of type %s read no answers", t.Name)
 		}
-		return called{reads, t.Exits, p.cast.Given.Calls}, nil
+		return called{reads, ok, t.Exits, p.cast.Given.Calls}, nil
 	}
-	return nil
 }
 
 // reader is a step that knows what an answer comes to.
@@ -58,6 +70,7 @@ type reader interface {
 type called struct {
 	reader
 
+	ok      string // what it is told if the scenario says nothing
 	exits   []string
 	answers map[string]string
 }
@@ -73,7 +86,7 @@ func (c called) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error
 	case strings.HasPrefix(answer, "{"):
 		return c.Decide(ctx, []byte(answer))
 	}
-	return c.Decide(ctx, []byte(`{"outcome":"`+answer+`"}`))
+	return c.Decide(ctx, []byte(c.ok))
 }
 
 // Answer is never called: the step asks nobody.

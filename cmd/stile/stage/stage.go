@@ -161,12 +161,19 @@ func (p *play) startEngine() (err error) {
 	if p.registry, err = flows.NewRegistry(types...); err != nil {
 		return err
 	}
+	keeper, err := sso.NewKeeper(sso.KeeperConfig{
+		Find: p.outside.providers.Find, Kept: p.store, Marks: p.store, Sealer: s.sealer, Recorder: p.store, Now: p.cast.Clock.Now,
+	})
+	if err != nil {
+		return err
+	}
 	p.engine, err = flows.NewEngine(flows.EngineConfig{
 		Definitions: s.of(p.cast.Flows), Registry: p.registry,
 		Store: p.store, Texts: p.store, Sessions: p.store, Throttle: p.store, Marks: p.store,
 		Accounts: steps.Accounts(p.store.Accounts()), Recorder: p.store, Sealer: s.sealer,
-		Propagators: map[string]flows.Propagator{"bearer_jwt": s.bearer},
-		Logger:      zap.NewNop(), Now: p.cast.Clock.Now, DecoyKey: s.decoy, Outbox: &p.mail, HandoverURL: baseURL + webui.Path, LinkURL: baseURL + webui.LinkPath,
+		Propagators: map[string]flows.Propagator{propagation.TypeBearerJWT: s.bearer, sso.TypeProviderToken: keeper},
+		Leftovers:   p.store, Departures: keeper,
+		Logger: zap.NewNop(), Now: p.cast.Clock.Now, DecoyKey: s.decoy, Outbox: &p.mail, HandoverURL: baseURL + webui.Path, LinkURL: baseURL + webui.LinkPath,
 		Unproved: true, // a counterexample shows how a guarantee is broken
 	})
 	return err

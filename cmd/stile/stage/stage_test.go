@@ -153,7 +153,7 @@ func TestCannotBe(t *testing.T) {
 	for text, want := range map[string]string{
 		"given: { has: [fingerprint] }\nsteps:\n  - expect: { http: 201 }":                                             `what is given cannot be: has: nobody can be given "fingerprint"; known: password, pin, totp, hotp, email, phone, passkey, recovery, activation, device_pin, ldap_password; for a phone write device: bound`,
 		"given: { account: \"\\t\" }\nsteps:\n  - expect: { http: 201 }":                                               "what is given cannot be: account: ",
-		"given: { calls: { judge: perhaps } }\nsteps:\n  - expect: { http: 201 }":                                      `what is given cannot be: calls: judge: no service answers "perhaps"`,
+		"given: { calls: { judge: perhaps } }\nsteps:\n  - expect: { http: 201 }":                                      `what is given cannot be: calls: judge: nobody answers "perhaps"`,
 		"steps:\n  - sso: ok\n  - code: ok\n  - expect: { http: 200 }":                                                 "the answer is a refusal that nothing after it expects: 403 no_option_left",
 		"given: { has: [totp] }\nsteps:\n  - sso: gladly\n  - expect: { http: 200 }":                                   `sso cannot be answered "gladly"; known: ok, wrong, denied`,
 		"given: { has: [totp] }\nsteps:\n  - sso: ok\n  - code: used\n  - expect: { http: 200 }":                       `totp cannot be answered "used"; known: ok, wrong, and used once there was one`,

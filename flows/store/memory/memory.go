@@ -28,15 +28,17 @@ type Store struct {
 	marks    map[string]mark
 	events   []flows.Event
 	eventIDs map[string]struct{}
+	kept     map[string]flows.Kept
 }
 
 var (
-	_ flows.Store    = (*Store)(nil)
-	_ flows.Texts    = (*Store)(nil)
-	_ flows.Sessions = (*Store)(nil)
-	_ flows.Throttle = (*Store)(nil)
-	_ flows.Marks    = (*Store)(nil)
-	_ flows.Recorder = (*Store)(nil)
+	_ flows.Store     = (*Store)(nil)
+	_ flows.Texts     = (*Store)(nil)
+	_ flows.Sessions  = (*Store)(nil)
+	_ flows.Throttle  = (*Store)(nil)
+	_ flows.Marks     = (*Store)(nil)
+	_ flows.Recorder  = (*Store)(nil)
+	_ flows.Leftovers = (*Store)(nil)
 )
 
 // New returns an empty store.
@@ -50,6 +52,7 @@ func New() *Store {
 		counters: map[string]flows.Counter{},
 		marks:    map[string]mark{},
 		eventIDs: map[string]struct{}{},
+		kept:     map[string]flows.Kept{},
 	}
 }
 

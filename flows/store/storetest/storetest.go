@@ -29,6 +29,7 @@ type Stores struct {
 	Sessions       flows.Sessions
 	Throttle       flows.Throttle
 	Marks          flows.Marks
+	Kept           flows.Leftovers
 	Audit          Audit
 	Accounts       Accounts
 	Authenticators Authenticators
@@ -80,7 +81,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	for name, cases := range map[string][]testCase{
 		"runs": runCases(), "texts": textCases(), "values": valueCases(), "sessions": sessionCases(), "throttle": throttleCases(),
 		"marks": markCases(), "audit": auditCases(), "accounts": accountCases(), "authenticators": authenticatorCases(),
-		"agreements": agreementCases(),
+		"agreements": agreementCases(), "kept": keptCases(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

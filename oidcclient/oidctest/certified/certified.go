@@ -54,6 +54,13 @@ func Open(t testing.TB, getenv func(string) string) *Provider {
 	return open(t, getenv, "server.mjs")
 }
 
+// OpenFor is Open with a client "rp" for the Stile node at that address: the node is told
+// of logouts as provider "corporate".
+func OpenFor(t testing.TB, getenv func(string) string, node string) *Provider {
+	t.Helper()
+	return open(t, getenv, "server.mjs", node)
+}
+
 // OpenTLS is Open with endpoints by TLS for clients with a certificate, which
 // the metadata name beside the others; the client "tls" authenticates with the
 // certificate whose CN is stile. The folder has server.pem and server.key, and
@@ -95,7 +102,7 @@ func open(t testing.TB, getenv func(string) string, program ...string) *Provider
 // or ctx is done.
 func start(ctx context.Context, folder string, program ...string) (*Provider, error) {
 	// Not bound to ctx: the process ends in Close, in order.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), "node", program...)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "node", program...) //nolint:gosec // a program that stands in this repository
 	cmd.Dir, cmd.WaitDelay = folder, patience
 	var said bytes.Buffer
 	cmd.Stderr = &said

@@ -1,8 +1,10 @@
 // An OpenID provider that others wrote and had certified, with its own login
 // and consent pages, for the tests. Everything is in memory and for loopback.
 //
-//   node server.mjs [folder]
+//   node server.mjs [folder | http://address]
 //
+// With the address of a Stile node there is a client rp besides: it is told there of
+// logouts, its refresh tokens rotate, and its access tokens live for forty seconds.
 // With a folder, which has server.pem, server.key and ca.pem, it serves by TLS too;
 // its metadata name these endpoints for clients with a certificate, and the client
 // tls authenticates with the one whose CN is stile.
@@ -43,7 +45,8 @@ function signingKey(alg) {
 }
 
 const keys = algorithms.map(signingKey);
-const folder = process.argv[2];
+const rp = process.argv[2]?.startsWith('http:') && process.argv[2];
+const folder = rp ? undefined : process.argv[2];
 let aliases; // endpoints for clients with a certificate
 
 // client is a client in one way.
@@ -73,6 +76,11 @@ function configuration() {
       client('public', { client_secret: undefined, token_endpoint_auth_method: 'none' }),
       client('pushed', { require_pushed_authorization_requests: true }),
       ...tls,
+      ...(rp ? [client('rp', {
+        backchannel_logout_uri: `${rp}/v1/providers/corporate/backchannel-logout`,
+        backchannel_logout_session_required: true,
+        post_logout_redirect_uris: ['com.bank.app:/signed-out'],
+      })] : []),
       client('bound', { dpop_bound_access_tokens: true }),
       ...[...algorithms, 'HS256'].map((alg) => client(`alg-${alg}`, { id_token_signed_response_alg: alg })),
     ],
@@ -94,6 +102,8 @@ function configuration() {
         certificateSubjectMatches: (ctx, property, expected) => ctx.socket.getPeerCertificate().subject.CN === expected,
       },
       devInteractions: { enabled: true },
+      backchannelLogout: { enabled: Boolean(rp) },
+      revocation: { enabled: Boolean(rp) },
       dPoP: { enabled: true, nonceSecret: secrets.nonces, requireNonce: () => true },
       pushedAuthorizationRequests: { enabled: true },
     },
@@ -101,7 +111,8 @@ function configuration() {
       accountId: id,
       claims: async () => ({ sub: id, email: `${id}@bank.example`, email_verified: true }),
     }),
-    ttl: { Interaction: 600, Session: 600, Grant: 600, AccessToken: 600, AuthorizationCode: 60, IdToken: 300 },
+    ...(rp && { rotateRefreshToken: () => true, fetch: (url, { dispatcher, ...options }) => fetch(url, options) }), // the node is on this machine
+    ttl: { Interaction: 600, Session: 600, Grant: 600, AccessToken: (ctx, token, client) => (client.clientId === 'rp' ? 40 : 600), RefreshToken: 600, AuthorizationCode: 60, IdToken: 300 },
   };
 }
 
