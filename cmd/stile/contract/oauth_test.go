@@ -126,6 +126,7 @@ func (b *visitor) open(address string) {
 	b.gone = nil
 	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, address, nil)
 	must(b.t, err)
+	r.Header.Set("Accept", "text/html")
 	b.did(b.client.Do(r))
 }
 

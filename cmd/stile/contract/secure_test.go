@@ -7,12 +7,14 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"html"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -78,6 +80,8 @@ func (s *secure) otp(t *testing.T) string {
 	return code
 }
 
+var refreshTo = regexp.MustCompile(`<meta http-equiv="refresh" content="0; url=([^"]*)"`)
+
 // goes follows the browser to and fro until it stays somewhere.
 func (b *visitor) goes(address string) {
 	b.t.Helper()
@@ -88,10 +92,14 @@ func (b *visitor) goes(address string) {
 func (b *visitor) follow() {
 	b.t.Helper()
 	for range 10 {
-		if b.gone == nil {
+		switch m := refreshTo.FindStringSubmatch(b.page); {
+		case b.gone != nil:
+			b.open(b.gone.String())
+		case m != nil:
+			b.open(html.UnescapeString(m[1]))
+		default:
 			return
 		}
-		b.open(b.gone.String())
 	}
 	b.t.Fatalf("the browser is sent around: %v", b.gone)
 }
