@@ -131,6 +131,13 @@ func (p *Pages) drawn(s speaker, page flows.Page) (view, error) {
 	return v, nil
 }
 
+// over says whether a delay is what a run waited for.
+func (p *Pages) over(v flows.View) bool {
+	page, err := pageOf(v)
+	var d shown
+	return err == nil && page.Code == flows.CodeWait && json.Unmarshal(page.Data, &d) == nil && !p.Now().Before(d.Until)
+}
+
 // untilThen is in how many seconds a page looks again that waits for an instant.
 func (p *Pages) untilThen(at time.Time) int {
 	left := at.Sub(p.Now()) + time.Second
@@ -179,11 +186,11 @@ func (s speaker) words(v *view, d shown) {
 // asked says what an app asks for: by the text "scope.NAME" or "claim.NAME" of the definitions, else by its name.
 func (s speaker) asked(name string) string {
 	claim, isClaim := strings.CutPrefix(name, "claim:")
-	kind := "scope."
+	id := flowdefs.ScopeMessage(claim)
 	if isClaim {
-		kind = "claim."
+		id = flowdefs.ClaimMessage(claim)
 	}
-	text, ok := s.messages.Text(s.locale, kind+claim, nil)
+	text, ok := s.messages.Text(s.locale, id, nil)
 	if !ok {
 		text = claim
 	}

@@ -128,7 +128,7 @@ func (p *Pages) running(w http.ResponseWriter, r *http.Request) (flows.Secret, f
 }
 
 func (p *Pages) showPrompt(w http.ResponseWriter, r *http.Request) {
-	_, v, err := p.running(w, r)
+	handle, v, err := p.running(w, r)
 	var pr *flows.Problem
 	if errors.As(err, &pr) && pr.View != nil {
 		p.goOn(w, r, v, err)
@@ -140,6 +140,11 @@ func (p *Pages) showPrompt(w http.ResponseWriter, r *http.Request) {
 	}
 	if v.Flow.Status != flows.InProgress {
 		p.end(w, r, v, nil)
+		return
+	}
+	if p.over(v) { // it is the time that has come which goes on, and not who looks
+		v, err = p.Engine.Answer(r.Context(), handle, p.caller(w), v.NextStep.StepID, v.Flow.Turn, flows.Input(`{}`))
+		p.goOn(w, r, v, err)
 		return
 	}
 	p.prompt(w, r, v, nil)
