@@ -15,7 +15,7 @@ func (n *Node) browsers(registry *flows.Registry, algorithms []string) (*webui.P
 	pages, err := webui.New(webui.Config{
 		Engine: n.engine, BaseURL: n.url, Logger: n.opts.Logger.Named("pages"),
 		Messages: func() *flowdefs.Messages { return n.Definitions().Messages },
-		Returner: back, Typed: typed(registry),
+		Returner: back, Typed: typed(registry), Now: n.opts.Now,
 	})
 	if err != nil {
 		return nil, nil, err
