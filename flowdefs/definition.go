@@ -197,6 +197,7 @@ type Provider struct {
 	ClientID    string
 	Credentials Credentials
 	Scopes      []string
+	Algorithms  []string // of ID tokens; none: those that package oidcclient takes by itself
 	UserInfo    bool   // ask for what the ID token does not say
 	Mode        string // response_mode; "": query
 	Push        string // par: always, never; "": where the provider takes pushed requests
