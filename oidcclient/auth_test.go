@@ -123,6 +123,7 @@ func TestSignedSecret(t *testing.T) {
 	_, err := w.signOn(t, oidcclient.RequestOptions{})
 	w.wants(t, err, oidcclient.ErrUnavailable, 1)
 }
+
 func TestClientCertificate(t *testing.T) {
 	t.Parallel()
 	authority := certified.Pair(t, "authority", nil)
