@@ -293,6 +293,19 @@ func otherOf(v flows.View) string {
 	return ""
 }
 
+// carry takes a response that a provider has had the browser post (OAuth 2.0 Form Post
+// Response Mode §2). A form of another site brings no cookie along: it is sent on as a
+// query, which does, and is looked at there. So nothing is done here, whoever has sent it.
+func (p *Pages) carry(w http.ResponseWriter, r *http.Request) {
+	p.headers(w)
+	values, ok := posted(w, r)
+	if !ok {
+		p.fail(w, r, &flows.Problem{Kind: flows.KindNotFound, Code: flows.CodeNotFound})
+		return
+	}
+	seeOther(w, CallbackPath+"/"+url.PathEscape(r.PathValue("provider"))+"?"+values.Encode())
+}
+
 // callback takes a provider's response to the run of this browser, and to no other.
 func (p *Pages) callback(w http.ResponseWriter, r *http.Request) {
 	handle, v, err := p.running(w, r)

@@ -105,7 +105,10 @@ func New(cfg Config) (*Pages, error) {
 	mux.HandleFunc("GET "+SignInPath, p.showPrompt)
 	mux.HandleFunc("POST "+SignInPath, p.answerPrompt)
 	mux.HandleFunc("GET "+CallbackPath+"/{provider}", p.callback)
-	p.handler = p.around(mux)
+	all := http.NewServeMux()
+	all.Handle("/", p.around(mux))
+	all.HandleFunc("POST "+CallbackPath+"/{provider}", p.carry)
+	p.handler = all
 	return p, nil
 }
 
