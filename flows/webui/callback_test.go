@@ -14,7 +14,7 @@ func TestPostedResponse(t *testing.T) {
 	elsewhere := []string{"Sec-Fetch-Site", "cross-site", "Origin", "https://appleid.apple.com"}
 	form := url.Values{"code": {"a b&state=c"}, "state": {"s", "s"}}
 	for path, want := range map[string]string{
-		"/v1/callback/apple?code=theirs":              "/v1/callback/apple?code=a+b%26state%3Dc&state=s&state=s",
+		"/v1/callback/apple?code=theirs":               "/v1/callback/apple?code=a+b%26state%3Dc&state=s&state=s",
 		"/v1/callback/%2f%2fevil.example%3fx%5c%0d%0a": "/v1/callback/%2F%2Fevil.example%3Fx%5C%0D%0A?code=a+b%26state%3Dc&state=s&state=s",
 	} {
 		r := send(t, h, http.MethodPost, path, form, elsewhere...)
