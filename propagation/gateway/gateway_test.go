@@ -216,7 +216,7 @@ func TestBoundTokens(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	g := w.gateway()
-	token := w.token(func(id *flows.Identity) { id.Key = w.thumbprint() })
+	token := w.bound()
 	good := w.proof(token, "GET", origin+"/orders")
 	for _, c := range []struct {
 		name, scheme, proof string
@@ -334,7 +334,7 @@ func TestSharedProofs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.cfg.Taken = func(context.Context, string, string, time.Time) error { return errors.New("no route") }
-	token := w.token(func(id *flows.Identity) { id.Key = w.thumbprint() })
+	token := w.bound()
 	rec := answer(w.gateway(), asked("GET", "/orders", "Authorization: DPoP "+token, "Dpop: "+w.proof(token, "GET", origin+"/orders")))
 	if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" {
 		t.Errorf("%d %v", rec.Code, maps.Clone(rec.Header()))

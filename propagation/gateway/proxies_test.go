@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/propagation/gateway"
 )
 
@@ -200,7 +199,7 @@ func TestThroughProxies(t *testing.T) {
 	w := newWorld(t)
 	w.now = time.Now()
 	token := "Authorization: Bearer " + w.token(nil)
-	bound := w.token(func(id *flows.Identity) { id.Key = w.thumbprint() })
+	bound := w.bound()
 	for _, f := range fronts(t, w.gateway()) {
 		for name, c := range map[string]struct {
 			method, uri string

@@ -124,6 +124,9 @@ func (w *world) token(change func(*flows.Identity)) string {
 	return grant.Token
 }
 
+// bound is a token of the phone's key.
+func (w *world) bound() string { return w.token(func(id *flows.Identity) { id.Key = w.thumbprint() }) }
+
 func (w *world) thumbprint() string {
 	w.tb.Helper()
 	sum, err := (&jose.JSONWebKey{Key: w.device.Public()}).Thumbprint(crypto.SHA256)
