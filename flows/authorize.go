@@ -42,6 +42,9 @@ const (
 // expired, another client's, or without what it rests on.
 var ErrGrant = errors.New("flows: the grant is not valid")
 
+// ErrOther says that a session is another one than was meant.
+var ErrOther = errors.New("flows: another session")
+
 // Terms are what a relying party gets for a grant.
 type Terms struct {
 	Scope   []string      // of the access token

@@ -299,14 +299,3 @@ func parameters(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
 	}
 	return form(w, r)
 }
-
-// say tells the person something.
-func (s *Server) say(w http.ResponseWriter, text string) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	if err := saying.Execute(w, text); err != nil {
-		s.cfg.Logger.Warn("page not written")
-	}
-}
-
-//nolint:gochecknoglobals // a page that never changes
-var saying = template.Must(template.New("saying").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign-in</title><h1>{{.}}</h1></html>`))

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -237,43 +236,4 @@ func (s *Server) presented(w http.ResponseWriter, r *http.Request) (said, error)
 		}
 	}
 	return t, nil
-}
-
-// logout answers RP-Initiated Logout 1.0. The browser's session ends if it is the one of
-// which the hint tells.
-func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
-	q, ok := parameters(w, r)
-	if !ok {
-		s.refuse(w, http.StatusBadRequest, "The request cannot be read.")
-		return
-	}
-	t, err := s.hint(r.Context(), q.Get("id_token_hint"))
-	if err != nil || q.Has("client_id") && q.Get("client_id") != t.Audience {
-		s.refuse(w, http.StatusBadRequest, "The application did not say whose session is to end.")
-		return
-	}
-	session := s.cfg.Pages.Session(r)
-	if err := s.cfg.Engine.SignOutOf(r.Context(), session, t.Session, flows.Caller{RequestID: w.Header().Get("X-Request-Id")}); err != nil {
-		s.refuse(w, http.StatusServiceUnavailable, "That did not work. Try again later.")
-		return
-	}
-	s.cfg.Pages.Forget(w)
-	c := s.client(t.Audience)
-	to := q.Get("post_logout_redirect_uri")
-	if c == nil || to == "" || !slices.Contains(c.OAuth.SignedOut, to) {
-		s.say(w, "You are signed out.")
-		return
-	}
-	u, err := url.Parse(to)
-	if err != nil {
-		s.say(w, "You are signed out.")
-		return
-	}
-	if state := q.Get("state"); state != "" {
-		query := u.Query()
-		query.Set("state", state)
-		u.RawQuery = query.Encode()
-	}
-	w.Header().Set("Location", u.String())
-	w.WriteHeader(http.StatusSeeOther)
 }
