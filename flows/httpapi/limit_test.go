@@ -20,7 +20,7 @@ func TestFloodFromOneAddress(t *testing.T) {
 			return w.from(from, http.MethodPost, "/v1/flows", `{"clientId":"app","flow":"f"}`)
 		},
 		"sign-ins of a browser": func(w *world, from string) int { return w.from(from, http.MethodGet, "/oauth2/authorize", "") },
-		"wrong handles": func(w *world, from string) int { return w.from(from, http.MethodGet, "/v1/flow", "") },
+		"wrong handles":         func(w *world, from string) int { return w.from(from, http.MethodGet, "/v1/flow", "") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
