@@ -197,10 +197,11 @@ type Provider struct {
 	ClientID    string
 	Credentials Credentials
 	Scopes      []string
-	UserInfo    bool   // ask for what the ID token does not say
-	Mode        string // response_mode; "": query
-	Push        string // par: always, never; "": where the provider takes pushed requests
-	DPoP        bool   // tokens are bound to a key of each sign-on
+	Algorithms  []string // of ID tokens; none: those that package oidcclient takes by itself
+	UserInfo    bool     // ask for what the ID token does not say
+	Mode        string   // response_mode; "": query
+	Push        string   // par: always, never; "": where the provider takes pushed requests
+	DPoP        bool     // tokens are bound to a key of each sign-on
 	// FrontChannel lets pages of the provider end sessions in the browser of whoever
 	// signs out there (OpenID Connect Front-Channel Logout 1.0).
 	FrontChannel bool
@@ -322,8 +323,8 @@ type Client struct {
 	ProviderRedirects map[string]string
 	Origins           []string // CORS; default none
 	DPoPRequired      bool
-	OAuth             *OAuth // nil: it is no relying party of the authorization server
 	SignedOutURI      string // where the browser comes back to from signing out at a provider; exact
+	OAuth             *OAuth // nil: it is no relying party of the authorization server
 	HandOver          bool   // what the app cannot draw is drawn by a page of the server, in the browser
 	Pos               Pos
 }

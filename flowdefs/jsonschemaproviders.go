@@ -23,7 +23,8 @@ func attributes7() object7 {
 
 func user7() object7 {
 	p := formed(pathForm.String())
-	return closed(object7{"subject": p, "email": p, "email_verified": p,
+	return closed(object7{
+		"subject": p, "email": p, "email_verified": p,
 		"more": documented(object7{"type": "object", "maxProperties": 3, "propertyNames": formed(mappedForm.String()), "additionalProperties": formed(moreForm.String())},
 			"Further questions with the access token: the claim that an answer becomes, and the address that gives it."),
 	}, "subject")

@@ -317,6 +317,17 @@ func (l *loader) checkShown(m *Messages) {
 	}
 }
 
+// ScopeMessage is the id of the text that says what a scope allows. It need not be there.
+func ScopeMessage(scope string) string { return "scope." + scope }
+
+// ClaimMessage is the id of the text that says what a claim tells. It need not be there.
+func ClaimMessage(claim string) string { return "claim." + claim }
+
+// ofApps says whether a text names what apps may ask for: which apps do is not only in definitions.
+func ofApps(id string) bool {
+	return strings.HasPrefix(id, ScopeMessage("")) || strings.HasPrefix(id, ClaimMessage(""))
+}
+
 // checkTexts reports texts that nothing shows, and arguments that who shows them does not give.
 func (l *loader) checkTexts(m *Messages) {
 	clean := len(l.problems) == 0 // otherwise a flow that does not load may show what seems to be shown by none
@@ -334,7 +345,7 @@ func (l *loader) checkTexts(m *Messages) {
 				l.checkArguments(id, t, u.arguments, "the step at "+u.pos.String())
 				l.checkWhole(id, t, u)
 			}
-			if clean && !known && len(shown[id]) == 0 {
+			if clean && !known && !ofApps(id) && len(shown[id]) == 0 {
 				ids := slices.Concat(slices.Collect(maps.Keys(m.builtin[fallback])), slices.Collect(maps.Keys(shown)))
 				l.fail(t.pos, "message %s is shown by nothing%s", quote(id), meant(id, ids))
 			}

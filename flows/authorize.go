@@ -42,6 +42,9 @@ const (
 // expired, another client's, or without what it rests on.
 var ErrGrant = errors.New("flows: the grant is not valid")
 
+// ErrOther says that a session is another one than was meant.
+var ErrOther = errors.New("flows: another session")
+
 // Terms are what a relying party gets for a grant.
 type Terms struct {
 	Scope   []string      // of the access token
@@ -95,7 +98,7 @@ func parseGrant(g Secret) (id string, secret Alias, ok bool) {
 func found(id string) Alias { return secretAlias([]byte(id)) }
 
 func (e *Engine) authorizationRecord(a *authorization, version int64, expires time.Time) (Record, error) {
-	plain, err := json.Marshal(a)
+	plain, err := json.Marshal(a) //nolint:gosec // hashes of secrets, and sealed
 	if err != nil {
 		return Record{}, fmt.Errorf("flows: encode authorization: %w", err)
 	}
@@ -223,6 +226,7 @@ func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authoriza
 	}
 	if terms.ID {
 		id.Audience, id.Nonce, id.Key, id.Scope, id.TTL = a.Run.Client, terms.Nonce, "", nil, 0
+		id.Access = out.Access.Token
 		token, err := e.cfg.Propagators[IDToken].Propagate(ctx, id)
 		if err != nil {
 			return Issued{}, err

@@ -16,12 +16,12 @@ func (x *exchange) issue(ctx context.Context, out *issuance) error {
 	if out.target == nil {
 		return nil
 	}
+	if err := x.keeps(ctx); err != nil { // it may be what is handed on
+		return err
+	}
 	if x.r.Code != nil {
 		code, err := x.authorize()
 		x.result.Grant = code
-		return err
-	}
-	if err := x.keeps(ctx); err != nil { // it may be what is handed on
 		return err
 	}
 	grant, err := x.e.cfg.Propagators[out.target.Propagate.Type].Propagate(ctx, x.identity(out))

@@ -107,15 +107,19 @@ func (e *Engine) SignOut(ctx context.Context, session Secret, c Caller) (*Depart
 	return nil, e.problem(ctx, c, nil, err)
 }
 
-// SignOutOf ends the session of that secret if it is the one of that id; another is left alone.
+// SignOutOf ends the session of that secret if it is the one of that id. Another is left
+// alone: [ErrOther]. None at all is no error.
 func (e *Engine) SignOutOf(ctx context.Context, session Secret, id string, c Caller) error {
 	alias, ok := parseSecret(session)
 	if !ok {
 		return nil
 	}
 	s, err := e.cfg.Sessions.Session(ctx, alias, e.cfg.Now())
-	if errors.Is(err, ErrNotFound) || err == nil && s.ID != id {
+	switch {
+	case errors.Is(err, ErrNotFound):
 		return nil
+	case err == nil && s.ID != id:
+		return ErrOther
 	}
 	if err != nil {
 		return e.problem(ctx, c, nil, err)

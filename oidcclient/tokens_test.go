@@ -32,11 +32,11 @@ func TestTokensAreKeptIfAsked(t *testing.T) {
 	if who, err := w.signOn(t, oidcclient.RequestOptions{}); err != nil || who.Tokens != nil {
 		t.Errorf("nobody asked for %+v, %v", who.Tokens, err)
 	}
-	w = newWorld(t, rp(func(c *oidcclient.Config) { c.KeepIDToken = true }))
+	w = newWorld(t, func(c *oidcclient.Config) { c.KeepIDToken = true })
 	if k := w.tokens(t); k.ID == "" || k.Access != "" || k.Refresh != "" {
 		t.Error("not the ID token alone")
 	}
-	w = newWorld(t, rp(keeping))
+	w = newWorld(t, keeping)
 	k := w.tokens(t)
 	if k.ID == "" || k.Access == "" || k.Refresh == "" || k.Subject != oidctest.DefaultUser().Subject || !k.Expires.Equal(w.clock.Now().Add(24*time.Hour)) {
 		t.Error("not all is kept")
@@ -54,7 +54,7 @@ func TestRefresh(t *testing.T) {
 	for name, bound := range map[string]bool{"bearer": false, "DPoP": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, idp(func(c *oidctest.Config) { c.DPoP, c.DPoPNonce = bound, bound }), rp(keeping), rp(func(c *oidcclient.Config) { c.DPoP = bound }))
+			w := newWorld(t, func(c *oidctest.Config) { c.DPoP, c.DPoPNonce = bound, bound }, keeping, func(c *oidcclient.Config) { c.DPoP = bound })
 			first := w.tokens(t)
 			second, err := w.client.Refresh(t.Context(), first)
 			if err != nil || second.Access == first.Access || second.Refresh == first.Refresh || second.Subject != first.Subject {
@@ -107,7 +107,7 @@ func TestRefreshThatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, rp(keeping))
+			w := newWorld(t, keeping)
 			k := w.tokens(t)
 			w.Misbehave(test.fault)
 			fresh, err := w.client.Refresh(t.Context(), k)
@@ -136,7 +136,7 @@ func answered(status int, code string) oidctest.Fault {
 
 func TestRevoke(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, rp(keeping))
+	w := newWorld(t, keeping)
 	k := w.tokens(t)
 	for name, fault := range map[string]oidctest.Fault{
 		"down for now": answered(http.StatusServiceUnavailable, "temporarily_unavailable"), "who is that": answered(http.StatusUnauthorized, "invalid_client"),
@@ -166,7 +166,7 @@ func TestRevoke(t *testing.T) {
 // A provider that has no such endpoints cannot be told, and people are not led there.
 func TestNoWordOfTheEnd(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, rp(keeping))
+	w := newWorld(t, keeping)
 	w.Misbehave(oidctest.Fault{Answer: func(endpoint string, a *oidctest.Answer) {
 		var m map[string]any
 		if endpoint == oidctest.EndpointDiscovery && json.Unmarshal(a.Body, &m) == nil {
@@ -186,7 +186,7 @@ func TestNoWordOfTheEnd(t *testing.T) {
 
 func TestEndSession(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, rp(keeping))
+	w := newWorld(t, keeping)
 	k := w.tokens(t)
 	of := func(k oidcclient.Tokens, back string) (url.Values, string) {
 		t.Helper()
@@ -219,6 +219,6 @@ func TestEndSession(t *testing.T) {
 		t.Error("an address that nobody carries")
 	}
 	w.Misbehave(oidctest.SetMember(oidctest.EndpointDiscovery, "end_session_endpoint", "http://evil.example/out"))
-	_, _, err := w.newClient(t, rp(keeping)).EndSession(t.Context(), k, "")
+	_, _, err := w.newClient(t, keeping).EndSession(t.Context(), k, "")
 	wantsClass(t, err, oidcclient.ErrRefused)
 }

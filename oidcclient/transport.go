@@ -2,6 +2,7 @@ package oidcclient
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ func (s strict) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("%w: over 1 MiB", errUnusable)
 	}
 	if resp.StatusCode >= 200 && resp.StatusCode <= 299 && !s.unasked {
-		if err := checkAnswer(resp.Header, body); err != nil {
+		if err := checkAnswer(req.Context(), resp.Header, body); err != nil {
 			return nil, err
 		}
 	}
@@ -63,12 +64,15 @@ func (s strict) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-func checkAnswer(h http.Header, body []byte) error {
+// listed marks requests whose answer may be a list too.
+type listed struct{}
+
+func checkAnswer(ctx context.Context, h http.Header, body []byte) error {
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
 		return fmt.Errorf("%w: it is not JSON", errUnusable)
 	}
-	if list := bytes.TrimLeft(body, " \t\r\n"); len(list) > 0 && list[0] == '[' { // nobody who expects an object takes it for one
+	if list := bytes.TrimLeft(body, " \t\r\n"); ctx.Value(listed{}) != nil && len(list) > 0 && list[0] == '[' {
 		return checkJSON(inObject(body))
 	}
 	return checkJSON(body)

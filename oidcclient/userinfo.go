@@ -84,7 +84,7 @@ func (p *Provider) user(ctx context.Context, client *http.Client, m metadata, t 
 // more asks a further question; the answer is the claim of that name. What the provider
 // refuses to tell it does not say.
 func (p *Provider) more(ctx context.Context, client *http.Client, c claims, name string, t tokens) error {
-	body, err := p.getJSON(ctx, client, name, p.cfg.OAuth2.More[name], t)
+	body, err := p.getJSON(context.WithValue(ctx, listed{}, true), client, name, p.cfg.OAuth2.More[name], t)
 	var status *statusError
 	if errors.As(err, &status) && (status.status == http.StatusForbidden || status.status == http.StatusNotFound) {
 		return nil

@@ -51,8 +51,6 @@ type openIDMetadata struct {
 	Algorithms   []string `json:"id_token_signing_alg_values_supported"`
 }
 
-var cacheControl = fmt.Sprintf("public, max-age=%d", int(CacheAge/time.Second))
-
 // Documents renders the key set (RFC 7517) and the two metadata documents and
 // returns a handler for each path. The handlers answer GET and HEAD, may be
 // cached for ten minutes ([CacheAge]), and only copy what was rendered once for these keys.
@@ -195,7 +193,7 @@ func (d *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
-	h.Set("Cache-Control", cacheControl)
+	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(CacheAge/time.Second)))
 	h.Set("ETag", d.etag)
 	if d.known(r.Header.Values("If-None-Match")) {
 		w.WriteHeader(http.StatusNotModified)

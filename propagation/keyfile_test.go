@@ -184,7 +184,7 @@ func TestKeyFileContentIsChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // that is refused
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 1024) // that is refused
 	if err != nil {
 		t.Fatal(err)
 	}

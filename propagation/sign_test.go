@@ -92,7 +92,7 @@ func TestKeysHaveTheirAlgorithm(t *testing.T) {
 	p384 := make1(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))
 	p521 := make1(ecdsa.GenerateKey(elliptic.P521(), rand.Reader))
 	long := make1(rsa.GenerateKey(rand.Reader, 2048))
-	short := make1(rsa.GenerateKey(rand.Reader, 1024)) //nolint:gosec // it is refused
+	short := make1(rsa.GenerateKey(rand.Reader, 1024)) // it is refused
 	_, edwards, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)

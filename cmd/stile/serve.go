@@ -60,6 +60,7 @@ func (c serveCmd) Run(w *world) error {
 	}
 	debug.SetGCPercent(usual)
 	debug.FreeOSMemory() // what the start took (definitions, schemas, verdicts) is not needed again
+	trim()
 	err = attend(w.ctx, n, hup)
 	logger.Info("stopping")
 	if stopped := n.Shutdown(context.Background()); err == nil { // the signal must not cut the drain

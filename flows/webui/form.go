@@ -27,21 +27,38 @@ type field struct {
 
 type pair struct{ Name, Value string }
 
-type pairLabel struct{ Value, Label string }
+// pairLabel is a value with what it is called; More tells it from others of that name.
+type pairLabel struct{ Value, Label, More string }
+
+// Types of fields that are no types of inputs.
+const (
+	typeHidden   = "hidden"   // a script fills it in
+	typeDecision = "decision" // two buttons
+)
 
 // view is what the template shows.
 type view struct {
-	Locale, Title, Text, Wrong string
-	Button, Action             string
-	Buttons                    []pairLabel // instead of Button: each says which it is
-	Code                       string      // to be typed elsewhere
-	Hidden                     []pair
-	Others                     []pairLabel // what else can be done
-	Link                       string      // where to go on
-	Go                         bool        // at once
-	Continue                   string      // what leads there is called
-	Fields                     []field
-	Style                      template.CSS
+	Locale, Title, Wrong string
+	Texts, List          []string
+	Button, Action       string
+	Buttons              []pairLabel // instead of Button: each says which it is
+	Code                 string      // to be typed elsewhere
+	Codes                []string    // to be kept
+	Key, KeyText         string      // to be typed into an app
+	Picture, App         template.URL
+	PictureText, AppText string
+	Document             string // to be read
+	DocumentText         string
+	Hidden               []pair
+	Others               []pairLabel // what else can be done
+	Link                 string      // where to go on
+	Go                   bool        // at once
+	Continue             string      // what leads there is called
+	Refresh              int         // seconds after which the page looks again; 0: never
+	Fields               []field
+	Ceremony             *ceremony
+	Script               template.JS
+	Style                template.CSS
 }
 
 var errForm = errors.New("webui: the form is not what the page has")
@@ -98,6 +115,12 @@ func formOf(page flows.Page) ([]field, error) {
 			ID   string `json:"id"`
 			Type string `json:"type"`
 		} `json:"options"`
+		Authenticators []struct {
+			ID   string `json:"id"`
+			Type string `json:"type"`
+			Name string `json:"name"`
+		} `json:"authenticators"`
+		Confirmed *bool `json:"confirmed"`
 	}
 	if err := json.Unmarshal(page.Data, &data); err != nil {
 		return nil, fmt.Errorf("webui: data of %s: %w", page.Code, err)
@@ -113,10 +136,24 @@ func formOf(page flows.Page) ([]field, error) {
 			f.Required = true
 		}
 		switch {
+		case name == "token" && data.Confirmed != nil:
+			continue // of a link that an app has opened; browsers get a code
+		case name == "authenticator" && data.Authenticators != nil:
+			for _, a := range data.Authenticators {
+				f.Choices = append(f.Choices, pairLabel{a.ID, "authenticator." + a.Type, a.Name})
+			}
+		case len(p.Enum) > 0 && data.Options == nil:
+			for _, value := range p.Enum {
+				f.Choices = append(f.Choices, pairLabel{fmt.Sprint(value), fmt.Sprintf("choice.%s", value), ""})
+			}
 		case len(p.Enum) > 0:
 			for _, option := range data.Options {
-				f.Choices = append(f.Choices, pairLabel{option.ID, option.Type})
+				f.Choices = append(f.Choices, pairLabel{option.ID, flowdefs.PromptMessage(option.Type), ""})
 			}
+		case name == "credential" && p.Type == "object":
+			f.Type = typeHidden
+		case p.Type == "boolean" && name == "accept":
+			f.Type = typeDecision
 		case p.Type == "boolean":
 			f.Type = "checkbox"
 		case p.Type != "string":
@@ -159,9 +196,23 @@ func inputOf(page flows.Page, values url.Values) (flows.Input, error) {
 			continue
 		}
 		i := slices.IndexFunc(fields, func(f field) bool { return f.Name == name })
+		if name == "_answer" {
+			i = slices.IndexFunc(fields, func(f field) bool { return f.Type == typeDecision })
+		}
 		switch {
 		case i < 0 || len(typed) != 1:
 			return nil, errForm
+		case fields[i].Type == typeDecision:
+			if typed[0] != "true" && typed[0] != "false" {
+				return nil, errForm
+			}
+			answer[fields[i].Name] = typed[0] == "true"
+		case fields[i].Type == typeHidden:
+			var made map[string]any
+			if json.Unmarshal([]byte(typed[0]), &made) != nil {
+				return nil, errForm
+			}
+			answer[name] = made
 		case fields[i].Type == "checkbox":
 			answer[name] = true
 		case typed[0] != "" || fields[i].Required:
@@ -202,16 +253,21 @@ func (s speaker) say(id string, arguments map[string]string) string {
 	return id
 }
 
-// message is the text that a prompt names in its data.
-func (s speaker) message(data json.RawMessage) string {
-	var named struct {
-		Message   string            `json:"message"`
-		Arguments map[string]string `json:"arguments"`
+// choices says what can be picked; two that are called the same are told apart.
+func (s speaker) choices(all []pairLabel) {
+	times := map[string]int{}
+	for _, c := range all {
+		times[c.Label]++
 	}
-	if json.Unmarshal(data, &named) != nil || named.Message == "" {
-		return ""
+	for i := range all {
+		c := &all[i]
+		if c.More == "" && times[c.Label] > 1 {
+			c.More = c.Value
+		}
+		if c.Label = s.say(c.Label, nil); c.More != "" {
+			c.Label += " (" + c.More + ")"
+		}
 	}
-	return s.say(named.Message, named.Arguments)
 }
 
 func (s speaker) label(fields []field) []field {
@@ -219,11 +275,11 @@ func (s speaker) label(fields []field) []field {
 		f := &fields[i]
 		f.Label = s.say("field."+f.Name, nil)
 		if len(f.Choices) > 0 {
-			f.Label = s.say("prompt.selection_required", nil)
+			if f.Name == "select" {
+				f.Label = s.say("prompt.selection_required", nil)
+			}
 		}
-		for j := range f.Choices {
-			f.Choices[j].Label = s.say(flowdefs.PromptMessage(f.Choices[j].Label), nil)
-		}
+		s.choices(f.Choices)
 	}
 	return fields
 }

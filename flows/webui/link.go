@@ -33,9 +33,9 @@ func (p *Pages) showMailed(w http.ResponseWriter, r *http.Request) {
 	s := p.speaker(page.Locale, r)
 	s.write(w, p, http.StatusOK, view{
 		Title: s.say("page.title", nil), Action: LinkPath + "/" + link,
-		Text:    s.say("page.link", map[string]string{"client": page.Client, "time": page.Started.UTC().Format("2006-01-02 15:04 UTC")}),
+		Texts:   []string{s.say("page.link", map[string]string{"client": page.Client, "time": page.Started.UTC().Format("2006-01-02 15:04 UTC")})},
 		Hidden:  []pair{{"_token", linkToken(p.visitor(w, r), link)}},
-		Buttons: []pairLabel{{confirms, s.say("page.confirm", nil)}, {denies, s.say("page.deny", nil)}},
+		Buttons: []pairLabel{{Value: confirms, Label: s.say("page.confirm", nil)}, {Value: denies, Label: s.say("page.deny", nil)}},
 	})
 }
 
@@ -63,9 +63,9 @@ func (p *Pages) answerMailed(w http.ResponseWriter, r *http.Request) {
 	}
 	p.setCookie(w, p.linkCookie(), "", -1)
 	s := p.speaker(page.Locale, r)
-	v := view{Title: s.say("page.title", nil), Text: s.say("page.denied", nil)}
+	v := view{Title: s.say("page.title", nil), Texts: []string{s.say("page.denied", nil)}}
 	if page.Code != "" {
-		v.Text, v.Code = s.say("page.code", map[string]string{"client": page.Client}), string(page.Code)
+		v.Texts, v.Code = []string{s.say("page.code", map[string]string{"client": page.Client})}, string(page.Code)
 	}
 	s.write(w, p, http.StatusOK, v)
 }

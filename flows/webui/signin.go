@@ -27,6 +27,7 @@ type runs interface {
 	Answer(ctx context.Context, h flows.Secret, c flows.Caller, stepID string, turn int, in flows.Input) (flows.View, error)
 	Back(ctx context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error)
 	Resend(ctx context.Context, h flows.Secret, c flows.Caller, turn int) (flows.View, error)
+	Activate(ctx context.Context, h flows.Secret, c flows.Caller, turn int, in flows.Input) (flows.View, error)
 	Cancel(ctx context.Context, h flows.Secret, c flows.Caller) (flows.View, error)
 }
 
@@ -38,10 +39,8 @@ type Returner interface {
 	Target(v flows.View) string
 }
 
-// codeSSO is the prompt that a browser answers by going to a provider.
-const codeSSO = "OAUTH2_CLIENT_AUTHORIZATION_REQUIRED"
-
-const codeSelection = "SELECTION_REQUIRED"
+// activates stands before the id of a step in the value of the button that turns it on.
+const activates = "activate "
 
 // Draws are the codes of the prompts that the pages can draw.
 func (p *Pages) Draws() []string { return p.draws }
@@ -129,7 +128,7 @@ func (p *Pages) running(w http.ResponseWriter, r *http.Request) (flows.Secret, f
 }
 
 func (p *Pages) showPrompt(w http.ResponseWriter, r *http.Request) {
-	_, v, err := p.running(w, r)
+	handle, v, err := p.running(w, r)
 	var pr *flows.Problem
 	if errors.As(err, &pr) && pr.View != nil {
 		p.goOn(w, r, v, err)
@@ -141,6 +140,11 @@ func (p *Pages) showPrompt(w http.ResponseWriter, r *http.Request) {
 	}
 	if v.Flow.Status != flows.InProgress {
 		p.end(w, r, v, nil)
+		return
+	}
+	if p.over(v) { // it is the time that has come which goes on, and not who looks
+		v, err = p.Engine.Answer(r.Context(), handle, p.caller(w), v.NextStep.StepID, v.Flow.Turn, flows.Input(`{}`))
+		p.goOn(w, r, v, err)
 		return
 	}
 	p.prompt(w, r, v, nil)
@@ -158,42 +162,33 @@ func (p *Pages) prompt(w http.ResponseWriter, r *http.Request, v flows.View, pr 
 		p.fail(w, r, err)
 		return
 	}
-	out := view{
-		Title: s.say(flowdefs.PromptMessage(page.Code), nil), Text: s.message(page.Data), Action: SignInPath,
-		Hidden: []pair{{"_turn", strconv.Itoa(page.Turn)}, {"_token", token(string(handle), page.Turn)}},
+	out, err := p.drawn(s, page)
+	if err != nil {
+		p.fail(w, r, err)
+		return
 	}
+	out.Action = SignInPath
+	out.Hidden = []pair{{"_turn", strconv.Itoa(page.Turn)}, {"_token", token(string(handle), page.Turn)}}
 	status := http.StatusOK
 	if pr != nil {
-		status, out.Wrong = statusOf(pr), s.say(flowdefs.FailureMessage(pr.Code), map[string]string{"seconds": strconv.Itoa(int(math.Ceil(pr.RetryAfter.Seconds())))})
-	}
-	if page.Code == codeSSO {
-		var data struct {
-			URI string `json:"authorizationRequestUri"`
-		}
-		if err := json.Unmarshal(page.Data, &data); err != nil {
-			p.fail(w, r, err)
-			return
-		}
-		out.Link, out.Continue = data.URI, s.say("action.submit", nil)
-		out.Go = pr == nil
-	} else {
-		f, err := formOf(page)
-		if err != nil {
-			p.fail(w, r, err)
-			return
-		}
-		out.Fields, out.Button = s.label(f), s.say("action.submit", nil)
-		if len(f) == 0 {
-			out.Button = s.say("action.acknowledge", nil)
+		seconds := strconv.Itoa(int(math.Ceil(pr.RetryAfter.Seconds())))
+		status, out.Wrong = statusOf(pr), s.say(flowdefs.FailureMessage(pr.Code), map[string]string{"seconds": seconds})
+		if pr.RetryAfter > 0 {
+			w.Header().Set("Retry-After", seconds)
 		}
 	}
+	out.Go = page.Code == codeSSO && pr == nil
 	for _, a := range v.NextStep.Actions {
 		switch a.Name {
 		case "back", "resend", "choose_other", "cancel":
-			out.Others = append(out.Others, pairLabel{a.Name, s.say("action."+a.Name, nil)})
+			out.Others = append(out.Others, pairLabel{Value: a.Name, Label: s.say("action."+a.Name, nil)})
+		case "activate":
+			for _, id := range stepsOf(a.Schema) {
+				out.Others = append(out.Others, pairLabel{Value: activates + id, Label: s.say("action.activate", nil) + ": " + id})
+			}
 		}
 	}
-	w.Header().Set("Content-Security-Policy", p.csp+" "+formTarget(p.Returner.Target(v)))
+	p.allow(w, out, p.Returner.Target(v))
 	s.write(w, p, status, out)
 }
 
@@ -238,30 +233,14 @@ func (p *Pages) answerPrompt(w http.ResponseWriter, r *http.Request) {
 	values, ok := posted(w, r)
 	turn := v.Flow.Turn
 	if !ok || v.NextStep == nil || !hmac.Equal([]byte(values.Get("_token")), []byte(token(string(handle), turn))) || values.Get("_turn") != strconv.Itoa(turn) {
-		seeOther(w, SignInPath) // a page of before: what is waited for now is shown
+		// A page of before, of another tab, or of another site: nothing of it is done, and
+		// the person sees what is waited for now.
+		p.prompt(w, r, v, &flows.Problem{Kind: flows.KindConflict, Code: flows.CodeStaleTurn})
 		return
 	}
-	ctx, c := r.Context(), p.caller(w)
-	switch action := values.Get("_other"); action {
-	case "":
-	case "back":
-		v, err = p.Engine.Back(ctx, handle, c, turn)
+	if values.Has("_other") {
+		v, err = p.other(r.Context(), handle, p.caller(w), v, values.Get("_other"))
 		p.goOn(w, r, v, err)
-		return
-	case "resend":
-		v, err = p.Engine.Resend(ctx, handle, c, turn)
-		p.goOn(w, r, v, err)
-		return
-	case "cancel":
-		v, err = p.Engine.Cancel(ctx, handle, c)
-		p.goOn(w, r, v, err)
-		return
-	case "choose_other":
-		v, err = p.Engine.Answer(ctx, handle, c, otherOf(v), turn, flows.Input(`{}`))
-		p.goOn(w, r, v, err)
-		return
-	default:
-		seeOther(w, SignInPath)
 		return
 	}
 	page, err := pageOf(v)
@@ -269,14 +248,51 @@ func (p *Pages) answerPrompt(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	values.Del("_other")
 	in, err := inputOf(page, values)
 	if err != nil {
 		p.prompt(w, r, v, &flows.Problem{Kind: flows.KindRejected, Code: flows.CodeWrongAnswer})
 		return
 	}
-	v, err = p.Engine.Answer(ctx, handle, c, v.NextStep.StepID, turn, in)
+	v, err = p.Engine.Answer(r.Context(), handle, p.caller(w), v.NextStep.StepID, turn, in)
 	p.goOn(w, r, v, err)
+}
+
+// other does what can be done instead of answering.
+func (p *Pages) other(ctx context.Context, h flows.Secret, c flows.Caller, v flows.View, action string) (flows.View, error) {
+	turn := v.Flow.Turn
+	if id, ok := strings.CutPrefix(action, activates); ok {
+		in, err := json.Marshal(map[string]string{"step": id})
+		if err != nil {
+			return v, err
+		}
+		return p.Engine.Activate(ctx, h, c, turn, in)
+	}
+	switch action {
+	case "back":
+		return p.Engine.Back(ctx, h, c, turn)
+	case "resend":
+		return p.Engine.Resend(ctx, h, c, turn)
+	case "cancel":
+		return p.Engine.Cancel(ctx, h, c)
+	case "choose_other":
+		return p.Engine.Answer(ctx, h, c, otherOf(v), turn, flows.Input(`{}`))
+	}
+	return v, &flows.Problem{Kind: flows.KindConflict, Code: flows.CodeStaleTurn, View: &v}
+}
+
+// stepsOf are the steps that a schema lets a client name.
+func stepsOf(schema json.RawMessage) []string {
+	var s struct {
+		Properties struct {
+			Step struct {
+				Enum []string `json:"enum"`
+			} `json:"step"`
+		} `json:"properties"`
+	}
+	if json.Unmarshal(schema, &s) != nil {
+		return nil
+	}
+	return s.Properties.Step.Enum
 }
 
 // otherOf is the choose whose other options can be had.
@@ -291,31 +307,4 @@ func otherOf(v flows.View) string {
 		}
 	}
 	return ""
-}
-
-// callback takes a provider's response to the run of this browser, and to no other.
-func (p *Pages) callback(w http.ResponseWriter, r *http.Request) {
-	handle, v, err := p.running(w, r)
-	if err != nil {
-		p.goOn(w, r, v, err)
-		return
-	}
-	var data struct {
-		Provider string `json:"provider"`
-	}
-	page, err := pageOf(v)
-	if err == nil {
-		err = json.Unmarshal(page.Data, &data)
-	}
-	if err != nil || page.Code != codeSSO || data.Provider != r.PathValue("provider") {
-		seeOther(w, SignInPath)
-		return
-	}
-	in, err := json.Marshal(map[string]string{"queryString": r.URL.RawQuery})
-	if err != nil {
-		p.fail(w, r, err)
-		return
-	}
-	v, err = p.Engine.Answer(r.Context(), handle, p.caller(w), v.NextStep.StepID, v.Flow.Turn, in)
-	p.goOn(w, r, v, err)
 }

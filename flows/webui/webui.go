@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -58,8 +58,9 @@ type Config struct {
 	BaseURL  string                    // external origin, e.g. "https://auth.example"
 	Logger   *zap.Logger               // failures
 
-	Returner Returner // for whom browsers run flows; default: none do
-	Typed    []string // codes of the prompts whose answers are typed; needed with Returner
+	Returner Returner         // for whom browsers run flows; default: none do
+	Typed    []string         // codes of the prompts whose answers are typed; needed with Returner
+	Now      func() time.Time // needed with Returner: how long pages wait
 }
 
 // Pages is the handler of everything at and below [Path], [LinkPath], [SignInPath] and
@@ -70,7 +71,8 @@ type Pages struct {
 	draws    []string
 	secure   bool // https: the cookie is for this host alone
 	template *template.Template
-	csp      string // but for where forms may lead
+	bare     string // the policy, but for where forms may lead
+	csp      string // which is here
 }
 
 //go:embed page.tmpl
@@ -78,23 +80,24 @@ var pageText string
 
 // style is all the style there is; the policy knows it by its hash.
 const style = "body{font:1.125rem/1.5 sans-serif;margin:2rem auto;max-width:30rem;padding:0 1rem;color:#111;background:#fff}" +
-	"input{font:inherit}button{font:inherit;padding:.5rem 1rem}label{display:inline-block}[role=alert]{border-left:.25rem solid #b00;padding-left:.5rem}"
+	"input{font:inherit;padding:.25rem;max-width:100%}button{font:inherit;padding:.5rem 1rem}label{display:inline-block}img{max-width:100%;height:auto}code{overflow-wrap:anywhere}" +
+	"a,button,input{min-height:1.5rem}:focus-visible{outline:.2rem solid #05c;outline-offset:.1rem}[role=alert]{border-left:.25rem solid #b00;padding-left:.5rem}"
 
 // New makes the pages.
 func New(cfg Config) (*Pages, error) {
 	u, err := url.Parse(cfg.BaseURL)
-	if cfg.Engine == nil || cfg.Messages == nil || cfg.Logger == nil || err != nil || u.Host == "" {
+	if cfg.Engine == nil || cfg.Messages == nil || cfg.Logger == nil || cfg.Returner != nil && cfg.Now == nil || err != nil || u.Host == "" {
 		return nil, errors.New("webui: Engine, Messages, BaseURL and Logger are required")
 	}
 	t, err := template.New("page").Parse(pageText)
 	if err != nil {
 		return nil, fmt.Errorf("webui: %w", err)
 	}
-	sum := sha256.Sum256([]byte(style))
 	p := &Pages{
-		Config: cfg, draws: append([]string{codeSSO, codeSelection}, cfg.Typed...), secure: u.Scheme == "https", template: t,
-		csp: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
+		Config: cfg, draws: append(drawable(), cfg.Typed...), secure: u.Scheme == "https", template: t,
+		bare: "default-src 'none'; style-src " + hashOf(style) + "; base-uri 'none'; frame-ancestors 'none'",
 	}
+	p.csp = p.bare + "; form-action 'self'"
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+Path+"/{link}", p.showLink)
 	mux.HandleFunc("POST "+Path+"/{link}", p.openLink)
@@ -105,8 +108,22 @@ func New(cfg Config) (*Pages, error) {
 	mux.HandleFunc("GET "+SignInPath, p.showPrompt)
 	mux.HandleFunc("POST "+SignInPath, p.answerPrompt)
 	mux.HandleFunc("GET "+CallbackPath+"/{provider}", p.callback)
+	mux.HandleFunc("POST "+CallbackPath+"/{provider}", p.callbackForm)
 	p.handler = p.around(mux)
 	return p, nil
+}
+
+// allow lets a page do what it has to: lead where its run goes back to (else the
+// browser would not), show a picture that it brings along, run our script.
+func (p *Pages) allow(w http.ResponseWriter, v view, redirect string) {
+	policy := p.csp + " " + formTarget(redirect)
+	if v.Picture != "" {
+		policy += "; img-src data:"
+	}
+	if v.Script != "" {
+		policy += "; script-src " + hashOf(string(v.Script))
+	}
+	w.Header().Set("Content-Security-Policy", policy)
 }
 
 // ServeHTTP answers requests for pages.
@@ -131,7 +148,8 @@ func (p *Pages) headers(w http.ResponseWriter) {
 func (p *Pages) around(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.headers(w)
-		if r.Method == http.MethodPost && !p.ours(r) {
+		foreign := strings.HasPrefix(r.URL.Path, CallbackPath+"/") // providers post from where they are
+		if r.Method == http.MethodPost && !p.ours(r) && !foreign {
 			p.fail(w, r, &flows.Problem{Kind: flows.KindNotFound, Code: flows.CodeNotFound})
 			return
 		}
@@ -159,7 +177,7 @@ func (p *Pages) showLink(w http.ResponseWriter, r *http.Request) {
 	}
 	s := p.speaker(page.Locale, r)
 	s.write(w, p, http.StatusOK, view{
-		Title: s.say("page.title", nil), Text: s.say("page.for", map[string]string{"client": page.Client}),
+		Title: s.say("page.title", nil), Texts: []string{s.say("page.for", map[string]string{"client": page.Client})},
 		Button: s.say("action.submit", nil), Action: Path + "/" + link,
 	})
 }
@@ -196,20 +214,16 @@ func (p *Pages) page(w http.ResponseWriter, r *http.Request) (string, flows.Page
 // draw shows the prompt; wrong says what was wrong with the last form.
 func (p *Pages) draw(w http.ResponseWriter, r *http.Request, secret string, page flows.Page, status int, wrong string) {
 	s := p.speaker(page.Locale, r)
-	f, err := formOf(page)
+	v, err := p.drawn(s, page)
 	if err != nil {
 		p.fail(w, r, err)
 		return
 	}
-	v := view{
-		Title: s.say(flowdefs.PromptMessage(page.Code), nil), Text: s.message(page.Data), Wrong: wrong,
-		Button: s.say("action.submit", nil), Action: Path, Fields: s.label(f),
-		Hidden: []pair{{"_turn", strconv.Itoa(page.Turn)}, {"_token", token(secret, page.Turn)}},
+	v.Action, v.Hidden = Path, []pair{{"_turn", strconv.Itoa(page.Turn)}, {"_token", token(secret, page.Turn)}}
+	if wrong != "" {
+		v.Wrong = wrong
 	}
-	if len(f) == 0 {
-		v.Button = s.say("action.acknowledge", nil)
-	}
-	w.Header().Set("Content-Security-Policy", p.csp+" "+formTarget(page.Redirect)) // else the browser would not go back
+	p.allow(w, v, page.Redirect)
 	s.write(w, p, status, v)
 }
 
@@ -295,7 +309,7 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 		p.Logger.Error("page", zap.String("request_id", requestID(w)), zap.Int("status", status), zap.Error(err))
 	}
 	s := p.speaker("", r)
-	s.write(w, p, status, view{Title: s.say("page.title", nil), Text: s.say(id, nil)})
+	s.write(w, p, status, view{Title: s.say("page.title", nil), Texts: []string{s.say(id, nil)}})
 }
 
 func requestID(w http.ResponseWriter) string { return w.Header().Get("X-Request-Id") }

@@ -237,6 +237,7 @@ func (s *Server) Target(v flows.View) string {
 	return a.Redirect
 }
 
+//nolint:gochecknoglobals // a page that never changes
 var postPage = template.Must(template.New("post").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Signing in</title>
 <form method="post" action="{{.To}}">{{range .Fields}}<input type="hidden" name="{{.Name}}" value="{{.Value}}">{{end}}
 <button>Continue</button></form><script>document.forms[0].submit()</script></html>`))
@@ -278,6 +279,7 @@ func (s *Server) respond(w http.ResponseWriter, a *request, code string, f *fail
 	w.WriteHeader(http.StatusSeeOther)
 }
 
+//nolint:gochecknoglobals // a page that never changes
 var refusal = template.Must(template.New("refusal").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign-in</title><h1>That did not work</h1><p>{{.}}</p></html>`))
 
 // refuse tells the person what cannot be told to the application.
@@ -297,13 +299,3 @@ func parameters(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
 	}
 	return form(w, r)
 }
-
-// say tells the person something.
-func (s *Server) say(w http.ResponseWriter, text string) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	if err := saying.Execute(w, text); err != nil {
-		s.cfg.Logger.Warn("page not written")
-	}
-}
-
-var saying = template.Must(template.New("saying").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign-in</title><h1>{{.}}</h1></html>`))

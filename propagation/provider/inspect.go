@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -71,7 +70,9 @@ func (s *Server) verify(ctx context.Context, text, typ string) (said, error) {
 }
 
 // hint is what an ID token says that we have issued, also long ago.
-func (s *Server) hint(ctx context.Context, text string) (said, error) { return s.verify(ctx, text, "JWT") }
+func (s *Server) hint(ctx context.Context, text string) (said, error) {
+	return s.verify(ctx, text, "JWT")
+}
 
 // access checks an access token: signature, time, and that what it rests on is still there.
 func (s *Server) access(ctx context.Context, text string) (said, error) {
@@ -165,16 +166,11 @@ func (s *Server) revoke(ctx context.Context, q *asked) (any, error) {
 
 // userInfo answers OpenID Connect Core 1.0 §5.3.
 func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
-	t, err := s.presented(r)
+	t, err := s.presented(w, r)
 	if err != nil {
 		f := failureOf(err)
 		if f.status < http.StatusInternalServerError {
-			challenge := `error="` + f.Code + `"`
-			if f.Code == "" {
-				challenge = `realm="stile"`
-			}
-			w.Header().Add("WWW-Authenticate", "Bearer "+challenge)
-			w.Header().Add("WWW-Authenticate", "DPoP "+challenge+`, algs="ES256 EdDSA PS256"`)
+			challenge(w.Header(), r, f)
 		}
 		f.write(w)
 		return
@@ -188,8 +184,23 @@ func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, out)
 }
 
+// challenge says how to present a token: in the scheme that was tried, or in either (RFC 6750 §3, RFC 9449 §7.1).
+func challenge(h http.Header, r *http.Request, f *failure) {
+	text := `realm="stile"`
+	if f.Code != "" {
+		text += `, error="` + f.Code + `"`
+	}
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "dpop") {
+		h.Add("WWW-Authenticate", "Bearer "+text)
+	}
+	if !strings.EqualFold(scheme, "bearer") {
+		h.Add("WWW-Authenticate", "DPoP "+text+`, algs="ES256 EdDSA PS256"`)
+	}
+}
+
 // presented is the access token of a request (RFC 6750 §2.1, RFC 9449 §7.1).
-func (s *Server) presented(r *http.Request) (said, error) {
+func (s *Server) presented(w http.ResponseWriter, r *http.Request) (said, error) {
 	refused := &failure{Code: errToken, Description: "the token is not good", status: http.StatusUnauthorized}
 	headers := r.Header.Values("Authorization")
 	if len(headers) == 0 {
@@ -214,49 +225,15 @@ func (s *Server) presented(r *http.Request) (said, error) {
 		return said{}, refused
 	}
 	if bound {
-		key, err := s.proof(r, text)
-		if err != nil || key != t.Key.JKT {
-			return said{}, errors.Join(refused, err)
+		key, err := s.proof(w, r, text)
+		switch f := failureOf(err); {
+		case err != nil && f.Code == errNonce:
+			return said{}, &failure{Code: errNonce, Description: f.Description, status: http.StatusUnauthorized, cause: err}
+		case err != nil && f.status >= http.StatusInternalServerError:
+			return said{}, f
+		case err != nil || key != t.Key.JKT:
+			return said{}, refused
 		}
 	}
 	return t, nil
-}
-
-// logout answers RP-Initiated Logout 1.0. The browser's session ends if it is the one of
-// which the hint tells.
-func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
-	q, ok := parameters(w, r)
-	if !ok {
-		s.refuse(w, http.StatusBadRequest, "The request cannot be read.")
-		return
-	}
-	t, err := s.hint(r.Context(), q.Get("id_token_hint"))
-	if err != nil || q.Has("client_id") && q.Get("client_id") != t.Audience {
-		s.refuse(w, http.StatusBadRequest, "The application did not say whose session is to end.")
-		return
-	}
-	session := s.cfg.Pages.Session(r)
-	if err := s.cfg.Engine.SignOutOf(r.Context(), session, t.Session, flows.Caller{RequestID: w.Header().Get("X-Request-Id")}); err != nil {
-		s.refuse(w, http.StatusServiceUnavailable, "That did not work. Try again later.")
-		return
-	}
-	s.cfg.Pages.Forget(w)
-	c := s.client(t.Audience)
-	to := q.Get("post_logout_redirect_uri")
-	if c == nil || to == "" || !slices.Contains(c.OAuth.SignedOut, to) {
-		s.say(w, "You are signed out.")
-		return
-	}
-	u, err := url.Parse(to)
-	if err != nil {
-		s.say(w, "You are signed out.")
-		return
-	}
-	if state := q.Get("state"); state != "" {
-		query := u.Query()
-		query.Set("state", state)
-		u.RawQuery = query.Encode()
-	}
-	w.Header().Set("Location", u.String())
-	w.WriteHeader(http.StatusSeeOther)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -31,6 +32,7 @@ const maxForm = 64 << 10
 type engine interface {
 	Start(ctx context.Context, c flows.Caller, q flows.StartRequest) (flows.View, error)
 	Cancel(ctx context.Context, h flows.Secret, c flows.Caller) (flows.View, error)
+	SignOut(ctx context.Context, session flows.Secret, c flows.Caller) (*flows.Departure, error)
 	SignOutOf(ctx context.Context, session flows.Secret, id string, c flows.Caller) error
 	grants
 }
@@ -61,6 +63,16 @@ type Pages interface {
 	Begin(w http.ResponseWriter, r *http.Request, v flows.View)
 	// Forget drops the session that the browser holds.
 	Forget(w http.ResponseWriter)
+	// AskSignOut asks the person whether they want to sign out. The form comes back to the
+	// action with the parameters; redirect is where the browser may be sent then, "" if nowhere.
+	AskSignOut(w http.ResponseWriter, r *http.Request, action string, parameters url.Values, redirect string)
+	// AnswerOf is what the person of the browser's session answered: "leave", "stay", or "" if
+	// they did not.
+	AnswerOf(r *http.Request, parameters url.Values) string
+	// SignedOut is the page behind an answer that leads nowhere else.
+	SignedOut(w http.ResponseWriter, r *http.Request, answer string)
+	// Fail tells the person that something does not work.
+	Fail(w http.ResponseWriter, r *http.Request, err error)
 	// Draws are the codes of the steps that pages can draw.
 	Draws() []string
 }
@@ -70,7 +82,8 @@ type Config struct {
 	Issuer      string // an origin without a closing slash
 	Engine      engine // a *flows.Engine
 	Keys        propagation.Source
-	DPoP        verifier             // a *dpop.Verifier
+	DPoP        verifier             // a *dpop.Verifier that asks for nonces
+	Nonce       func() string        // hands out one
 	Definitions func() *flowdefs.Set // the active ones
 	Pages       Pages
 	Logger      *zap.Logger
@@ -87,7 +100,7 @@ var _ http.Handler = (*Server)(nil)
 
 // New makes the endpoints.
 func New(cfg Config) (*Server, error) {
-	if cfg.Engine == nil || cfg.Keys == nil || cfg.DPoP == nil || cfg.Definitions == nil || cfg.Pages == nil || cfg.Logger == nil || cfg.Now == nil {
+	if cfg.Engine == nil || cfg.Keys == nil || cfg.DPoP == nil || cfg.Nonce == nil || cfg.Definitions == nil || cfg.Pages == nil || cfg.Logger == nil || cfg.Now == nil {
 		return nil, errors.New("provider: a field of its configuration is missing")
 	}
 	s := &Server{cfg: cfg, mux: http.NewServeMux()}

@@ -29,6 +29,11 @@ type Accounts interface {
 	// SetAttributes sets these attributes of an account and removes those that are
 	// set to ""; [account.ErrNotFound].
 	SetAttributes(ctx context.Context, subject string, attributes map[string]string) error
+	Identities
+}
+
+// Identities keep what identities are to accounts: authenticators.
+type Identities interface {
 	// Authenticators returns the account's authenticators, whatever their type and
 	// status; none is no error.
 	Authenticators(ctx context.Context, subject string) ([]account.Authenticator, error)

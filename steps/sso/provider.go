@@ -23,10 +23,15 @@ type Client interface {
 	AuthorizationRequest(ctx context.Context, o oidcclient.RequestOptions) (oidcclient.Authorization, error)
 	Receive(ctx context.Context, r oidcclient.Request, query string) (oidcclient.Code, error)
 	Redeem(ctx context.Context, r oidcclient.Request, code oidcclient.Code) (oidcclient.Identity, error)
+	Vouches
+	Ends
+}
+
+// Vouches is what a client finds out about tokens that an app holds.
+type Vouches interface {
 	VerifyIDToken(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
 	Introspect(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
 	InspectToken(ctx context.Context, token string, w oidcclient.Foreign) (oidcclient.Vouched, error)
-	Ends
 }
 
 // Ends is what a client knows of the end of sessions at its provider.
@@ -112,7 +117,7 @@ func NewProvider(d *flowdefs.Provider, a Access) (Provider, error) {
 func clientConfig(d *flowdefs.Provider, a Access) oidcclient.Config {
 	c := d.Credentials
 	cfg := oidcclient.Config{
-		Issuer: d.Issuer, TokenIssuer: d.TokenIssuer, Tenants: d.Tenants, ClientID: d.ClientID, Scopes: d.Scopes,
+		Issuer: d.Issuer, TokenIssuer: d.TokenIssuer, Tenants: d.Tenants, ClientID: d.ClientID, Scopes: d.Scopes, Algorithms: d.Algorithms,
 		Authentication: oidcclient.Authentication{
 			Method: oidcclient.AuthMethod(c.Method), Secret: a.Secret, KeyID: c.KeyID, Team: c.Team,
 			TokenEndpointAudience: c.AtToken, Certificate: a.Certificate,

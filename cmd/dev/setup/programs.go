@@ -62,6 +62,11 @@ func Programs() []Program {
 			Apt:   []string{"liblemonldap-ng-portal-perl", "libplack-perl", "libio-string-perl", "libstring-random-perl", "libgd-securityimage-perl", "perlmagick"},
 		},
 		{
+			Name: "mod_auth_openidc", Why: "for the sign-on of Apache at Stile", Binaries: []string{"apache2"}, OnlyWith: PartiesFolder,
+			Probe: []string{"test", "-f", "/usr/lib/apache2/modules/mod_auth_openidc.so"},
+			Apt:   []string{"apache2-bin", "libapache2-mod-auth-openidc"},
+		},
+		{
 			Name: "node", Why: "for the OpenID provider of " + ProviderFolder, Binaries: []string{"node"}, Apt: []string{"nodejs"},
 			OnlyWith: ProviderFolder,
 		},

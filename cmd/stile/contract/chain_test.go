@@ -63,8 +63,8 @@ func TestChain(t *testing.T) {
 			}
 			p := newPhone(t, w, "phone")
 			begun := w.clock.now()
-			r := p.post("/v1/flows", map[string]any{"clientId": "phone", "target": "rp"})
-			r = p.post(p.view.NextStep.forward(), p.right())
+			p.post("/v1/flows", map[string]any{"clientId": "phone", "target": "rp"})
+			r := p.post(p.view.NextStep.forward(), p.right())
 			if c.acr == "" {
 				if !r.is(http.StatusUnprocessableEntity, "wrong_answer") {
 					t.Errorf("%d %s", r.status, r.body)

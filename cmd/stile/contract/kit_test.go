@@ -70,8 +70,9 @@ func must(t tb, err error) {
 
 // clock is the time of everybody who takes part.
 type clock struct {
-	mu sync.Mutex
-	at time.Time
+	mu   sync.Mutex
+	at   time.Time
+	live bool // it is the time of the day
 }
 
 func newClock() *clock { return &clock{at: time.Now().UTC().Truncate(time.Second)} }
@@ -79,6 +80,9 @@ func newClock() *clock { return &clock{at: time.Now().UTC().Truncate(time.Second
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.live {
+		return time.Now().UTC()
+	}
 	return c.at
 }
 

@@ -84,6 +84,7 @@ type visitor struct {
 	client *http.Client
 	gone   *url.URL // where the server has sent it
 	page   string
+	policy string
 	status int
 }
 
@@ -109,7 +110,7 @@ func (b *visitor) did(r *http.Response, err error) {
 	must(b.t, err)
 	text, err := io.ReadAll(r.Body)
 	must(b.t, errJoin(err, r.Body.Close()))
-	b.page, b.status = string(text), r.StatusCode
+	b.page, b.policy, b.status = string(text), r.Header.Get("Content-Security-Policy"), r.StatusCode
 }
 
 func errJoin(errs ...error) error {
@@ -126,6 +127,7 @@ func (b *visitor) open(address string) {
 	b.gone = nil
 	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, address, nil)
 	must(b.t, err)
+	r.Header.Set("Accept", "text/html")
 	b.did(b.client.Do(r))
 }
 

@@ -233,7 +233,7 @@ func (n *Node) api(ctx context.Context, registry *flows.Registry) (http.Handler,
 			return nil, fmt.Errorf("node: metrics: %w", err)
 		}
 	}
-	pages, server, err := n.browsers(registry, proofs)
+	pages, server, err := n.browsers(registry, algorithms)
 	if err != nil {
 		return nil, err
 	}

@@ -24,9 +24,9 @@ func noValue(t *testing.T, s Stores, name string) {
 	wantErr(t, err, flows.ErrNotFound)
 }
 
-func valueIs(t *testing.T, s Stores, name string, want []byte, version int64) {
+func valueIs(t *testing.T, s Stores, want []byte, version int64) {
 	t.Helper()
-	got, v, err := s.Values.Value(t.Context(), name)
+	got, v, err := s.Values.Value(t.Context(), "keys")
 	ok(t, err)
 	same(t, got, want)
 	same(t, v, version)
@@ -38,11 +38,11 @@ func valueRoundTrip(t *testing.T, s Stores) {
 	noValue(t, s, "keys")
 	ok(t, s.Values.PutValue(t.Context(), "keys", data, 1))
 	data[0] = 'X'
-	valueIs(t, s, "keys", want, 1)
+	valueIs(t, s, want, 1)
 	got, _, err := s.Values.Value(t.Context(), "keys")
 	ok(t, err)
 	got[0] = 'X'
-	valueIs(t, s, "keys", want, 1)
+	valueIs(t, s, want, 1)
 	noValue(t, s, "Keys")
 }
 
@@ -59,7 +59,7 @@ func valueVersions(t *testing.T, s Stores) {
 	}
 	ok(t, put("2", 2))
 	wantErr(t, put("x", 1), flows.ErrConflict)
-	valueIs(t, s, "keys", []byte("2"), 2)
+	valueIs(t, s, []byte("2"), 2)
 }
 
 // valueRace: of those who have read the same version one may write.
@@ -93,5 +93,5 @@ func valueReopen(t *testing.T, s Stores) {
 	}
 	ok(t, s.Values.PutValue(t.Context(), "keys", []byte("x"), 1))
 	s = s.Reopen(t)
-	valueIs(t, s, "keys", []byte("x"), 1)
+	valueIs(t, s, []byte("x"), 1)
 }

@@ -1,0 +1,81 @@
+package webui
+
+import (
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/stile-auth/stile/flows"
+)
+
+// maxFields is how many fields the response of a provider may have.
+const maxFields = 16
+
+// callback takes a provider's response to the run of this browser, and to no other.
+func (p *Pages) callback(w http.ResponseWriter, r *http.Request) {
+	p.respond(w, r, map[string]any{"queryString": r.URL.RawQuery})
+}
+
+// callbackForm takes a response that a provider's page has posted. Such a request comes
+// from another site, so without the browser's cookies: a page of ours posts it again.
+// What that page shows is nothing, and what it sends is worth nothing without the cookie
+// of the run whose state it has (OAuth 2.0 Form Post Response Mode 1.0 §5).
+func (p *Pages) callbackForm(w http.ResponseWriter, r *http.Request) {
+	values, ok := posted(w, r)
+	fields := map[string]string{}
+	var hidden []pair
+	for name, value := range values {
+		ok = ok && len(value) == 1 && len(values) <= maxFields
+		fields[name] = value[0]
+		hidden = append(hidden, pair{name, value[0]})
+	}
+	if !ok || len(fields) == 0 {
+		p.fail(w, r, &flows.Problem{Kind: flows.KindNotFound, Code: flows.CodeNotFound})
+		return
+	}
+	if p.ours(r) {
+		p.respond(w, r, map[string]any{"form": fields})
+		return
+	}
+	slices.SortFunc(hidden, func(a, b pair) int { return strings.Compare(a.Name, b.Name) })
+	s := p.speaker("", r)
+	v := view{
+		Title: s.say("page.title", nil), Texts: []string{s.say("page.onward", nil)}, Button: s.say("action.submit", nil),
+		Action: CallbackPath + "/" + r.PathValue("provider"), Hidden: hidden, Script: template.JS(onwardScript),
+	}
+	// Which client the run goes back to, at the end, is not known here, and browsers hold
+	// that redirect too against what forms may lead to: this page has one form, which is ours.
+	w.Header().Set("Content-Security-Policy", p.bare+"; script-src "+hashOf(onwardScript))
+	s.write(w, p, http.StatusOK, v)
+}
+
+// respond answers the sign-on that the run of this browser waits for.
+func (p *Pages) respond(w http.ResponseWriter, r *http.Request, answer map[string]any) {
+	handle, v, err := p.running(w, r)
+	if err != nil {
+		p.goOn(w, r, v, err)
+		return
+	}
+	var data struct {
+		Provider string `json:"provider"`
+	}
+	page, err := pageOf(v)
+	if err == nil {
+		err = json.Unmarshal(page.Data, &data)
+	}
+	provider := r.PathValue("provider")
+	if err != nil || page.Code != codeSSO || data.Provider != provider {
+		seeOther(w, SignInPath)
+		return
+	}
+	answer["redirectUri"] = p.BaseURL + CallbackPath + "/" + provider // where it came, by our own configuration
+	in, err := json.Marshal(answer)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	v, err = p.Engine.Answer(r.Context(), handle, p.caller(w), v.NextStep.StepID, v.Flow.Turn, in)
+	p.goOn(w, r, v, err)
+}
