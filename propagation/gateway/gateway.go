@@ -149,8 +149,9 @@ func (g *Gateway) isProxy(remote string) bool {
 // DPoP proof is the path that was decided by, at the origin of the configuration.
 func (o original) request(asked *http.Request) *http.Request {
 	path, query, _ := strings.Cut(o.uri, "?")
-	r := &http.Request{Method: o.method, RequestURI: path, URL: &url.URL{Path: o.path, RawQuery: query}, Header: asked.Header}
-	return r.WithContext(asked.Context())
+	r := *asked
+	r.Method, r.RequestURI, r.URL = o.method, path, &url.URL{Path: o.path, RawQuery: query}
+	return &r
 }
 
 // refuse answers as the client is to be answered. nginx knows 401 and 403 alone, and

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,32 +26,29 @@ const (
 	HeaderApp          = "Stile-App" // whose API key it was
 )
 
-// Headers are all of them. Every proxy has to put them in the place of those that a
-// client sends.
-func Headers() []string {
-	return []string{
-		HeaderSubject, HeaderClient, HeaderSession, HeaderACR, HeaderAMR, HeaderAuthTime, HeaderScope, HeaderRoles, HeaderEntitlements, HeaderApp,
-	}
+// names are all of them.
+var names = [...]string{ //nolint:gochecknoglobals // a constant
+	HeaderSubject, HeaderClient, HeaderSession, HeaderACR, HeaderAMR, HeaderAuthTime, HeaderScope, HeaderRoles, HeaderEntitlements, HeaderApp,
 }
+
+// Headers are the names of all of them. Every proxy has to put them in the place of those
+// that a client sends.
+func Headers() []string { return slices.Clone(names[:]) }
 
 // identity is what an answer 200 says: all headers, empty ones too, so that each
 // replaces what the client has sent.
 func identity(h http.Header, t rp.Token, app string) {
-	for _, name := range Headers() {
-		h.Set(name, "")
-	}
-	h.Set(HeaderSubject, word(t.Subject))
-	h.Set(HeaderClient, word(t.Client))
-	h.Set(HeaderSession, word(t.Session))
-	h.Set(HeaderACR, word(t.ACR))
-	h.Set(HeaderAMR, words(t.AMR))
+	at := ""
 	if !t.AuthTime.IsZero() {
-		h.Set(HeaderAuthTime, strconv.FormatInt(t.AuthTime.Unix(), 10))
+		at = strconv.FormatInt(t.AuthTime.Unix(), 10)
 	}
-	h.Set(HeaderScope, words(t.Scopes))
-	h.Set(HeaderRoles, words(t.Roles))
-	h.Set(HeaderEntitlements, words(t.Entitlements))
-	h.Set(HeaderApp, word(app))
+	all := [...]string{ // in the order of Headers
+		word(t.Subject), word(t.Client), word(t.Session), word(t.ACR), words(t.AMR), at,
+		words(t.Scopes), words(t.Roles), words(t.Entitlements), word(app),
+	}
+	for i, name := range names {
+		h[name] = all[i : i+1 : i+1]
+	}
 }
 
 // word is a text if a header can carry it, without its meaning another thing there.
@@ -63,6 +61,9 @@ func word(text string) string {
 
 // words leaves out what is no word: "a b" in a list would be read as two.
 func words(list []string) string {
+	if len(list) == 1 {
+		return word(list[0])
+	}
 	var out []string
 	for _, text := range list {
 		if w := word(text); w != "" {

@@ -49,16 +49,23 @@ func read(r *http.Request) (original, error) {
 }
 
 // told takes what three headers say; each has to be there once.
-func told(h http.Header, method, host, uri string) (original, error) {
-	var o original
-	for name, to := range map[string]*string{method: &o.method, host: &o.host, uri: &o.uri} {
-		values := h.Values(name)
-		if len(values) != 1 || values[0] == "" {
-			return o, errAsked
-		}
-		*to = values[0]
+func told(h http.Header, method, host, uri string) (o original, err error) {
+	if o.method, err = once(h, method); err != nil {
+		return o, err
 	}
-	return o, nil
+	if o.host, err = once(h, host); err != nil {
+		return o, err
+	}
+	o.uri, err = once(h, uri)
+	return o, err
+}
+
+func once(h http.Header, name string) (string, error) {
+	values := h[name]
+	if len(values) != 1 || values[0] == "" {
+		return "", errAsked
+	}
+	return values[0], nil
 }
 
 // smuggled says whether a question has headers that no client may send: ours, also
@@ -66,6 +73,9 @@ func told(h http.Header, method, host, uri string) (original, error) {
 // that give the request another method, or another address, for some applications.
 func smuggled(h http.Header) bool {
 	for name := range h {
+		if c := name[0] | 0x20; c != headerPrefix[0] && c != 'x' { // most names
+			continue
+		}
 		switch plain := strings.ReplaceAll(strings.ToLower(name), "_", "-"); plain {
 		case "x-http-method-override", "x-http-method", "x-method-override", "x-rewrite-url":
 			return true

@@ -172,7 +172,7 @@ func credentials(r *http.Request) (scheme, token string, refused *Refusal) {
 	if len(lines) > 1 {
 		return "", "", malformed("There is more than one Authorization header.")
 	}
-	if r.URL.Query().Has("access_token") {
+	if q := r.URL.RawQuery; q != "" && strings.ContainsAny(q, "%_") && r.URL.Query().Has("access_token") {
 		return "", "", malformed("A token does not belong into the query.")
 	}
 	none := &Refusal{Status: http.StatusUnauthorized}
