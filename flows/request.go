@@ -107,15 +107,16 @@ func (e *Engine) SignOut(ctx context.Context, session Secret, c Caller) (*Depart
 	return nil, e.problem(ctx, c, nil, err)
 }
 
-// SignOutOf ends the session of that secret if it is the one of that id; another is left alone.
+// SignOutOf ends the session of that secret if it is the one of that id; another is left
+// alone: [ErrNotFound].
 func (e *Engine) SignOutOf(ctx context.Context, session Secret, id string, c Caller) error {
 	alias, ok := parseSecret(session)
 	if !ok {
-		return nil
+		return ErrNotFound
 	}
 	s, err := e.cfg.Sessions.Session(ctx, alias, e.cfg.Now())
 	if errors.Is(err, ErrNotFound) || err == nil && s.ID != id {
-		return nil
+		return ErrNotFound
 	}
 	if err != nil {
 		return e.problem(ctx, c, nil, err)

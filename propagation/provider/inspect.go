@@ -253,11 +253,15 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	session := s.cfg.Pages.Session(r)
-	if err := s.cfg.Engine.SignOutOf(r.Context(), session, t.Session, flows.Caller{RequestID: w.Header().Get("X-Request-Id")}); err != nil {
+	err = s.cfg.Engine.SignOutOf(r.Context(), session, t.Session, flows.Caller{RequestID: w.Header().Get("X-Request-Id")})
+	switch {
+	case errors.Is(err, flows.ErrNotFound): // who is here is somebody else, and stays
+	case err != nil:
 		s.refuse(w, http.StatusServiceUnavailable, "That did not work. Try again later.")
 		return
+	default:
+		s.cfg.Pages.Forget(w)
 	}
-	s.cfg.Pages.Forget(w)
 	c := s.client(t.Audience)
 	to := q.Get("post_logout_redirect_uri")
 	if c == nil || to == "" || !slices.Contains(c.OAuth.SignedOut, to) {

@@ -150,6 +150,17 @@ func (b *visitor) submit(values map[string]string) {
 	b.did(b.client.Do(r))
 }
 
+var postedField = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
+
+// fields are those that the page posts by itself.
+func (b *visitor) fields() map[string]string {
+	out := map[string]string{}
+	for _, m := range postedField.FindAllStringSubmatch(b.page, -1) {
+		out[m[1]] = html.UnescapeString(m[2])
+	}
+	return out
+}
+
 // party is a relying party made of libraries of others.
 type party struct {
 	oauth2.Config
@@ -180,6 +191,8 @@ func (p *party) address(options ...string) string {
 	return p.AuthCodeURL("state-1", all...)
 }
 
+func (p *party) checks() *oidc.Config { return &oidc.Config{ClientID: p.ClientID, Now: p.clock.now} }
+
 func (p *party) trade(code string) (*oauth2.Token, error) {
 	return p.Exchange(p.ctx, code, oauth2.VerifierOption(p.verifier))
 }
@@ -199,7 +212,7 @@ func (p *party) reads(t *testing.T, token *oauth2.Token) idToken {
 	if !ok {
 		t.Fatal("there is no ID token")
 	}
-	verified, err := p.provider.Verifier(&oidc.Config{ClientID: p.ClientID, Now: p.clock.now}).Verify(p.ctx, text)
+	verified, err := p.provider.Verifier(p.checks()).Verify(p.ctx, text)
 	must(t, err)
 	var out idToken
 	must(t, verified.Claims(&out))
@@ -233,9 +246,13 @@ func (b *visitor) failure() string {
 func (b *visitor) signIn() {
 	b.t.Helper()
 	if !strings.Contains(b.page, `name="password"`) {
-		b.t.Fatalf("no password is asked for: %d\n%s", b.status, b.page)
+		b.t.Fatalf("no password is asked for: %d, sent to %v\n%s", b.status, b.gone, b.page)
 	}
-	b.submit(map[string]string{"username": login, "password": password})
+	answer := map[string]string{"password": password}
+	if strings.Contains(b.page, `name="username"`) { // else it is known who claims to be here
+		answer["username"] = login
+	}
+	b.submit(answer)
 }
 
 // A relying party signs somebody on, with libraries of others: code with PKCE, ID token,

@@ -10,7 +10,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
-	"html"
 	"io"
 	"net/http"
 	"net/url"
@@ -133,19 +132,7 @@ func (p *theirs) back(b *visitor) heard {
 	return h
 }
 
-var (
-	postedTo    = regexp.MustCompile(`<form method="post" action="(https://app\.example/[^"]*)"`)
-	postedField = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
-)
-
-// fields are those that the page posts by itself.
-func (b *visitor) fields() map[string]string {
-	out := map[string]string{}
-	for _, m := range postedField.FindAllStringSubmatch(b.page, -1) {
-		out[m[1]] = html.UnescapeString(m[2])
-	}
-	return out
-}
+var postedTo = regexp.MustCompile(`<form method="post" action="(https://app\.example/[^"]*)"`)
 
 func clientKey(t *testing.T) (private *jose.JSONWebKey, public string) {
 	t.Helper()
