@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"html/template"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -59,7 +60,8 @@ func (p *Pages) respond(w http.ResponseWriter, r *http.Request, answer map[strin
 		return
 	}
 	var data struct {
-		Provider string `json:"provider"`
+		Provider   string            `json:"provider"`
+		Parameters map[string]string `json:"parameters"`
 	}
 	page, err := pageOf(v)
 	if err == nil {
@@ -67,6 +69,11 @@ func (p *Pages) respond(w http.ResponseWriter, r *http.Request, answer map[strin
 	}
 	provider := r.PathValue("provider")
 	if err != nil || page.Code != codeSSO || data.Provider != provider {
+		seeOther(w, SignInPath)
+		return
+	}
+	// What another site has the browser open here must not count as an answer: a few of them would end the run.
+	if want := data.Parameters["state"]; want != "" && want != stateOf(answer) {
 		seeOther(w, SignInPath)
 		return
 	}
@@ -78,4 +85,19 @@ func (p *Pages) respond(w http.ResponseWriter, r *http.Request, answer map[strin
 	}
 	v, err = p.Engine.Answer(r.Context(), handle, p.caller(w), v.NextStep.StepID, v.Flow.Turn, in)
 	p.goOn(w, r, v, err)
+}
+
+// stateOf is the state of a provider's response, "" if it has none or cannot be read.
+func stateOf(answer map[string]any) string {
+	switch in := answer["form"].(type) {
+	case map[string]string:
+		return in["state"]
+	default:
+		query, _ := answer["queryString"].(string)
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			return ""
+		}
+		return values.Get("state")
+	}
 }

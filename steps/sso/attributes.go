@@ -54,8 +54,8 @@ func attribute(ctx context.Context, a flowdefs.Attribute, id oidcclient.Identity
 		out[a.Name] = a.Value.Text(ctx, id.Claims, id.Response)
 		return out
 	}
-	out[a.Name] = a.Value.Text(ctx, id.Claims, nil)
-	if out[a.Name] != "" && a.Verified.Holds(ctx, id.Claims, nil) {
+	value := a.Value.Text(ctx, id.Claims, nil)
+	if out[a.Name] = value; value != "" && a.Verified.Holds(ctx, id.Claims, nil) {
 		out[a.Name+flowdefs.VerifiedSuffix] = "true"
 	}
 	return out

@@ -71,7 +71,7 @@ func (k *Keeper) Propagate(ctx context.Context, id flows.Identity) (flows.Grant,
 	result := <-k.flight.DoChan(found.ID, func() (any, error) {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshLimit)
 		defer cancel()
-		return k.usable(limited, p, found.Owner, found.ID)
+		return k.usable(limited, p, found, id.Session)
 	})
 	if result.Err != nil {
 		return flows.Grant{}, result.Err
@@ -85,6 +85,7 @@ func (k *Keeper) Propagate(ctx context.Context, id flows.Identity) (flows.Grant,
 
 // find is what is kept of that provider: of the run itself, or else of its session.
 func (k *Keeper) find(ctx context.Context, provider string, owners ...string) (flows.Kept, error) {
+	owners = slices.DeleteFunc(owners, func(owner string) bool { return owner == "" }) // whose they were cannot be told
 	all, err := k.cfg.Kept.KeptBy(ctx, owners...)
 	if err != nil {
 		return flows.Kept{}, fmt.Errorf("%w: sso: tokens: %w", flows.ErrUnavailable, err)
@@ -99,12 +100,12 @@ func (k *Keeper) find(ctx context.Context, provider string, owners ...string) (f
 
 // usable are the tokens as they are now, refreshed if need be. Only one node refreshes:
 // a provider that rotates takes two for a theft.
-func (k *Keeper) usable(ctx context.Context, p Provider, owner, id string) (oidcclient.Tokens, error) {
-	all, err := k.cfg.Kept.KeptBy(ctx, owner) // again: whoever was here before may have refreshed it
+func (k *Keeper) usable(ctx context.Context, p Provider, found flows.Kept, heir string) (oidcclient.Tokens, error) {
+	all, err := k.cfg.Kept.KeptBy(ctx, found.Owner) // again: whoever was here before may have refreshed it
 	if err != nil {
 		return oidcclient.Tokens{}, fmt.Errorf("%w: sso: tokens: %w", flows.ErrUnavailable, err)
 	}
-	i := slices.IndexFunc(all, func(one flows.Kept) bool { return one.ID == id })
+	i := slices.IndexFunc(all, func(one flows.Kept) bool { return one.ID == found.ID })
 	if i < 0 {
 		return oidcclient.Tokens{}, fmt.Errorf("%w: sso: they are gone", flows.ErrSignOnAgain)
 	}
@@ -121,10 +122,10 @@ func (k *Keeper) usable(ctx context.Context, p Provider, owner, id string) (oidc
 	if err := k.cfg.Marks.TakeMark(ctx, mark, rand.Text(), now, now.Add(refreshLease)); err != nil {
 		return oidcclient.Tokens{}, fmt.Errorf("%w: sso: somebody else refreshes them: %w", flows.ErrUnavailable, err)
 	}
-	return k.refresh(ctx, p, kept, t)
+	return k.refresh(ctx, p, kept, t, heir)
 }
 
-func (k *Keeper) refresh(ctx context.Context, p Provider, kept flows.Kept, old oidcclient.Tokens) (oidcclient.Tokens, error) {
+func (k *Keeper) refresh(ctx context.Context, p Provider, kept flows.Kept, old oidcclient.Tokens, heir string) (oidcclient.Tokens, error) {
 	t, err := p.Client.Refresh(ctx, old)
 	if errors.Is(err, oidcclient.ErrRefused) { // spent, or taken by somebody: the provider has ended them all
 		return t, errors.Join(fmt.Errorf("%w: sso: %w", flows.ErrSignOnAgain, err), k.drop(ctx, kept, flows.EventTokensLost))
@@ -137,22 +138,27 @@ func (k *Keeper) refresh(ctx context.Context, p Provider, kept flows.Kept, old o
 	}
 	kept.Version++
 	if err := k.cfg.Kept.UpdateKept(ctx, kept); err != nil { // moved meanwhile, by the run that completes
-		if err := k.put(ctx, kept); err != nil {
+		if err := k.put(ctx, kept, heir); err != nil {
 			return t, fmt.Errorf("%w: sso: tokens: %w", flows.ErrUnavailable, err)
 		}
 	}
 	return t, nil
 }
 
-// put stores what was refreshed over what somebody has moved in the meantime: what
-// they hold is spent.
-func (k *Keeper) put(ctx context.Context, fresh flows.Kept) error {
+// put stores what was refreshed over what somebody has moved in the meantime, to the
+// session that is its heir or to nobody: what they hold is spent.
+func (k *Keeper) put(ctx context.Context, fresh flows.Kept, heir string) error {
+	moved, err := k.cfg.Kept.KeptBy(ctx, heir)
+	if err != nil {
+		return err
+	}
 	forsaken, err := k.cfg.Kept.Forsaken(ctx, k.cfg.Now(), revokeAtOnce)
 	if err != nil {
 		return err
 	}
-	if i := slices.IndexFunc(forsaken, func(one flows.Kept) bool { return one.ID == fresh.ID }); i >= 0 {
-		fresh.Owner, fresh.Until, fresh.Version = forsaken[i].Owner, forsaken[i].Until, forsaken[i].Version+1
+	moved = append(moved, forsaken...)
+	if i := slices.IndexFunc(moved, func(one flows.Kept) bool { return one.ID == fresh.ID }); i >= 0 {
+		fresh.Owner, fresh.Until, fresh.Version = moved[i].Owner, moved[i].Until, moved[i].Version+1
 		return k.cfg.Kept.UpdateKept(ctx, fresh)
 	}
 	return flows.ErrConflict

@@ -290,3 +290,47 @@ func TestDepart(t *testing.T) {
 		t.Errorf("%+v, %v", to, err)
 	}
 }
+
+// A run that completes while its tokens are refreshed gives them to the session: what is
+// stored there at the end is what is good, and not what was spent.
+func TestRefreshedWhileTheRunCompletes(t *testing.T) {
+	t.Parallel()
+	v := newVault(t)
+	v.keep(t, oidcclient.Tokens{Access: "a", Refresh: "r", Expires: v.now.Add(29 * time.Second)})
+	move := func(from, to string) {
+		all, err := v.store.KeptBy(t.Context(), from)
+		if err != nil || len(all) != 1 {
+			t.Fatal(all, err)
+		}
+		all[0].Owner, all[0].Version = to, all[0].Version+1
+		if err := v.store.UpdateKept(t.Context(), all[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move("session", "run")
+	who := flows.Identity{Session: "session", Run: "run", Provider: "corporate", Now: v.now}
+	v.remote.meanwhile = func() { move("run", "session") }
+	for range 2 {
+		if g, err := v.Propagate(t.Context(), who); err != nil || g.Token != "a+" || v.remote.refreshed != 1 {
+			t.Errorf("%+v, %v after %d times", g, err, v.remote.refreshed)
+		}
+	}
+}
+
+// Tokens that are nobody's any more are not those of a run that leaves no session.
+func TestNobodysTokens(t *testing.T) {
+	t.Parallel()
+	v := newVault(t)
+	v.keep(t, both)
+	all, err := v.store.KeptBy(t.Context(), "session")
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	all[0].Owner, all[0].Version = "", all[0].Version+1
+	if err := v.store.UpdateKept(t.Context(), all[0]); err != nil {
+		t.Fatal(err)
+	}
+	if g, err := v.Propagate(t.Context(), flows.Identity{Run: "run", Provider: "corporate", Now: v.now}); !errors.Is(err, flows.ErrSignOnAgain) {
+		t.Errorf("somebody else's: %+v, %v", g, err)
+	}
+}

@@ -2,10 +2,13 @@ package sso_test
 
 import (
 	"encoding/json"
+	"net/url"
 	"strings"
 	"testing"
 
+	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/steps/sso"
 )
 
 // cameBack is an answer that says where the browser came back to.
@@ -70,5 +73,40 @@ func TestRedirectToAPort(t *testing.T) {
 	for _, uri := range []string{"http://127.0.0.1:51004/other", "http://127.0.0.1.evil.example:80/cb", "https://evil.example/", "com.bank.app:/corporate"} {
 		_, err := k.engine.Start(t.Context(), flows.Caller{}, flows.StartRequest{ClientID: "desk", Flow: "sign-on", RedirectURI: uri})
 		wants(t, err, flows.KindMalformed)
+	}
+}
+
+// In a browser that runs the flow each provider has an address of ours, which only its
+// answers come to: what the client's apps have instead is of no concern there.
+func TestRedirectOfABrowser(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	step, err := sso.Type(sso.Providers{"corporate": k.provider(t)}, k.people).New(config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := strings.TrimSuffix(redirectURI, "/corporate")
+	v := flows.NewVisit(flows.Visit{
+		StepID: "sso", Now: k.clock.Now(), Callback: base,
+		Client: flowdefs.Client{ProviderRedirects: map[string]string{"corporate": "com.bank.app:/corporate"}},
+	}, "owner", k.store)
+	out, err := step.Enter(t.Context(), v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(out.Asked().Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var data struct {
+		Redirect   string            `json:"redirectUri"`
+		Parameters map[string]string `json:"parameters"`
+	}
+	if err := json.Unmarshal(text, &data); err != nil || data.Redirect != base+"/corporate" {
+		t.Fatalf("%s: %v", text, err)
+	}
+	out, err = step.Answer(t.Context(), v, body("error=access_denied&state="+data.Parameters["state"]+"&iss="+url.QueryEscape(k.idp.Issuer())))
+	if err != nil || out.Exited() != "denied" {
+		t.Errorf("%+v, %v", out, err)
 	}
 }

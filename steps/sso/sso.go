@@ -274,7 +274,8 @@ func (s *step) Answer(ctx context.Context, v *flows.Visit, in flows.Input) (flow
 		asked, err := s.request(ctx, v, p, waits.Anew)
 		return flows.Ask(asked), err
 	}
-	if !a.cameBack(waits.Request.RedirectURI, v.Client.ProviderRedirects[s.cfg.Provider] != "") {
+	own := v.Callback == "" && v.Client.ProviderRedirects[s.cfg.Provider] != "" // our pages know whose address they are
+	if !a.cameBack(waits.Request.RedirectURI, own) {
 		return flows.Reject("redirect", nil), nil
 	}
 	code, err := p.Client.Receive(ctx, waits.Request, query)

@@ -182,8 +182,8 @@ func (h *hall) doors() map[string]func(token string) bool {
 			return out["active"] == true
 		},
 		"sign-out": func(x string) bool {
-			resp, _ := h.get(http.MethodGet, h.w.node.URL()+"/oauth2/logout?id_token_hint="+url.QueryEscape(x), "", "")
-			return resp.StatusCode != http.StatusBadRequest
+			h.b.open(h.w.node.URL() + "/oauth2/logout?id_token_hint=" + url.QueryEscape(x))
+			return h.b.status == http.StatusOK && !strings.Contains(h.b.page, "<form") // else the person is asked
 		},
 		"authorization: hint": func(x string) bool {
 			if x == "" {

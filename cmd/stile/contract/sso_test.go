@@ -199,7 +199,11 @@ func TestLyingProvider(t *testing.T) {
 		p.start("flow", "sign-on")
 		query, state := p.signOn(), p.parameters()["state"]
 		w.provider.Misbehave(lie)
-		rejects(t, p, name, "refused", forwards(query))
+		reason := "refused"
+		if name == "signed with the PEM" {
+			reason = "algorithm"
+		}
+		rejects(t, p, name, reason, forwards(query))
 		w.provider.Behave()
 		if p.parameters()["state"] == state {
 			t.Errorf("%s: the request is used up, and still waits", name)
