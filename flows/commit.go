@@ -98,6 +98,7 @@ func (x *exchange) store(ctx context.Context) error {
 // whoever loads it next records them if this node dies before it did.
 func (x *exchange) stamp() {
 	r := x.r
+	x.arrived()
 	for i := range x.events {
 		ev := &x.events[i]
 		ev.ID = fmt.Sprintf("%s.%d.%d", r.ID, r.version+1, i)

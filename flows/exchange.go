@@ -42,6 +42,7 @@ type exchange struct {
 	removed  []string   // authenticators that go out of use with the change
 	ends     bool       // the account's other sessions end with the change
 	enrolled []string   // pending authenticators that become active with the change
+	came     []arrival  // authenticators that came with a proof of this change
 	messages []Message  // to be sent with the change
 	notices  []Message  // to the account's owner, likewise
 	spent    []string   // budgets that a message was taken from

@@ -2,7 +2,10 @@ package flows
 
 import (
 	"context"
+	"slices"
 	"time"
+
+	"github.com/stile-auth/stile/flows/assurance"
 )
 
 // Notice is a kind of thing that the owner of an account is told: what changes
@@ -42,8 +45,7 @@ const (
 func (x *exchange) completed(n *node, out Outcome) {
 	kind, about := n.typ.Notice, n.typ.Authenticator
 	if out.proof != nil && out.proof.Bound != "" {
-		x.events = append(x.events, Event{Type: EventBound, Step: n.def.ID, Reason: out.proof.Bound})
-		x.tell(n, NoticeAdded, out.proof.Bound)
+		x.came = append(x.came, arrival{n, out.proof})
 	}
 	if len(out.removed) > 0 {
 		kind, about = NoticeRemoved, out.removed[0].Type
@@ -55,6 +57,27 @@ func (x *exchange) completed(n *node, out Outcome) {
 		return
 	}
 	x.tell(n, kind, about)
+}
+
+// arrival is an authenticator that has come to the account with a proof.
+type arrival struct {
+	node  *node
+	proof *Proof
+}
+
+// arrived makes those active whose proof the machine has taken, with the change that
+// records it: nobody gets in by one that the trail and the owner have not heard of.
+func (x *exchange) arrived() {
+	for _, a := range x.came {
+		id := a.proof.Evidence.Authenticator
+		if !slices.ContainsFunc(x.r.State.Evidence, func(e assurance.Evidence) bool { return e.Authenticator == id }) {
+			continue
+		}
+		x.enrolled = append(x.enrolled, id)
+		x.events = append(x.events, Event{Type: EventBound, Step: a.node.def.ID, Reason: a.proof.Bound})
+		x.tell(a.node, NoticeAdded, a.proof.Bound)
+	}
+	x.came = nil
 }
 
 // failed tells what a wrong answer says of who gives it. Nobody has proved to be

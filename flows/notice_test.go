@@ -487,8 +487,8 @@ func TestNoticeOfAReplay(t *testing.T) {
 	k.wantTold("code_reused to +41791234567")
 }
 
-// An identity that came to an account by itself, with its first proof: the owner is
-// told, and the audit says it.
+// An identity that came to an account by itself, with its first proof: it is active with
+// the change that records the proof, the owner is told, and the audit says it.
 func TestNoticeOfAnIdentityThatCame(t *testing.T) {
 	t.Parallel()
 	k := notified(t, definitions("      - { id: sso, type: sso }\n", "{}"), nil)
@@ -497,5 +497,22 @@ func TestNoticeOfAnIdentityThatCame(t *testing.T) {
 	k.wantTold("authenticator_added to +41791234567")
 	if m := k.mails.got[0]; m.Args["authenticator"] != "identity" || k.count(flows.EventBound) != 1 {
 		t.Errorf("%+v, %d events", m, k.count(flows.EventBound))
+	}
+	if diff := cmp.Diff([]string{"https://idp bare"}, k.people.activated); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// One whose proof is not taken, because it is somebody else's, does not become active.
+func TestIdentityOfSomebodyElseDoesNotCome(t *testing.T) {
+	t.Parallel()
+	k := notified(t, definitions("      - { id: first, type: sso }\n      - { id: sso, type: sso }\n", "{}"), nil)
+	tk := k.must(flows.StartRequest{Target: "t"})
+	tk.ok("ok", "jane")
+	if err := tk.say("by address", "bare"); err == nil {
+		t.Error("the subject has changed")
+	}
+	if k.wantTold(); len(k.people.activated) != 0 || k.count(flows.EventBound) != 0 {
+		t.Errorf("%v, %d events", k.people.activated, k.count(flows.EventBound))
 	}
 }

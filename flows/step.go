@@ -148,8 +148,9 @@ type Proof struct {
 	// Evidence: the step fills Method, Authenticator, Device, Categories, the
 	// axes, Binding and Cap; the engine fills the rest and checks the ceilings.
 	Evidence assurance.Evidence
-	// Bound is the type of an authenticator that has come to the account with this proof,
-	// by no step of the owner's: the owner is told; "": none has.
+	// Bound is the type of the authenticator that Evidence is of, if it has come to the
+	// account with this proof, by no step of the owner's. It is pending and becomes active
+	// with the change that records the proof, and the owner is told; "": none has.
 	Bound string
 	// Approved is the transaction that the person has signed; nil but for step types with Transaction.
 	Approved *Approval

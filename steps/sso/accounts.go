@@ -80,19 +80,10 @@ type owners struct{ accounts Accounts }
 func (s owners) subject(ctx context.Context, v *flows.Visit, p Provider, id oidcclient.Identity) (linked, error) {
 	found, err := s.owner(ctx, id)
 	if errors.Is(err, account.ErrNotFound) {
-		byAddress, err := s.first(ctx, v, p, id)
-		if err != nil {
-			return linked{}, err
-		}
-		found, err = s.owner(ctx, id)
-		if errors.Is(err, account.ErrNotFound) {
-			return linked{}, ErrUnknown
-		}
-		if err != nil {
-			return linked{}, err
-		}
-		found.new = byAddress
-		return found, p.update(ctx, s.accounts, id, found.Account)
+		found, err = s.first(ctx, v, p, id)
+	}
+	if errors.Is(err, account.ErrNotFound) {
+		return linked{}, ErrUnknown
 	}
 	if err != nil {
 		return linked{}, err
@@ -100,28 +91,44 @@ func (s owners) subject(ctx context.Context, v *flows.Visit, p Provider, id oidc
 	return found, p.update(ctx, s.accounts, id, found.Account)
 }
 
-// first does what the first sign-on of an identity comes to: it belongs to an
-// account afterwards, or it stays unknown. Who is there first wins. byAddress: it has
-// come to an account that was there already.
-func (s owners) first(ctx context.Context, v *flows.Visit, p Provider, id oidcclient.Identity) (byAddress bool, err error) {
+// first does what the first sign-on of an identity comes to: it belongs to an account
+// afterwards, or it stays unknown, [ErrUnknown] or [account.ErrNotFound]. Who is there first wins.
+func (s owners) first(ctx context.Context, v *flows.Visit, p Provider, id oidcclient.Identity) (linked, error) {
 	if p.Provision != flowdefs.ProvisionCreate && p.Provision != flowdefs.ProvisionLinkOnly {
-		return false, ErrUnknown
+		return linked{}, ErrUnknown
 	}
 	matched, err := s.byAddress(ctx, p, id)
 	switch {
 	case err == nil:
-		byAddress = true
-		err = s.accounts.AddAuthenticator(ctx, bound(v, p, id, matched.Subject, account.Active, assurance.AAL3))
+		// Pending until the run has stored what was proved by it: before, nobody has heard of it.
+		err = s.claim(ctx, bound(v, p, id, matched.Subject, account.Pending, assurance.AAL3))
+		if err == nil {
+			return linked{Account: matched, level: assurance.AAL3, new: true}, nil
+		}
 	case errors.Is(err, account.ErrNotFound) && p.Provision == flowdefs.ProvisionCreate:
 		made := account.Account{Subject: rand.Text(), Status: account.Active, Created: v.Now.UTC(), Attributes: p.first(ctx, id)}
 		link := account.Link{Issuer: id.Issuer, External: id.Subject, Subject: made.Subject, Created: made.Created}
 		record := bound(v, p, id, made.Subject, account.Active, assurance.AAL3)
 		err = s.accounts.CreateAccount(ctx, made, []account.Authenticator{record}, []account.Link{link})
-	case errors.Is(err, account.ErrNotFound):
-		return false, ErrUnknown
 	}
-	if errors.Is(err, account.ErrExists) { // linked by somebody else in the meantime, or taken out of use
-		return false, nil
+	if err != nil && !errors.Is(err, account.ErrExists) { // linked by somebody else in the meantime, or taken out of use
+		return linked{}, err
 	}
-	return byAddress, err
+	return s.owner(ctx, id)
+}
+
+// claim adds a pending record. One that waits already, of a run that died before it was
+// stored or that is under way, is the same; [account.ErrExists] if there is any other.
+func (s owners) claim(ctx context.Context, next account.Authenticator) error {
+	err := s.accounts.AddAuthenticator(ctx, next)
+	if !errors.Is(err, account.ErrExists) {
+		return err
+	}
+	return s.accounts.UpdateAuthenticator(ctx, next.ID, func(a *account.Authenticator) error {
+		if a.Subject != next.Subject || a.Type != next.Type || a.Status != account.Pending {
+			return account.ErrExists
+		}
+		a.Data, a.Name = next.Data, next.Name
+		return nil
+	})
 }

@@ -115,7 +115,8 @@ func (s owners) byAddress(ctx context.Context, p Provider, id oidcclient.Identit
 	if err != nil {
 		return account.Account{}, err
 	}
-	if found.Status != account.Active || slices.ContainsFunc(all, func(a account.Authenticator) bool { return from(a, id.Issuer) }) {
+	another := func(a account.Authenticator) bool { return from(a, id.Issuer) && a.ID != idOf(id) } // its own: see claim
+	if found.Status != account.Active || slices.ContainsFunc(all, another) {
 		return account.Account{}, ErrUnknown // disabled; or the address was somebody else's there before
 	}
 	if !slices.ContainsFunc(all, func(a account.Authenticator) bool { return proves(a, address) }) {

@@ -54,6 +54,13 @@ func (named) Answer(_ context.Context, _ *flows.Visit, in flows.Input) (flows.Ou
 func newLinkKit(t *testing.T, changes ...func(*kit)) *kit {
 	t.Helper()
 	k := newKit(t, changes...)
+	k.engine = k.newLinkEngine(t)
+	return k
+}
+
+// newLinkEngine is an engine with that flow, and with the provider as it is now.
+func (k *kit) newLinkEngine(t *testing.T) *flows.Engine {
+	t.Helper()
 	registry, err := flows.NewRegistry(sso.Type(nil, nil), sso.LinkType(nil, nil), local())
 	if err != nil {
 		t.Fatal(err)
@@ -69,8 +76,7 @@ func newLinkKit(t *testing.T, changes ...func(*kit)) *kit {
 		t.Fatal(err)
 	}
 	set.Providers["corporate"].Categories = k.def.Categories
-	k.engine = k.newEngine(t, set)
-	return k
+	return k.newEngine(t, set)
 }
 
 // add makes an account of its own, with an address that it has proved.

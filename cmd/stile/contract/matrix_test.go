@@ -230,9 +230,9 @@ func TestTokensAtEveryDoor(t *testing.T) {
 	for door, welcome := range right {
 		t.Run(door, func(t *testing.T) {
 			t.Parallel()
-			h := newHall(t)
-			for kind, fresh := range h.kinds() {
-				if got, want := h.doors()[door](fresh()), slices.Contains(welcome, kind); got != want {
+			for kind := range newHall(t).kinds() {
+				h := newHall(t) // what was let in may have ended what others need
+				if got, want := h.doors()[door](h.kinds()[kind]()), slices.Contains(welcome, kind); got != want {
 					t.Errorf("%s: let in %v, want %v", kind, got, want)
 				}
 			}
