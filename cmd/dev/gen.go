@@ -22,7 +22,7 @@ func runGen(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(conformance.Page)), []byte(page), 0o644); err != nil { //nolint:gosec // a page of the docs
+	if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(conformance.Page)), []byte(page), 0o644); err != nil {
 		return err
 	}
 	return generate(ctx, root, os.Stdout)

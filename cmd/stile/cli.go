@@ -38,6 +38,7 @@ type cli struct {
 	OpenAPI openAPICmd `cmd:"" name:"openapi" help:"Print the OpenAPI description of the API, or of what one flow asks."`
 	Keys    keysCmd    `cmd:"" help:"Keys that sign tokens. A running server reads them at its start."`
 	Users   usersCmd   `cmd:"" help:"Accounts."`
+	Clients clientsCmd `cmd:"" help:"Relying parties."`
 	Version versionCmd `cmd:"" help:"Say which version this is."`
 }
 

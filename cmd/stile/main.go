@@ -6,6 +6,7 @@
 //	stile keys          lists and makes the keys that sign tokens
 //	stile users add     adds an account
 //	stile users unlock  forgets failed attempts
+//	stile clients secret  makes a secret for a relying party
 //	stile version       says what this is
 //
 // Exit codes: 0 it worked, 1 it did not, 2 the command line was wrong.

@@ -25,7 +25,9 @@ import (
 const Page = "docs/conformance.md"
 
 // folders are those whose tests are read.
-func folders() []string { return []string{"cmd/stile/contract", "propagation", "propagation/provider"} }
+func folders() []string {
+	return []string{"cmd/stile/contract", "propagation", "propagation/provider"}
+}
 
 // row is one test of one clause.
 type row struct{ spec, clause, what, test, file string }

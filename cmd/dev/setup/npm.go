@@ -19,8 +19,9 @@ const (
 	// ProviderVariable tells the tests where that folder stands ready to run:
 	// a copy of it with node_modules inside.
 	ProviderVariable = "STILE_TEST_OIDC_PROVIDER"
-	// PartiesFolder and PartiesVariable are the same for relying parties that others wrote.
-	PartiesFolder   = "cmd/stile/contract/testdata/relying-parties"
+	// PartiesFolder is the same for relying parties that others wrote.
+	PartiesFolder = "cmd/stile/contract/testdata/relying-parties"
+	// PartiesVariable tells the tests where that stands.
 	PartiesVariable = "STILE_TEST_RELYING_PARTIES"
 )
 

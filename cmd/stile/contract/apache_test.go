@@ -88,7 +88,7 @@ func startApache(t *testing.T, s *secure, port string) (origin string) {
 		write(t, filepath.Join(dir, "www", name), "inside "+filepath.Dir(name))
 	}
 	readable(t, dir)
-	must(t, os.Chmod(s.certFile, 0o644)) //nolint:gosec // a certificate
+	must(t, os.Chmod(s.certFile, 0o644))
 	text := fmt.Sprintf(apacheConfig, dir, port, s.node.URL(), shopSecret, rand.Text(), s.certFile, s.keyFile)
 	write(t, filepath.Join(dir, "apache.conf"), strings.ReplaceAll(text, "MODULES", apacheModules))
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "apache2", "-f", filepath.Join(dir, "apache.conf"), "-DFOREGROUND")
@@ -115,10 +115,10 @@ func startApache(t *testing.T, s *secure, port string) (origin string) {
 func readable(t *testing.T, dir string) {
 	t.Helper()
 	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
-		must(t, os.Chmod(d, 0o711)) //nolint:gosec // nothing secret can be listed
+		must(t, os.Chmod(d, 0o711))
 	}
 	must(t, filepath.WalkDir(filepath.Join(dir, "www"), func(path string, _ os.DirEntry, err error) error {
-		return errors.Join(err, os.Chmod(path, 0o755)) //nolint:gosec // public pages
+		return errors.Join(err, os.Chmod(path, 0o755))
 	}))
 }
 

@@ -282,5 +282,5 @@ func stores() []string { return []string{"memory", "sqlite"} }
 // addOther adds John, whose password is the same.
 func (w *world) addOther(t tb) {
 	t.Helper()
-	w.add(t, users.Person{Login: "john", Password: password, Binding: assurance.AAL1})
+	w.add(t, users.Person{Login: "john", Password: password, Binding: assurance.AAL1, Attributes: map[string]string{"branch": "Bern"}})
 }
