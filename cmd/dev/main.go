@@ -17,7 +17,7 @@
 //
 // The environment variable CI, set to "true", makes a skipped test a failure.
 // The tests are told by STILE_LONG=1 that the long tier was asked for (-long),
-// and by STILE_TEST_OIDC_PROVIDER where the provider from npm stands.
+// and by STILE_TEST_OIDC_PROVIDER and STILE_TEST_RELYING_PARTIES where the programs from npm stand.
 package main
 
 import (

@@ -278,3 +278,9 @@ func (w *world) events(t tb) []flows.Event {
 }
 
 func stores() []string { return []string{"memory", "sqlite"} }
+
+// addOther adds John, whose password is the same.
+func (w *world) addOther(t tb) {
+	t.Helper()
+	w.add(t, users.Person{Login: "john", Password: password, Binding: assurance.AAL1})
+}

@@ -10,7 +10,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
-	"html"
 	"io"
 	"net/http"
 	"net/url"
@@ -133,19 +132,7 @@ func (p *theirs) back(b *visitor) heard {
 	return h
 }
 
-var (
-	postedTo    = regexp.MustCompile(`<form method="post" action="(https://app\.example/[^"]*)"`)
-	postedField = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
-)
-
-// fields are those that the page posts by itself.
-func (b *visitor) fields() map[string]string {
-	out := map[string]string{}
-	for _, m := range postedField.FindAllStringSubmatch(b.page, -1) {
-		out[m[1]] = html.UnescapeString(m[2])
-	}
-	return out
-}
+var postedTo = regexp.MustCompile(`<form method="post" action="(https://app\.example/[^"]*)"`)
 
 func clientKey(t *testing.T) (private *jose.JSONWebKey, public string) {
 	t.Helper()
@@ -169,14 +156,14 @@ func TestCertifiedRelyingParties(t *testing.T) {
 		acr     string
 		amr     []string
 	}{
-		"openid-client, client_secret_basic":     {"openid-client.mjs", asking{Client: "basic", Auth: "client_secret_basic", Secret: shopSecret, More: map[string]string{"resource": "https://orders.example"}}, "aal1", []string{"pwd"}},
-		"openid-client, client_secret_post":      {"openid-client.mjs", asking{Client: "post", Auth: "client_secret_post", Secret: shopSecret, More: map[string]string{"resource": "https://orders.example", "max_age": "300"}}, "aal1", []string{"pwd"}},
-		"openid-client, private_key_jwt":         {"openid-client.mjs", asking{Client: "key", Auth: "private_key_jwt", Key: key, More: map[string]string{"resource": "https://payments.example"}}, "aal2", []string{"mfa", "otp", "pwd"}},
-		"openid-client, none, form_post":         {"openid-client.mjs", asking{Client: "public", Auth: "none", More: map[string]string{"resource": "https://orders.example", "response_mode": "form_post"}}, "aal1", []string{"pwd"}},
-		"openid-client, DPoP":                    {"openid-client.mjs", asking{Client: "basic", Auth: "client_secret_basic", Secret: shopSecret, DPoP: true, More: map[string]string{"resource": "https://orders.example"}}, "aal1", []string{"pwd"}},
-		"oauth4webapi, public with DPoP":         {"oauth4webapi.mjs", asking{Client: "public", Auth: "none", DPoP: true, More: map[string]string{"resource": "https://orders.example"}}, "aal1", []string{"pwd"}},
-		"oauth4webapi, private_key_jwt and DPoP": {"oauth4webapi.mjs", asking{Client: "key", Auth: "private_key_jwt", Key: key, DPoP: true, More: map[string]string{"resource": "https://payments.example"}}, "aal2", []string{"mfa", "otp", "pwd"}},
-		"oauth4webapi, form_post":                {"oauth4webapi.mjs", asking{Client: "basic", Auth: "client_secret_basic", Secret: shopSecret, More: map[string]string{"resource": "https://orders.example", "response_mode": "form_post"}}, "aal1", []string{"pwd"}},
+		"OIDC Core 9: openid-client, client_secret_basic":                      {"openid-client.mjs", asking{Client: "basic", Auth: "client_secret_basic", Secret: shopSecret, More: map[string]string{"resource": "https://orders.example"}}, "aal1", []string{"pwd"}},
+		"OIDC Core 9: openid-client, client_secret_post":                       {"openid-client.mjs", asking{Client: "post", Auth: "client_secret_post", Secret: shopSecret, More: map[string]string{"resource": "https://orders.example", "max_age": "300"}}, "aal1", []string{"pwd"}},
+		"OIDC Core 9: openid-client, private_key_jwt":                          {"openid-client.mjs", asking{Client: "key", Auth: "private_key_jwt", Key: key, More: map[string]string{"resource": "https://payments.example"}}, "aal2", []string{"mfa", "otp", "pwd"}},
+		"OAuth Form Post 2: openid-client, public":                             {"openid-client.mjs", asking{Client: "public", Auth: "none", More: map[string]string{"resource": "https://orders.example", "response_mode": "form_post"}}, "aal1", []string{"pwd"}},
+		"RFC 9449 8: openid-client, DPoP with nonces":                          {"openid-client.mjs", asking{Client: "basic", Auth: "client_secret_basic", Secret: shopSecret, DPoP: true, More: map[string]string{"resource": "https://orders.example"}}, "aal1", []string{"pwd"}},
+		"RFC 9449 5: oauth4webapi, a public client, DPoP-bound refresh tokens": {"oauth4webapi.mjs", asking{Client: "public", Auth: "none", DPoP: true, More: map[string]string{"resource": "https://orders.example"}}, "aal1", []string{"pwd"}},
+		"RFC 7523 3: oauth4webapi, private_key_jwt and DPoP":                   {"oauth4webapi.mjs", asking{Client: "key", Auth: "private_key_jwt", Key: key, DPoP: true, More: map[string]string{"resource": "https://payments.example"}}, "aal2", []string{"mfa", "otp", "pwd"}},
+		"OAuth Form Post 2: oauth4webapi, confidential":                        {"oauth4webapi.mjs", asking{Client: "basic", Auth: "client_secret_basic", Secret: shopSecret, More: map[string]string{"resource": "https://orders.example", "response_mode": "form_post"}}, "aal1", []string{"pwd"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
