@@ -94,7 +94,7 @@ func caddy(t *testing.T, gate, app string) front {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func run(t *testing.T, name, dir, network, address string, args ...string) front
 	})
 	deadline := time.After(30 * time.Second)
 	for {
-		if conn, err := net.Dial(network, address); err == nil { //nolint:noctx // at once
+		if conn, err := net.Dial(network, address); err == nil {
 			_ = conn.Close()
 			return front{t, name, network, address}
 		}
@@ -166,7 +166,7 @@ func run(t *testing.T, name, dir, network, address string, args ...string) front
 // send sends a request as it is written, which no client would make.
 func (f front) send(method, uri string, headers ...string) (*http.Response, *seen) {
 	f.t.Helper()
-	conn, err := net.Dial(f.network, f.address) //nolint:noctx // has a deadline
+	conn, err := net.Dial(f.network, f.address)
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -16,6 +16,9 @@
 // very request, and in the scheme DPoP; one bound in a way that is not known here
 // is refused. Then the [Rule] of the route. What a token does not say was not done.
 //
+// Or [Introspection] asks the issuer about each token (RFC 7662): for that, a sign-out
+// counts at once. What was verified may be remembered ([Config.Remember]).
+//
 // # What is answered
 //
 // 401 with a challenge (RFC 6750 §3) to who has no token or a bad one; 401 with
