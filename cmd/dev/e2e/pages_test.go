@@ -237,7 +237,7 @@ func (p *person) signsOn(audience string, more ...string) said {
 func (p *person) answers(page seen) {
 	p.t.Helper()
 	values, button := map[string]string{}, "button[type=submit]:not([name=_other])"
-	if i := slices.IndexFunc(page.Others, func(o string) bool { return strings.HasPrefix(o, "activate ") }); i >= 0 && page.Prompt == "OTP_REQUIRED" {
+	if i := slices.IndexFunc(page.Others, func(o string) bool { return o == "activate add-key" }); i >= 0 && page.Prompt == "OTP_REQUIRED" {
 		p.press(values, `button[value="`+page.Others[i]+`"]`)
 		return
 	}
