@@ -197,10 +197,11 @@ type Provider struct {
 	ClientID    string
 	Credentials Credentials
 	Scopes      []string
-	UserInfo    bool   // ask for what the ID token does not say
-	Mode        string // response_mode; "": query
-	Push        string // par: always, never; "": where the provider takes pushed requests
-	DPoP        bool   // tokens are bound to a key of each sign-on
+	Algorithms  []string // of ID tokens; none: those that package oidcclient takes by itself
+	UserInfo    bool     // ask for what the ID token does not say
+	Mode        string   // response_mode; "": query
+	Push        string   // par: always, never; "": where the provider takes pushed requests
+	DPoP        bool     // tokens are bound to a key of each sign-on
 	// FrontChannel lets pages of the provider end sessions in the browser of whoever
 	// signs out there (OpenID Connect Front-Channel Logout 1.0).
 	FrontChannel bool

@@ -228,6 +228,7 @@ func provider7() object7 {
 		"client_certificate":        kept("Where the certificate (PEM) is kept that Stile shows."),
 		"client_assertion_audience": documented(words7("issuer", "token_endpoint"), "Who assertions are addressed to; issuer if absent."),
 		"userinfo":                  documented(boolean7(), "Whether UserInfo is asked for what the ID token does not say."),
+		"algorithms":                documented(some(set7(words7(tokenAlgorithms()...))), "What its ID tokens may be signed with; RS256, PS256, ES256, ES384 and EdDSA if absent."),
 		"response_mode":             documented(words7("query", "fragment", "form_post"), "How answers come back; query if absent."),
 		"par":                       documented(words7("always", "never"), "Whether requests are pushed; where the provider takes that, if absent."),
 		"dpop":                      documented(boolean7(), "Whether tokens are bound to a key of each sign-on."),

@@ -99,7 +99,7 @@ func TestExampleSections(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	if len(set.Flows) < 12 || len(set.Targets) < 12 || len(set.Providers) != 5 || len(set.Clients) != 4 {
+	if len(set.Flows) < 12 || len(set.Targets) < 12 || len(set.Providers) != 6 || len(set.Clients) != 4 {
 		t.Errorf("%d flows, %d targets, %d providers, %d clients", len(set.Flows), len(set.Targets), len(set.Providers), len(set.Clients))
 	}
 }

@@ -45,6 +45,9 @@ func (l *loader) provider(key, n *node) {
 	if a := n.get("authoritative_for"); a != nil && (p.Provision == ProvisionNever || p.OAuth2()) {
 		l.fail(a.pos, "%s: authoritative_for is for an OpenID provider with provision link_only or create", what)
 	}
+	if a := n.get("authoritative_for"); a != nil && p.TokenIssuer != "" && len(p.Tenants) == 0 {
+		l.fail(a.pos, "%s: authoritative_for needs tenants: whoever has a tenant of their own says what they like of addresses there", what)
+	}
 	if a := n.get("assurance"); a != nil {
 		l.providerAssurance(p, a, what+": assurance")
 	}

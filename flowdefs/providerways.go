@@ -12,7 +12,7 @@ import (
 func providerKeys() []string {
 	return []string{
 		"preset", "with", "protocol", "issuer", "token_issuer", "tenants", "endpoints", "user", "token_info", "client_id", "client_authentication", "client_secret",
-		"client_key", "client_key_id", "client_team", "client_certificate", "client_assertion_audience", "scopes", "userinfo",
+		"client_key", "client_key_id", "client_team", "client_certificate", "client_assertion_audience", "scopes", "userinfo", "algorithms",
 		"response_mode", "par", "dpop", "request", "codes", "response_claims", "attributes", "groups", "update", "provision", "authoritative_for", "domains", "assurance",
 		"front_channel_logout", "logout", "keep_tokens",
 	}
@@ -52,6 +52,7 @@ func (l *loader) providerShape(p *Provider, o object) {
 	p.Mode = o.word("response_mode", "query", "fragment", "form_post")
 	p.Push = o.word("par", "always", "never")
 	l.tenants(p, o)
+	l.algorithms(p, o)
 	if p.Response = o.text("response_claims"); p.Response != "" && (!parameterForm.MatchString(p.Response) || slices.Contains([]string{"code", "state", "iss", "error"}, p.Response)) {
 		l.fail(n.get("response_claims").pos, "response_claims: %s is no parameter that holds claims", quote(p.Response))
 	}
@@ -93,6 +94,27 @@ func (l *loader) tenants(p *Provider, o object) {
 	p.Tenants = l.formed(o, "tenants", tenantForm, "is no tenant")
 	if t := o.n.get("tenants"); t != nil && at == nil {
 		l.fail(t.pos, "%s: tenants is for a provider with token_issuer", o.what)
+	}
+}
+
+// tokenAlgorithms are what an ID token may be signed with; the last five only where they are named.
+func tokenAlgorithms() []string {
+	return []string{"RS256", "PS256", "ES256", "ES384", "EdDSA", "RS384", "RS512", "PS384", "PS512", "ES512"}
+}
+
+func (l *loader) algorithms(p *Provider, o object) {
+	var nodes []*node
+	p.Algorithms, nodes = o.texts("algorithms")
+	for i, name := range p.Algorithms {
+		if !slices.Contains(tokenAlgorithms(), name) {
+			l.fail(nodes[i].pos, "algorithms: expected %s, found %s%s", oneOf(tokenAlgorithms()), quote(name), didYouMeanOnly(name, tokenAlgorithms()))
+		}
+	}
+	switch at := o.n.get("algorithms"); {
+	case at != nil && o.plain():
+		l.fail(at.pos, "%s: algorithms is for an OpenID provider: a plain OAuth 2.0 provider signs nothing for us", o.what)
+	case at != nil && at.kind == sequenceKind && len(at.items) == 0:
+		l.fail(at.pos, "algorithms: expected at least one: no sign-on could end")
 	}
 }
 

@@ -226,6 +226,7 @@ func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authoriza
 	}
 	if terms.ID {
 		id.Audience, id.Nonce, id.Key, id.Scope, id.TTL = a.Run.Client, terms.Nonce, "", nil, 0
+		id.Access = out.Access.Token
 		token, err := e.cfg.Propagators[IDToken].Propagate(ctx, id)
 		if err != nil {
 			return Issued{}, err

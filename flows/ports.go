@@ -263,6 +263,7 @@ type Identity struct {
 	Approved []Approval     // transactions that the person has signed in this run
 	Scope    []string       // of a token for a relying party
 	Nonce    string         // of an ID token
+	Access   string         // of an ID token: the access token that comes with it
 	Now      time.Time
 }
 

@@ -11,7 +11,7 @@ import (
 // view draws a run for its client. It shows no secret.
 func (e *Engine) view(a *active, r *run, p *program) View {
 	s := &r.State
-	v := View{Flow: FlowView{ID: r.ID, Name: r.Flow, Status: s.Status, Turn: s.Turn, ExpiresAt: r.Expires}, Request: r.Code}
+	v := View{Flow: FlowView{ID: r.ID, Name: r.Flow, Status: s.Status, Turn: s.Turn, ExpiresAt: r.Expires}, Locale: r.Locale, Request: r.Code}
 	w := e.worldOf(a, r, p, nil)
 	v.Assurance.AMR = w.assess(s.Evidence).AMR
 	if acr := w.best(s.Evidence); acr != "" {

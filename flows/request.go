@@ -112,7 +112,7 @@ func (e *Engine) SignOut(ctx context.Context, session Secret, c Caller) (*Depart
 func (e *Engine) SignOutOf(ctx context.Context, session Secret, id string, c Caller) error {
 	alias, ok := parseSecret(session)
 	if !ok {
-		return nil
+		return ErrNotFound
 	}
 	s, err := e.cfg.Sessions.Session(ctx, alias, e.cfg.Now())
 	switch {

@@ -25,6 +25,7 @@ type View struct {
 	Result    *Result       `json:"result,omitempty"`
 	Assurance AssuranceView `json:"assurance"`
 
+	Locale  string          `json:"-"` // that was asked for at the start
 	Request json.RawMessage `json:"-"` // what the adapter gave at the start of a run that leaves a code ([StartRequest.Code])
 }
 

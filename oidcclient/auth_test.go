@@ -9,14 +9,12 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"math/big"
-	"net"
 	"testing"
 	"time"
 
 	"github.com/stile-auth/stile/oidcclient"
 	"github.com/stile-auth/stile/oidcclient/oidctest"
+	"github.com/stile-auth/stile/oidcclient/oidctest/certified"
 )
 
 // registered makes the provider know us in one way.
@@ -126,40 +124,12 @@ func TestSignedSecret(t *testing.T) {
 	w.wants(t, err, oidcclient.ErrUnavailable, 1)
 }
 
-// pair is a certificate with its key, by the authority or, if that is nil, by itself.
-func pair(t testing.TB, name string, by *tls.Certificate) *tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name, Organization: []string{"Bank"}},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, BasicConstraintsValid: true, IsCA: by == nil,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	parent, signer := template, crypto.Signer(key)
-	if by != nil {
-		parent, signer = by.Leaf, by.PrivateKey.(crypto.Signer)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
-}
-
 func TestClientCertificate(t *testing.T) {
 	t.Parallel()
-	authority := pair(t, "authority", nil)
+	authority := certified.Pair(t, "authority", nil)
 	pool := x509.NewCertPool()
 	pool.AddCert(authority.Leaf)
-	server, ours, others := pair(t, "127.0.0.1", authority), pair(t, "stile", authority), pair(t, "other", authority)
+	server, ours, others := certified.Pair(t, "127.0.0.1", authority), certified.Pair(t, "stile", authority), certified.Pair(t, "other", authority)
 	theirs := registered(func(c *oidctest.Client) { c.Auth, c.CertificateSubject = "tls_client_auth", ours.Leaf.Subject.String() })
 	secured := func(c *oidctest.Config) {
 		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*server}, ClientCAs: pool, ClientAuth: tls.VerifyClientCertIfGiven}
@@ -184,7 +154,7 @@ func TestClientCertificate(t *testing.T) {
 // A certificate that nobody here trusts ends the conversation.
 func TestServerCertificate(t *testing.T) {
 	t.Parallel()
-	server := pair(t, "127.0.0.1", nil)
+	server := certified.Pair(t, "127.0.0.1", nil)
 	w := newWorld(t, func(c *oidctest.Config) {
 		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*server}}
 	}, func(c *oidcclient.Config) { c.Transport = nil })

@@ -5,9 +5,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"net/http"
 	"os"
-	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +97,9 @@ func TestCertifiedWays(t *testing.T) {
 	mode := func(m oidcclient.ResponseMode) func(*oidcclient.Config) {
 		return func(c *oidcclient.Config) { c.ResponseMode = m }
 	}
+	signed := func(alg string) func(*oidcclient.Config) {
+		return func(c *oidcclient.Config) { c.Algorithms = []string{alg} }
+	}
 	for name, test := range map[string]struct {
 		client string
 		change func(*oidcclient.Config)
@@ -117,6 +121,11 @@ func TestCertifiedWays(t *testing.T) {
 		"signed RS256": {"alg-RS256", nil},
 		"signed PS256": {"alg-PS256", nil},
 		"signed EdDSA": {"alg-EdDSA", nil},
+		"signed RS384": {"alg-RS384", signed("RS384")},
+		"signed RS512": {"alg-RS512", signed("RS512")},
+		"signed PS384": {"alg-PS384", signed("PS384")},
+		"signed PS512": {"alg-PS512", signed("PS512")},
+		"signed ES512": {"alg-ES512", signed("ES512")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -146,6 +155,22 @@ func TestCertifiedWays(t *testing.T) {
 	}
 }
 
+// What is not configured is refused, by its name: whoever set the provider up sees what is missing.
+func TestCertifiedAlgorithms(t *testing.T) {
+	t.Parallel()
+	idp := &elsewhere{Provider: certified.Open(t, os.Getenv), wire: &http.Transport{DisableKeepAlives: true}}
+	for _, alg := range []string{"RS384", "RS512", "PS384", "PS512", "ES512"} {
+		_, err := idp.as(t, "alg-"+alg, nil).signOn(t)
+		if wantsClass(t, err, oidcclient.ErrRefused); !errors.Is(err, oidcclient.ErrAlgorithm) || !strings.HasSuffix(err.Error(), "it is "+alg) {
+			t.Errorf("%s: %v", alg, err)
+		}
+	}
+	_, err := idp.as(t, "alg-RS384", func(c *oidcclient.Config) { c.Algorithms = []string{"RS256", "RS512"} }).signOn(t)
+	if !errors.Is(err, oidcclient.ErrAlgorithm) {
+		t.Errorf("another one is configured: %v", err)
+	}
+}
+
 // The provider changes its key while it runs; who has the old one fetches the new.
 func TestCertifiedRotation(t *testing.T) {
 	t.Parallel()
@@ -164,31 +189,17 @@ func TestCertifiedRotation(t *testing.T) {
 // A client that has a certificate shows it where the metadata say (RFC 8705 §5).
 func TestCertifiedCertificate(t *testing.T) {
 	t.Parallel()
-	authority := pair(t, "authority", nil)
+	authority := certified.Pair(t, "authority", nil)
 	pool := x509.NewCertPool()
 	pool.AddCert(authority.Leaf)
-	server := pair(t, "127.0.0.1", authority)
-	key, err := x509.MarshalPKCS8PrivateKey(server.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	folder := t.TempDir()
-	for name, block := range map[string]*pem.Block{
-		"server.pem": {Type: "CERTIFICATE", Bytes: server.Certificate[0]}, "server.key": {Type: "PRIVATE KEY", Bytes: key},
-		"ca.pem": {Type: "CERTIFICATE", Bytes: authority.Certificate[0]},
-	} {
-		if err := os.WriteFile(filepath.Join(folder, name), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	idp := &elsewhere{Provider: certified.OpenTLS(t, os.Getenv, folder), wire: &http.Transport{DisableKeepAlives: true}}
+	idp := &elsewhere{Provider: certified.OpenTLS(t, os.Getenv, authority), wire: &http.Transport{DisableKeepAlives: true}}
 	for name, test := range map[string]struct {
 		shows *tls.Certificate
 		ok    bool
 	}{
-		"ours":                    {pair(t, "stile", authority), true},
-		"another's":               {pair(t, "other", authority), false},
-		"of an unknown authority": {pair(t, "stile", nil), false},
+		"ours":                    {certified.Pair(t, "stile", authority), true},
+		"another's":               {certified.Pair(t, "other", authority), false},
+		"of an unknown authority": {certified.Pair(t, "stile", nil), false},
 	} {
 		who, err := idp.as(t, "tls", func(c *oidcclient.Config) {
 			c.Transport, c.RootCAs, c.Authentication = nil, pool, oidcclient.Authentication{Certificate: test.shows}

@@ -152,11 +152,11 @@ func (c claims) checkHashes(e expected) error {
 // leftHalf is the left half of the hash that belongs to a JWS algorithm.
 func leftHalf(alg, value string) string {
 	var sum []byte
-	switch alg {
-	case "ES384":
+	switch {
+	case strings.HasSuffix(alg, "384"):
 		s := sha512.Sum384([]byte(value))
 		sum = s[:]
-	case "EdDSA": // the hash inside Ed25519
+	case strings.HasSuffix(alg, "512"), alg == "EdDSA": // the hash inside Ed25519
 		s := sha512.Sum512([]byte(value))
 		sum = s[:]
 	default:

@@ -37,8 +37,9 @@ type Config struct {
 	Authentication Authentication
 	// Scopes to ask for; openid is added if it is not among them, but for OAuth2.
 	Scopes []string
-	// Algorithms that ID tokens may be signed with. Default: RS256, PS256,
-	// ES256, ES384 and EdDSA, as far as the provider says that it uses them.
+	// Algorithms that ID tokens may be signed with, as far as the provider says that it
+	// uses them. Default: RS256, PS256, ES256, ES384 and EdDSA; RS384, RS512, PS384,
+	// PS512 and ES512 only where they are named.
 	Algorithms []string
 	// UserInfo asks the UserInfo endpoint too, if there is one.
 	UserInfo bool
@@ -181,7 +182,7 @@ func (c *Config) complete() error {
 		c.Algorithms = algorithms()
 	}
 	for _, a := range c.Algorithms {
-		if !slices.Contains(algorithms(), a) {
+		if !slices.Contains(algorithms(), a) && !slices.Contains(rareAlgorithms(), a) {
 			return fmt.Errorf("oidcclient: algorithm %q is not supported", a)
 		}
 	}
@@ -192,8 +193,11 @@ func (c *Config) complete() error {
 	return nil
 }
 
-// algorithms are all that can be verified here. None is symmetric.
+// algorithms are what is taken where nothing else is said. None is symmetric.
 func algorithms() []string { return []string{"RS256", "PS256", "ES256", "ES384", "EdDSA"} }
+
+// rareAlgorithms can be verified too, where the configuration names them.
+func rareAlgorithms() []string { return []string{"RS384", "RS512", "PS384", "PS512", "ES512"} }
 
 // checkShape refuses what does not fit together.
 func (c *Config) checkShape() error {

@@ -19,6 +19,10 @@ var (
 	ErrRefused     = errors.New("oidcclient: the provider's answer was refused")
 )
 
+// ErrAlgorithm is the [ErrRefused] of a token whose signing algorithm is not among those
+// that are configured and that the provider says that it uses.
+var ErrAlgorithm = fmt.Errorf("%w: ID token: alg is not one that is taken", ErrRefused)
+
 // AuthorizationError is an error response of the authorization endpoint (RFC
 // 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6) to this very request.
 type AuthorizationError struct {

@@ -93,6 +93,7 @@ func (p *Provider) Introspect(ctx context.Context, token string, w Foreign) (Vou
 	if m.Introspection == "" || p.cfg.TokenIssuer != "" { // whose subject it is, among many issuers, nothing would say
 		return Vouched{}, unavailable("the provider has no introspection that serves here")
 	}
+	asked := p.cfg.Now()
 	body, err := p.post(ctx, m, "introspection", m.Introspection, url.Values{"token": {token}, "token_type_hint": {"access_token"}})
 	if err != nil {
 		return Vouched{}, err
@@ -111,7 +112,7 @@ func (p *Provider) Introspect(ctx context.Context, token string, w Foreign) (Vou
 	if v.Identity, err = c.identity(); err != nil {
 		return Vouched{}, err
 	}
-	v.Began = p.cfg.Now() // it is good now: nothing has ended it before
+	v.Began = asked // it was good then: nothing has ended it before
 	v.Until, err = c.time("exp")
 	return v, err
 }

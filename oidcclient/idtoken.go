@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +40,7 @@ func (p *Provider) signed(ctx context.Context, m metadata, compact string, e *ex
 		return nil, err
 	}
 	if !slices.Contains(m.allowed(p.cfg.Algorithms), h.Algorithm) {
-		return nil, refused("ID token: alg")
+		return nil, unfitAlgorithm(h.Algorithm)
 	}
 	if e.issuer, err = p.tokenIssuer(compact); err != nil {
 		return nil, err
@@ -60,6 +61,14 @@ func (p *Provider) signed(ctx context.Context, m metadata, compact string, e *ex
 		return nil, refused("ID token: signature, iss or exp")
 	}
 	return parseClaims(verified)
+}
+
+// unfitAlgorithm names an algorithm that could be taken; what else a token says is not repeated.
+func unfitAlgorithm(alg string) error {
+	if slices.Contains(algorithms(), alg) || slices.Contains(rareAlgorithms(), alg) {
+		return fmt.Errorf("%w: it is %s", ErrAlgorithm, alg)
+	}
+	return ErrAlgorithm
 }
 
 // parseHeader reads the header of a compact JWS of that typ, or none, strictly (RFC 7515 §5.2).

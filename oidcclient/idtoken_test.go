@@ -2,6 +2,8 @@ package oidcclient_test
 
 import (
 	"bytes"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -295,6 +297,25 @@ func TestAlgorithmIsPinned(t *testing.T) {
 	w.wants(t, err, oidcclient.ErrRefused, 1)
 }
 
+// What is rare is taken where it is named, and nowhere else; the error says which one it was.
+func TestAlgorithmIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, alg := range []string{"RS384", "RS512", "PS384", "PS512", "ES512"} {
+		w := newWorld(t, func(c *oidctest.Config) { c.Alg = alg })
+		_, err := w.signOn(t, oidcclient.RequestOptions{})
+		w.wants(t, err, oidcclient.ErrRefused, 1)
+		if !errors.Is(err, oidcclient.ErrAlgorithm) || !strings.HasSuffix(err.Error(), "it is "+alg) {
+			t.Errorf("%s: %v", alg, err)
+		}
+	}
+	w := newWorld(t)
+	w.Misbehave(oidctest.SetHeader("alg", "a word of its own"))
+	_, err := w.signOn(t, oidcclient.RequestOptions{})
+	if !errors.Is(err, oidcclient.ErrAlgorithm) || strings.Contains(err.Error(), "word") {
+		t.Errorf("what is no algorithm is repeated: %v", err)
+	}
+}
+
 // What the provider says that it never uses is refused too.
 func TestAlgorithmIsAnnounced(t *testing.T) {
 	t.Parallel()
@@ -306,10 +327,15 @@ func TestAlgorithmIsAnnounced(t *testing.T) {
 
 func TestEveryAlgorithm(t *testing.T) {
 	t.Parallel()
-	for _, alg := range []string{"RS256", "PS256", "ES256", "ES384", "EdDSA"} {
+	for _, alg := range []string{"RS256", "PS256", "ES256", "ES384", "EdDSA", "RS384", "RS512", "PS384", "PS512", "ES512"} {
 		t.Run(alg, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, func(c *oidctest.Config) { c.Alg = alg })
+			named := func(c *oidcclient.Config) {
+				if !slices.Contains([]string{"RS256", "PS256", "ES256", "ES384", "EdDSA"}, alg) { // which need not be
+					c.Algorithms = []string{alg}
+				}
+			}
+			w := newWorld(t, func(c *oidctest.Config) { c.Alg = alg }, named)
 			if _, err := w.signOn(t, oidcclient.RequestOptions{}); err != nil {
 				t.Error(err)
 			}

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -109,9 +110,9 @@ func fits(key jose.JSONWebKey, alg string) bool {
 	}
 	switch k := key.Key.(type) {
 	case *rsa.PublicKey:
-		return (alg == "RS256" || alg == "PS256") && k.N.BitLen() >= minRSABits
+		return (strings.HasPrefix(alg, "RS") || strings.HasPrefix(alg, "PS")) && k.N.BitLen() >= minRSABits
 	case *ecdsa.PublicKey:
-		return curveAlgorithm(k) == alg
+		return curveAlgorithm(k) == alg || alg == "ES512" && k.Params().Name == "P-521"
 	case ed25519.PublicKey:
 		return alg == "EdDSA"
 	}

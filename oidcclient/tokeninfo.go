@@ -53,6 +53,7 @@ func (p *Provider) InspectToken(ctx context.Context, token string, w Foreign) (V
 	if p.cfg.TokenInfo == nil || m.UserInfo == "" || p.cfg.TokenIssuer != "" { // whose subject it is, among many issuers, nothing would say
 		return Vouched{}, unavailable("the provider says of no token whom it was issued to")
 	}
+	asked := p.cfg.Now()
 	info, err := p.tokenInfo(ctx, token)
 	if err != nil {
 		return Vouched{}, err
@@ -68,6 +69,7 @@ func (p *Provider) InspectToken(ctx context.Context, token string, w Foreign) (V
 	if v.Subject != subject {
 		return Vouched{}, refused("access token: UserInfo names somebody else")
 	}
+	v.Began = asked // it was good then: nothing has ended it before
 	return v, nil
 }
 

@@ -1,8 +1,11 @@
 package oidcclient_test
 
 import (
+	"context"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stile-auth/stile/oidcclient"
 	"github.com/stile-auth/stile/oidcclient/oidctest"
@@ -32,6 +35,37 @@ func TestTokenOfTheApp(t *testing.T) {
 	}
 	_, err = client.InspectToken(t.Context(), tokens.Access, ours)
 	w.wants(t, err, oidcclient.ErrRefused, 0)
+}
+
+// It was good when the provider was asked, so nothing that ended before has ended it: a
+// person who has signed out comes back by it. What ends while the answer is on its way does.
+func TestTokenWasGoodWhenAsked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tokens, err := w.SignOnNatively(oidctest.Native{Client: "stile", Username: oidctest.DefaultUser().Username})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := w.newClient(t, func(c *oidcclient.Config) {
+		c.TokenInfo = &oidcclient.TokenInfo{Endpoint: w.Issuer() + "/tokeninfo", Parameter: "access_token", App: []string{"aud"}, Subject: "sub", Expires: "exp"}
+		c.Transport = slow{w.clock}
+	})
+	for name, ask := range map[string]func(context.Context, string, oidcclient.Foreign) (oidcclient.Vouched, error){
+		"described": client.InspectToken, "introspected": client.Introspect,
+	} {
+		v, err := ask(t.Context(), tokens.Access, oidcclient.Foreign{Apps: []string{"stile"}})
+		if took := w.clock.Now().Sub(v.Began); err != nil || took < time.Second || took > time.Minute {
+			t.Errorf("%s: it began %v ago, %v", name, took, err)
+		}
+	}
+}
+
+// slow takes a second for each request.
+type slow struct{ clock *clock }
+
+func (s slow) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.clock.advance(time.Second)
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // UserInfo cannot say of the token what only a token can.

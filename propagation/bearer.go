@@ -115,7 +115,10 @@ func sign(ctx context.Context, keys Source, typ string, claims jwt.MapClaims) (s
 	if err != nil {
 		return "", err
 	}
-	key := set.Active()
+	return signBy(set.Active(), typ, claims)
+}
+
+func signBy(key *Key, typ string, claims jwt.MapClaims) (string, error) {
 	token := jwt.NewWithClaims(key.method, claims)
 	token.Header["typ"] = typ
 	token.Header["kid"] = key.ID()

@@ -57,7 +57,14 @@ func (t *IDTokens) Propagate(ctx context.Context, id flows.Identity) (flows.Gran
 	if id.Nonce != "" {
 		claims["nonce"] = id.Nonce
 	}
-	text, err := sign(ctx, t.keys, "JWT", claims)
+	set, err := t.keys.Current(ctx)
+	if err != nil {
+		return flows.Grant{}, err
+	}
+	if id.Access != "" {
+		claims["at_hash"] = set.Active().method.half(id.Access)
+	}
+	text, err := signBy(set.Active(), "JWT", claims)
 	return flows.Grant{Type: flows.IDToken, Token: text, Expires: expires.UTC()}, err
 }
 

@@ -63,6 +63,18 @@ func (m method) Sign(text string, key any) ([]byte, error) {
 	return rawSignature(signature, m.size)
 }
 
+// half is the left half of the hash of a token, as claims of ID tokens have it (OpenID
+// Connect Core 1.0 §3.1.3.6): the hash is the one that the algorithm signs, of Ed25519 its own.
+func (m method) half(token string) string {
+	hash := m.hash
+	if hash == 0 {
+		hash = crypto.SHA512
+	}
+	h := hash.New()
+	h.Write([]byte(token))
+	return encode(h.Sum(nil)[:hash.Size()/2])
+}
+
 var errSignature = errors.New("propagation: the signer did not return an ECDSA signature")
 
 // rawSignature turns the ASN.1 form that signers return into the one of JWS: R

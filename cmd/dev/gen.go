@@ -9,11 +9,20 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/stile-auth/stile/cmd/dev/conformance"
 )
 
 func runGen(ctx context.Context, _ []string) error {
 	root, err := findRoot()
 	if err != nil {
+		return err
+	}
+	page, err := conformance.Render(os.DirFS(root))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(conformance.Page)), []byte(page), 0o644); err != nil { //nolint:gosec // a page of the docs
 		return err
 	}
 	return generate(ctx, root, os.Stdout)

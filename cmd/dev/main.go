@@ -17,7 +17,7 @@
 //
 // The environment variable CI, set to "true", makes a skipped test a failure.
 // The tests are told by STILE_LONG=1 that the long tier was asked for (-long),
-// and by STILE_TEST_OIDC_PROVIDER where the provider from npm stands.
+// and by STILE_TEST_OIDC_PROVIDER and STILE_TEST_RELYING_PARTIES where the programs from npm stand.
 package main
 
 import (
@@ -45,7 +45,7 @@ func commands() []command {
 		{"check", "", "format, vet, lint, layers, tidy, gen, vulnerabilities, mutants", runCheck},
 		{"layers", "", "hold the sources against the house rules", runLayers},
 		{"mutate", "[-run regexp] [-jobs n] [-list]", "remove each check and expect its test to fail", runMutate},
-		{"bench", "[-part limits|server|sso] [-flows n] [-at-once n] [-json]", "measure what has a limit, and complete sign-ins beside the floor of the same run", runBench},
+		{"bench", "[-part limits|server|sso|gateway] [-flows n] [-at-once n] [-json]", "measure what has a limit, and complete sign-ins beside the floor of the same run", runBench},
 		{"gen", "", "run go generate", runGen},
 		{bench.ServeCommand, "", "", runBenchServe}, // what bench starts
 		{bench.FloorCommand, "", "", runBenchFloor},

@@ -59,13 +59,17 @@ func testEnv(ctx context.Context, root string, out io.Writer) ([]string, error) 
 	if err := setup.Install(ctx, root, setup.Programs(), out); err != nil {
 		return nil, err
 	}
-	provider, err := setup.Provider(ctx, root, out)
-	if err != nil {
-		return nil, err
-	}
 	env := append(os.Environ(), "CGO_ENABLED=1") // the race detector needs it
-	if provider != "" {
-		env = append(env, setup.ProviderVariable+"="+provider)
+	for folder, variable := range map[string]string{
+		setup.ProviderFolder: setup.ProviderVariable, setup.PartiesFolder: setup.PartiesVariable,
+	} {
+		prepared, err := setup.Packages(ctx, root, folder, out)
+		if err != nil {
+			return nil, err
+		}
+		if prepared != "" {
+			env = append(env, variable+"="+prepared)
+		}
 	}
 	return env, nil
 }

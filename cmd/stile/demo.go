@@ -12,6 +12,7 @@ import (
 	"github.com/stile-auth/stile/cmd/stile/config"
 	"github.com/stile-auth/stile/cmd/stile/demo"
 	"github.com/stile-auth/stile/cmd/stile/demo/external"
+	"github.com/stile-auth/stile/cmd/stile/demo/service"
 	"github.com/stile-auth/stile/cmd/stile/demo/tour"
 )
 
@@ -19,7 +20,7 @@ type demoCmd struct {
 	Keep   bool          `help:"Leave everything running afterwards, and print how to drive a flow by hand."`
 	JSON   bool          `name:"json" help:"Print a transcript for machines, one JSON object a line."`
 	Pace   time.Duration `placeholder:"DURATION" help:"Wait this long before each step, for an audience (at most 5s)."`
-	Story  string        `enum:"bank,step-up,authenticators,external-identity" default:"bank" help:"What is played: ${enum}."`
+	Story  string        `enum:"bank,step-up,authenticators,external-identity,service-account" default:"bank" help:"What is played: ${enum}."`
 	Factor string        `enum:"pin,code,biometric" default:"pin" help:"What the user chooses in the third run: ${enum}."`
 }
 
@@ -38,6 +39,8 @@ func (c demoCmd) Run(w *world) error {
 		return c.tour(w, logger)
 	case "external-identity":
 		return c.external(w, logger)
+	case "service-account":
+		return c.service(w, logger)
 	}
 	story := c.Story
 	if story == "bank" {
@@ -74,6 +77,20 @@ func (c demoCmd) external(w *world, logger *zap.Logger) error {
 	}
 	err := external.Play(w.ctx, external.Options{Out: w.out, JSON: c.JSON, Pace: c.Pace, Logger: logger, Now: w.now})
 	var failed *external.Error
+	if errors.As(err, &failed) {
+		return errReported
+	}
+	return err
+}
+
+// service shows services that call services, and a gateway between them. It has told
+// what went wrong.
+func (c demoCmd) service(w *world, logger *zap.Logger) error {
+	if c.Keep {
+		return &usageError{"--keep goes with the other stories: this one leaves nothing to go on with"}
+	}
+	err := service.Play(w.ctx, service.Options{Out: w.out, JSON: c.JSON, Pace: c.Pace, Logger: logger, Now: w.now})
+	var failed *service.Error
 	if errors.As(err, &failed) {
 		return errReported
 	}

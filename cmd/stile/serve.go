@@ -30,6 +30,7 @@ type served struct {
 	Config      string   `json:"config,omitempty"`
 	Definitions string   `json:"definitions,omitempty"`
 	Store       string   `json:"store"`
+	Gateway     string   `json:"gateway,omitempty"`
 	Made        []string `json:"made,omitempty"`
 	NoSecret    []string `json:"providersWithoutSecret,omitempty"`
 	counts
@@ -91,6 +92,9 @@ func (c serveCmd) announce(w *world, cfg config.Config, used string, n *node.Nod
 	if cfg.Store.Type == "sqlite" {
 		s.Store += " " + cfg.Store.Path
 	}
+	if at := n.GatewayAddr(); at != nil {
+		s.Gateway = at.String()
+	}
 	if c.json() {
 		return w.printJSON(s)
 	}
@@ -99,6 +103,9 @@ func (c serveCmd) announce(w *world, cfg config.Config, used string, n *node.Nod
 	line("configured", cmp.Or(s.Config, "by defaults (no stile.yaml here, no --config)"))
 	line("definitions", cmp.Or(s.Definitions, "the built-in examples")+": "+s.counts.String()) //nolint:staticcheck // says whose String it is
 	line("store", s.Store)
+	if s.Gateway != "" {
+		line("gateway", "answers proxies on "+s.Gateway)
+	}
 	if len(s.Made) > 0 {
 		line("made", strings.Join(s.Made, ", "))
 	}

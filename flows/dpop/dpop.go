@@ -41,6 +41,8 @@ type Config struct {
 	MaxAge time.Duration
 	// Skew is how far in the future "iat" may be. Default: 5 seconds.
 	Skew time.Duration
+	// Nonces are asked for in every proof (RFC 9449 §8). Default: none.
+	Nonces *Nonces
 	// Now is the clock. Required.
 	Now func() time.Time
 	// Taken remembers, atomically, that the proof with that key and jti was
@@ -91,7 +93,7 @@ func New(cfg Config) (*Verifier, error) {
 // (then "ath" is not looked at). Whether the key is the right one (check 12 of
 // §4.3, "cnf.jkt") is left to the caller.
 //
-// The error is [ErrProof] or [ErrReplayed] if the client is to blame.
+// The error is [ErrProof], [ErrNonce] or [ErrReplayed] if the client is to blame.
 func (v *Verifier) Verify(ctx context.Context, headers []string, method, url, accessToken string) (thumbprint string, err error) {
 	if len(headers) != 1 {
 		return "", refuse("%d DPoP headers instead of one", len(headers))
@@ -110,6 +112,9 @@ func (v *Verifier) Verify(ctx context.Context, headers []string, method, url, ac
 	}
 	if err := v.checkAge(p.issued); err != nil {
 		return "", err
+	}
+	if v.cfg.Nonces != nil && !v.cfg.Nonces.good(p.nonce) {
+		return "", ErrNonce
 	}
 	if err := v.take(ctx, p); err != nil {
 		return "", err

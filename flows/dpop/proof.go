@@ -17,6 +17,7 @@ type proof struct {
 	method     string // htm
 	uri        string // htu, not yet normalised
 	token      string // ath, "" if absent
+	nonce      string // "" if absent
 	issued     time.Time
 }
 
@@ -117,9 +118,16 @@ func read(claims members, thumbprint string) (proof, error) {
 		return proof{}, err
 	}
 	if _, present := claims["ath"]; present {
-		p.token, err = claims.text("ath")
+		if p.token, err = claims.text("ath"); err != nil {
+			return proof{}, err
+		}
 	}
-	return p, err
+	if raw, present := claims["nonce"]; present && string(raw) != `""` {
+		if p.nonce, err = claims.text("nonce"); err != nil {
+			return proof{}, err
+		}
+	}
+	return p, nil
 }
 
 // matchesRequest is §4.3 checks 8 and 9.

@@ -90,8 +90,10 @@ func (a *api) routes() (http.Handler, error) {
 		}
 	}
 	if a.cfg.OAuth != nil {
-		server := a.limited(gin.WrapH(a.cfg.OAuth), false)
-		for _, path := range []string{"/oauth2/authorize", "/oauth2/userinfo", "/oauth2/logout"} {
+		starts, server := a.limited(gin.WrapH(a.cfg.OAuth), true), a.limited(gin.WrapH(a.cfg.OAuth), false)
+		r.GET("/oauth2/authorize", starts) // each makes a run, as POST /v1/flows does
+		r.POST("/oauth2/authorize", starts)
+		for _, path := range []string{"/oauth2/userinfo", "/oauth2/logout"} {
 			r.GET(path, server)
 			r.POST(path, server)
 		}

@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -49,7 +48,7 @@ func (a *api) around(c *gin.Context) {
 		// so, what follows on the connection may be smuggled: RFC 9112 §6.1.
 		h["Connection"] = []string{"close"}
 	}
-	if strings.HasPrefix(c.Request.URL.Path, apiPrefix) {
+	if forScripts(c.Request.URL.Path) {
 		a.allowOrigin(c)
 	}
 	defer func() {

@@ -8,6 +8,16 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
+// forScripts says whether scripts of other origins may call a path: the flow API, and of the
+// authorization server what is no page. The metadata and the keys are what they find it by.
+func forScripts(path string) bool {
+	switch path {
+	case "/oauth2/token", "/oauth2/revoke", "/oauth2/userinfo":
+		return true
+	}
+	return strings.HasPrefix(path, apiPrefix) || strings.HasPrefix(path, "/.well-known/")
+}
+
 // allowOrigin lets scripts of the clients' origins read an answer. Nobody else
 // is told anything. Cookies and the like are never allowed.
 func (a *api) allowOrigin(c *gin.Context) bool {
@@ -18,7 +28,7 @@ func (a *api) allowOrigin(c *gin.Context) bool {
 		return false
 	}
 	h.Set("Access-Control-Allow-Origin", origins[0])
-	h.Set("Access-Control-Expose-Headers", "Preference-Applied, Retry-After, X-Request-Id")
+	h.Set("Access-Control-Expose-Headers", "DPoP-Nonce, Preference-Applied, Retry-After, WWW-Authenticate, X-Request-Id")
 	return true
 }
 
@@ -26,7 +36,7 @@ func (a *api) allowOrigin(c *gin.Context) bool {
 func (a *api) preflight(c *gin.Context) bool {
 	h, r := c.Writer.Header(), c.Request
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" ||
-		!strings.HasPrefix(r.URL.Path, apiPrefix) || h.Get("Access-Control-Allow-Origin") == "" {
+		!forScripts(r.URL.Path) || h.Get("Access-Control-Allow-Origin") == "" {
 		return false
 	}
 	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")

@@ -97,7 +97,7 @@ func TestOriginsOfClients(t *testing.T) {
 	allowed := func(r *http.Response) string { return r.Header.Get("Access-Control-Allow-Origin") }
 
 	r := w.send(t, "GET", "/v1/flow", "", "Origin", app)
-	if allowed(r) != app || r.Header.Get("Access-Control-Expose-Headers") != "Preference-Applied, Retry-After, X-Request-Id" ||
+	if allowed(r) != app || r.Header.Get("Access-Control-Expose-Headers") != "DPoP-Nonce, Preference-Applied, Retry-After, WWW-Authenticate, X-Request-Id" ||
 		r.Header.Get("Vary") != "Origin" || r.Header.Get("Access-Control-Allow-Credentials") != "" {
 		t.Errorf("allowed origin: %v", r.Header)
 	}

@@ -19,11 +19,15 @@ func TestFloodFromOneAddress(t *testing.T) {
 		"starts": func(w *world, from string) int {
 			return w.from(from, http.MethodPost, "/v1/flows", `{"clientId":"app","flow":"f"}`)
 		},
-		"wrong handles": func(w *world, from string) int { return w.from(from, http.MethodGet, "/v1/flow", "") },
+		"sign-ins of a browser": func(w *world, from string) int { return w.from(from, http.MethodGet, "/oauth2/authorize", "") },
+		"wrong handles":         func(w *world, from string) int { return w.from(from, http.MethodGet, "/v1/flow", "") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, func(c *httpapi.Config) { c.Limit = httpapi.Limit{PerSecond: 1, Burst: 20} })
+			w := newWorld(t, func(c *httpapi.Config) {
+				c.Limit = httpapi.Limit{PerSecond: 1, Burst: 20}
+				c.OAuth = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+			})
 			throttled := 0
 			for range 200 {
 				if send(w, "192.0.2.1:1234") == http.StatusTooManyRequests {

@@ -59,6 +59,7 @@ func TestChangedExamples(t *testing.T) {
 		{"risk", `if: '"risk" in assigned'`, `if: '"risky" in assigned'`, prove.Unreachable},
 		{"permissions", `if: assigned.posts != "no"`, `if: assigned.posts == "yes"`, prove.Broken},
 		{"directory-lookup", `"teller" in words`, `"auditor" in words`, prove.Broken},
+		{"handed-on", "requires: { acr: aal1 }", "requires: { acr: aal2 }", prove.Level},
 		{"home", "requires: { acr: aal1 }", "requires: { acr: aal2 }", prove.Level},
 		{"risk", "type: totp", "type: password", prove.Broken},
 		{"single-sign-on", "type: sso\n        with: { provider: corporate }", "type: message\n        with: { text: hello }", prove.NothingProved},

@@ -156,7 +156,7 @@ func (p *Pages) prompt(w http.ResponseWriter, r *http.Request, v flows.View, pr 
 	if c, err := r.Cookie(p.named("run")); handle == "" && err == nil {
 		handle = flows.Secret(c.Value)
 	}
-	s := p.speaker("", r)
+	s := p.speaker(v.Locale, r)
 	page, err := pageOf(v)
 	if err != nil {
 		p.fail(w, r, err)

@@ -124,7 +124,9 @@ func DefaultUser() User {
 	}
 }
 
-func algorithms() []string { return []string{"ES256", "ES384", "RS256", "PS256", "EdDSA"} }
+func algorithms() []string {
+	return []string{"ES256", "ES384", "RS256", "PS256", "EdDSA", "RS384", "RS512", "PS384", "PS512", "ES512"}
+}
 
 // complete returns a copy with the defaults filled in, sharing no slice with
 // the caller.

@@ -51,7 +51,9 @@ func generate(alg string) (crypto.Signer, error) {
 		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case "ES384":
 		return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	case "RS256", "PS256":
+	case "ES512":
+		return ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	case "RS256", "PS256", "RS384", "PS384", "RS512", "PS512":
 		return rsa.GenerateKey(rand.Reader, 2048)
 	case "EdDSA":
 		_, private, err := ed25519.GenerateKey(rand.Reader)
@@ -85,9 +87,9 @@ func (k Key) PEM() ([]byte, error) {
 // Connect Core section 3.1.3.6; for Ed25519 the SHA-512 within the algorithm).
 func (k Key) hash() crypto.Hash {
 	switch k.Alg {
-	case "ES384":
+	case "ES384", "RS384", "PS384":
 		return crypto.SHA384
-	case "EdDSA":
+	case "EdDSA", "ES512", "RS512", "PS512":
 		return crypto.SHA512
 	}
 	return crypto.SHA256

@@ -19,6 +19,7 @@ import (
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/dpop"
 )
 
 const (
@@ -106,18 +107,21 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request) (*asked, error) {
 	if q.client, err = s.authenticate(r, values); err != nil {
 		return nil, err
 	}
-	q.key, err = s.proof(r, "")
+	q.key, err = s.proof(w, r, "")
 	return q, err
 }
 
 // proof is the thumbprint of the request's DPoP proof, "" if it has none.
-func (s *Server) proof(r *http.Request, token string) (string, error) {
+func (s *Server) proof(w http.ResponseWriter, r *http.Request, token string) (string, error) {
 	headers := r.Header.Values("DPoP")
 	if len(headers) == 0 {
 		return "", nil
 	}
+	w.Header().Set("DPoP-Nonce", s.cfg.Nonce()) // RFC 9449 §8.2: for the next one, too
 	key, err := s.cfg.DPoP.Verify(r.Context(), headers, r.Method, s.cfg.Issuer+r.URL.EscapedPath(), token)
 	switch {
+	case errors.Is(err, dpop.ErrNonce):
+		return "", fail(errNonce, "the proof needs the nonce of DPoP-Nonce")
 	case errors.Is(err, errDPoP):
 		return "", fail(errProof, "the proof is not acceptable")
 	case err != nil:

@@ -24,6 +24,7 @@ const (
 	errLogin        = "login_required"
 	errInteraction  = "interaction_required"
 	errProof        = "invalid_dpop_proof"
+	errNonce        = "use_dpop_nonce"
 	errUnmet        = "unmet_authentication_requirements"
 	errToken        = "invalid_token"
 	errFewScopes    = "insufficient_scope"

@@ -166,16 +166,11 @@ func (s *Server) revoke(ctx context.Context, q *asked) (any, error) {
 
 // userInfo answers OpenID Connect Core 1.0 §5.3.
 func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
-	t, err := s.presented(r)
+	t, err := s.presented(w, r)
 	if err != nil {
 		f := failureOf(err)
 		if f.status < http.StatusInternalServerError {
-			challenge := `error="` + f.Code + `"`
-			if f.Code == "" {
-				challenge = `realm="stile"`
-			}
-			w.Header().Add("WWW-Authenticate", "Bearer "+challenge)
-			w.Header().Add("WWW-Authenticate", "DPoP "+challenge+`, algs="ES256 EdDSA PS256"`)
+			challenge(w.Header(), r, f)
 		}
 		f.write(w)
 		return
@@ -189,8 +184,23 @@ func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, out)
 }
 
+// challenge says how to present a token: in the scheme that was tried, or in either (RFC 6750 §3, RFC 9449 §7.1).
+func challenge(h http.Header, r *http.Request, f *failure) {
+	text := `realm="stile"`
+	if f.Code != "" {
+		text += `, error="` + f.Code + `"`
+	}
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "dpop") {
+		h.Add("WWW-Authenticate", "Bearer "+text)
+	}
+	if !strings.EqualFold(scheme, "bearer") {
+		h.Add("WWW-Authenticate", "DPoP "+text+`, algs="ES256 EdDSA PS256"`)
+	}
+}
+
 // presented is the access token of a request (RFC 6750 §2.1, RFC 9449 §7.1).
-func (s *Server) presented(r *http.Request) (said, error) {
+func (s *Server) presented(w http.ResponseWriter, r *http.Request) (said, error) {
 	refused := &failure{Code: errToken, Description: "the token is not good", status: http.StatusUnauthorized}
 	headers := r.Header.Values("Authorization")
 	if len(headers) == 0 {
@@ -215,9 +225,14 @@ func (s *Server) presented(r *http.Request) (said, error) {
 		return said{}, refused
 	}
 	if bound {
-		key, err := s.proof(r, text)
-		if err != nil || key != t.Key.JKT {
-			return said{}, errors.Join(refused, err)
+		key, err := s.proof(w, r, text)
+		switch f := failureOf(err); {
+		case err != nil && f.Code == errNonce:
+			return said{}, &failure{Code: errNonce, Description: f.Description, status: http.StatusUnauthorized, cause: err}
+		case err != nil && f.status >= http.StatusInternalServerError:
+			return said{}, f
+		case err != nil || key != t.Key.JKT:
+			return said{}, refused
 		}
 	}
 	return t, nil

@@ -82,7 +82,8 @@ type Config struct {
 	Issuer      string // an origin without a closing slash
 	Engine      engine // a *flows.Engine
 	Keys        propagation.Source
-	DPoP        verifier             // a *dpop.Verifier
+	DPoP        verifier             // a *dpop.Verifier that asks for nonces
+	Nonce       func() string        // hands out one
 	Definitions func() *flowdefs.Set // the active ones
 	Pages       Pages
 	Logger      *zap.Logger
@@ -99,7 +100,7 @@ var _ http.Handler = (*Server)(nil)
 
 // New makes the endpoints.
 func New(cfg Config) (*Server, error) {
-	if cfg.Engine == nil || cfg.Keys == nil || cfg.DPoP == nil || cfg.Definitions == nil || cfg.Pages == nil || cfg.Logger == nil || cfg.Now == nil {
+	if cfg.Engine == nil || cfg.Keys == nil || cfg.DPoP == nil || cfg.Nonce == nil || cfg.Definitions == nil || cfg.Pages == nil || cfg.Logger == nil || cfg.Now == nil {
 		return nil, errors.New("provider: a field of its configuration is missing")
 	}
 	s := &Server{cfg: cfg, mux: http.NewServeMux()}

@@ -31,7 +31,12 @@ type Keys interface {
 type Config struct {
 	Issuer   string // "iss", compared exactly. Required
 	Audience string // our name in "aud". Required
-	Keys     Keys   // of the issuer. Required
+	Keys     Keys   // of the issuer. Required, unless Introspection is there
+	// Introspection asks the issuer about each token, instead of Keys.
+	Introspection *Introspection
+	// Remember is how many tokens are remembered once they are verified, each no
+	// longer than it lives and its key is published. Default: none.
+	Remember int
 	// Origin is where clients reach us, such as https://payments.bank.example:
 	// DPoP proofs name it, and no header of a request can change it. Without it
 	// tokens that are bound to a key are refused.
@@ -59,6 +64,8 @@ type Guard struct {
 	cfg        Config
 	algorithms []jose.SignatureAlgorithm
 	proofs     *dpop.Verifier
+	memory     *memory      // nil: nothing is remembered
+	http       *http.Client // for Introspection
 }
 
 // New checks the configuration and reports every mistake in it. It asks nobody.
@@ -82,6 +89,12 @@ func New(cfg Config) (*Guard, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	if cfg.Remember > 0 {
+		g.memory = newMemory(cfg.Remember)
+	}
+	if cfg.Introspection != nil {
+		g.http = cfg.Introspection.client()
+	}
 	var err error
 	if g.proofs, err = dpop.New(dpop.Config{Now: cfg.Now, Taken: cfg.Taken}); err != nil {
 		return nil, fmt.Errorf("rp: %w", err)
@@ -98,7 +111,8 @@ func (c Config) check() error {
 	}
 	need(c.Issuer != "", "Issuer is required")
 	need(c.Audience != "", "Audience is required")
-	need(c.Keys != nil, "Keys is required")
+	need((c.Keys != nil) != (c.Introspection != nil), "Keys is required, or Introspection in its place")
+	need(c.Remember >= 0, "Remember is negative")
 	need(c.Now != nil, "Now is required")
 	need(c.Leeway >= 0 && c.Leeway <= maxLeeway, "Leeway is out of bounds")
 	need(len(c.Algorithms) > 0, "no Algorithms")
@@ -106,6 +120,9 @@ func (c Config) check() error {
 		need(slices.Contains([]string{"ES256", "EdDSA", "ES384", "PS256", "RS256"}, a), fmt.Sprintf("algorithm %q is not supported", a))
 	}
 	need(!strings.ContainsFunc(c.Realm, notQuotable), "the Realm has characters that no challenge can have")
+	if c.Introspection != nil {
+		errs = append(errs, c.Introspection.check())
+	}
 	if c.Origin != "" {
 		u, err := url.Parse(c.Origin)
 		need(err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Scheme+"://"+u.Host == c.Origin, "Origin is not an origin such as https://api.example")
@@ -135,7 +152,7 @@ func (g *Guard) Check(r *http.Request, rule Rule) (Token, error) {
 	if refused != nil {
 		return Token{}, g.refuse(refused, rule)
 	}
-	token, err := g.verify(r.Context(), text)
+	token, err := g.token(r.Context(), text)
 	if err == nil {
 		err = g.possessed(r, scheme, text, token)
 	}
@@ -155,7 +172,7 @@ func credentials(r *http.Request) (scheme, token string, refused *Refusal) {
 	if len(lines) > 1 {
 		return "", "", malformed("There is more than one Authorization header.")
 	}
-	if r.URL.Query().Has("access_token") {
+	if q := r.URL.RawQuery; q != "" && strings.ContainsAny(q, "%_") && r.URL.Query().Has("access_token") {
 		return "", "", malformed("A token does not belong into the query.")
 	}
 	none := &Refusal{Status: http.StatusUnauthorized}

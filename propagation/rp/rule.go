@@ -19,8 +19,8 @@ type Rule struct {
 	Entitlements []string      // all of these
 }
 
-// check says whether the rule can be said in a challenge.
-func (r Rule) check() error {
+// Check says whether the rule can be said in a challenge: for rules that are not written in programs.
+func (r Rule) Check() error {
 	if r.MaxAge < 0 || r.MaxAge%time.Second != 0 {
 		return fmt.Errorf("rp: a MaxAge of %v; it is not negative and has whole seconds", r.MaxAge)
 	}
@@ -33,7 +33,7 @@ func (r Rule) check() error {
 }
 
 func (r Rule) must() {
-	if err := r.check(); err != nil {
+	if err := r.Check(); err != nil {
 		panic(err)
 	}
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/go-jose/go-jose/v4/json" // exact member names, no member twice
 )
 
-// Token is what a verified access token says.
+// Token is what a verified access token says. Requests may share what it holds: it is
+// for reading.
 type Token struct {
 	Subject      string
 	Client       string // client_id
@@ -35,29 +36,45 @@ var (
 	errProof = errors.New("rp: proof")
 )
 
-// verify checks a token as RFC 9068 §4 says.
-func (g *Guard) verify(ctx context.Context, text string) (Token, error) {
+// verify checks a token as RFC 9068 §4 says, or asks the issuer about it.
+func (g *Guard) verify(ctx context.Context, text string) (Token, signature, error) {
+	if g.cfg.Introspection != nil {
+		t, err := g.introspect(ctx, text)
+		return t, signature{}, err
+	}
+	var by signature
+	payload, err := g.signed(ctx, text, &by)
+	if err != nil {
+		return Token{}, by, err
+	}
+	t, err := g.read(payload)
+	return t, by, err
+}
+
+// signed returns the claims of a token that a key of the issuer has signed.
+func (g *Guard) signed(ctx context.Context, text string, by *signature) ([]byte, error) {
 	jws, err := jose.ParseSignedCompact(text, g.algorithms) // refuses crit that it does not know
 	if err != nil {
-		return Token{}, errToken
+		return nil, errToken
 	}
 	header := jws.Signatures[0].Protected
 	typ, _ := header.ExtraHeaders[jose.HeaderType].(string)
 	if typ = strings.ToLower(typ); typ != "at+jwt" && typ != "application/at+jwt" { // RFC 8725 §3.11
-		return Token{}, errToken
+		return nil, errToken
 	}
 	key, err := g.cfg.Keys.Find(ctx, header.KeyID, header.Algorithm)
 	if err != nil {
-		return Token{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if key == nil {
-		return Token{}, errToken
+		return nil, errToken
 	}
 	payload, err := jws.Verify(key)
 	if err != nil {
-		return Token{}, errToken
+		return nil, errToken
 	}
-	return g.read(payload)
+	*by = signature{id: header.KeyID, algorithm: header.Algorithm, key: key}
+	return payload, nil
 }
 
 // claims are those that mean something here, as the registries have them.

@@ -102,19 +102,25 @@ func (s *step) admit(ctx context.Context, v *flows.Visit, known Known, login str
 	if err != nil {
 		return account.Authenticator{}, "", err
 	}
-	if stale(who.Attributes, e.Attributes) {
-		err = s.Accounts.SetAttributes(ctx, who.Subject, e.Attributes)
+	if changed := changes(who.Attributes, e.Attributes); len(changed) > 0 {
+		err = s.Accounts.SetAttributes(ctx, who.Subject, changed)
 	}
 	return found, who.Subject, err
 }
 
-func stale(has, says map[string]string) bool {
+// changes are the attributes that the directory has otherwise. Whoever has verified the
+// value of before has not verified this one.
+func changes(has, says map[string]string) map[string]string {
+	out := map[string]string{}
 	for name, value := range says {
-		if has[name] != value {
-			return true
+		if has[name] == value {
+			continue
+		}
+		if out[name] = value; says[name+flowdefs.VerifiedSuffix] == "" && has[name+flowdefs.VerifiedSuffix] != "" {
+			out[name+flowdefs.VerifiedSuffix] = ""
 		}
 	}
-	return false
+	return out
 }
 
 // provision makes an account for an entry that has none, if the directory may.

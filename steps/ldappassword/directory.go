@@ -92,8 +92,10 @@ func (d *Directory) ByID(ctx context.Context, id, password string) (Entry, error
 }
 
 // Read returns the one entry whose attribute has that value. What is looked for comes
-// from an account, so it is data here: no filter can be made of it. It neither binds nor
-// hides whether there is somebody.
+// from an account, so it is data here: no filter can be made of it. Directories compare
+// loosely (RFC 4518: case, spaces, wide letters), where whoever gave the account its value
+// may have two people: here it is the same or it is not. It neither binds nor hides whether
+// there is somebody.
 func (d *Directory) Read(ctx context.Context, attribute, value string) (Entry, error) {
 	if value == "" {
 		return Entry{}, errNone
@@ -101,10 +103,10 @@ func (d *Directory) Read(ctx context.Context, attribute, value string) (Entry, e
 	if !d.circuit.allows() {
 		return Entry{}, errLeftAlone
 	}
-	found, err := d.find(ctx, fmt.Sprintf("(%s=%s)", ldap.EscapeFilter(attribute), ldap.EscapeFilter(value)))
+	found, err := d.find(ctx, fmt.Sprintf("(%s=%s)", ldap.EscapeFilter(attribute), ldap.EscapeFilter(value)), attribute)
 	var out Entry
 	switch {
-	case err == nil && found == nil:
+	case err == nil && (found == nil || !slices.Contains(found.GetEqualFoldAttributeValues(attribute), value)):
 		err = errNone
 	case err == nil:
 		out, err = d.entry(ctx, found)
@@ -143,9 +145,9 @@ func (d *Directory) verify(ctx context.Context, filter, password string) (Entry,
 }
 
 // find returns the one entry that fits, nil if none does or several do.
-func (d *Directory) find(ctx context.Context, filter string) (*ldap.Entry, error) {
+func (d *Directory) find(ctx context.Context, filter string, also ...string) (*ldap.Entry, error) {
 	const enough = 2
-	wanted := slices.Concat([]string{d.def.ID}, slices.Sorted(maps.Values(d.def.Attributes)))
+	wanted := slices.Concat([]string{d.def.ID}, slices.Sorted(maps.Values(d.def.Attributes)), also)
 	q := ldap.NewSearchRequest(d.def.Base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, enough, int(requestWait.Seconds()), false,
 		fmt.Sprintf("(&(objectClass=%s)%s)", ldap.EscapeFilter(d.def.ObjectClass), filter), wanted, nil)
 	all, err := d.query(ctx, q)

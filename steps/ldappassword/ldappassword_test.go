@@ -58,7 +58,7 @@ func newWorld(t testing.TB, s *server, links ...account.Link) *world {
 	w := &world{accounts: memory.New().Accounts(), directory: open(t, definition("ldaps://"+s.tls), s.roots, nil)}
 	w.known = ldappassword.Known{Verifier: w.directory, Provision: flowdefs.ProvisionCreate, Binding: assurance.AAL1}
 	if len(links) > 0 {
-		who := account.Account{Subject: subject, Status: account.Active, Logins: []string{"jane"}, Attributes: map[string]string{"roles": "director", "kept": "yes"}, Created: now}
+		who := account.Account{Subject: subject, Status: account.Active, Logins: []string{"jane"}, Attributes: map[string]string{"roles": "director", "kept": "yes", "kept_verified": "true", "branch": "Berne", "branch_verified": "true"}, Created: now}
 		if err := w.accounts.CreateAccount(t.Context(), who, nil, links); err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +211,7 @@ func TestAttributes(t *testing.T) {
 		t.Fatal(got)
 	}
 	a, err := w.accounts.Account(t.Context(), subject)
-	if diff := cmp.Diff(map[string]string{"branch": "Zurich", "roles": "teller", "kept": "yes"}, a.Attributes); err != nil || diff != "" {
+	if diff := cmp.Diff(map[string]string{"branch": "Zurich", "roles": "teller", "kept": "yes", "kept_verified": "true"}, a.Attributes); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
 }

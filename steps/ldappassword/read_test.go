@@ -46,6 +46,10 @@ func TestRead(t *testing.T) {
 		"no attribute":          {"", "jane"},
 		"a password":            {"userPassword", secret},
 		"who searches":          {"cn", "stile"},
+		"capitals":              {"uid", "JANE"},
+		"spaces":                {"uid", " jane "},
+		"wide letters":          {"uid", "\uff4aane"},
+		"a soft hyphen":         {"uid", "ja\u00adne"},
 	} {
 		if got, err := dir.Read(t.Context(), key[0], key[1]); !errors.Is(err, account.ErrNotFound) && !errors.Is(err, flows.ErrUnavailable) || got.ID != "" {
 			t.Errorf("%s: %+v, %v", name, got, err)

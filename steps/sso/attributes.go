@@ -45,16 +45,18 @@ func (p Provider) update(ctx context.Context, as Accounts, id oidcclient.Identit
 	return as.SetAttributes(ctx, found.Subject, says)
 }
 
-// attribute is one attribute, with whether it was verified if the provider says
-// that; "" is what it does not say. What is not said was not verified.
+// attribute is one attribute, with whether it was verified; "" is what the provider does
+// not say. What is not said was not verified: the flag that somebody else has left was
+// about another value. Nor can the provider verify what came through the browser.
 func attribute(ctx context.Context, a flowdefs.Attribute, id oidcclient.Identity) map[string]string {
-	value := a.Value.Text(ctx, id.Claims, id.Response)
-	out := map[string]string{a.Name: value}
-	if a.Verified != nil {
-		out[a.Name+flowdefs.VerifiedSuffix] = ""
-		if value != "" && a.Verified.Holds(ctx, id.Claims, nil) {
-			out[a.Name+flowdefs.VerifiedSuffix] = "true"
-		}
+	out := map[string]string{a.Name + flowdefs.VerifiedSuffix: ""}
+	if a.Verified == nil {
+		out[a.Name] = a.Value.Text(ctx, id.Claims, id.Response)
+		return out
+	}
+	out[a.Name] = a.Value.Text(ctx, id.Claims, nil)
+	if out[a.Name] != "" && a.Verified.Holds(ctx, id.Claims, nil) {
+		out[a.Name+flowdefs.VerifiedSuffix] = "true"
 	}
 	return out
 }

@@ -125,11 +125,31 @@ func TestUpdates(t *testing.T) {
 	}
 }
 
+// A value that nobody has verified takes the place of one that somebody had: the flag
+// goes with it, whoever has left it.
+func TestVerifiedIsOfTheValue(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, mapping(t, `attributes: { email: { value: claims.email, update: always } }`))
+	k.has(t, map[string]any{"email": "mallory@bank.example"})
+	who, err := k.people.AccountByLink(t.Context(), k.idp.Issuer(), "stranger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.people.SetAttributes(t.Context(), who.Subject, map[string]string{"email_verified": "true"}); err != nil { // as another provider does
+		t.Fatal(err)
+	}
+	got := k.has(t, map[string]any{"email": "head@bank.example", "email_verified": true})
+	if diff := cmp.Diff(map[string]string{"email": "head@bank.example"}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // What came through the browser can be noted, and makes nobody anything.
 func TestResponseClaims(t *testing.T) {
 	t.Parallel()
 	k := newPresetKit(t, "apple", presetCase{more: presetCases()["apple"].more + `, provision: create,
-		attributes: { name: response.name.firstName, email: { value: claims.email, verified: "response.email == claims.email" } },
+		attributes: { name: response.name.firstName, email: { value: claims.email, verified: "response.email == claims.email" },
+			          mail: { value: response.email, verified: claims.email_verified }, plain: response.email },
 		groups: { value: "[response.name.firstName]", roles: { Alice Example: head } }`})
 	k.idp.Misbehave(oidctest.SetClaim("sub", "stranger"))
 	for range 2 { // the name comes once
@@ -138,7 +158,7 @@ func TestResponseClaims(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(map[string]string{"name": "Alice Example", "email": "alice@example.test"}, found.Attributes); diff != "" {
+		if diff := cmp.Diff(map[string]string{"name": "Alice Example", "email": "alice@example.test", "plain": "alice@example.test"}, found.Attributes); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
 	}

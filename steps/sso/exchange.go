@@ -47,6 +47,9 @@ func (s *step) redeem(ctx context.Context, v *flows.Visit, p Provider, r oidccli
 	limited, cancel := context.WithTimeout(ctx, exchangeLimit)
 	defer cancel()
 	id, err := p.Client.Redeem(limited, r, code)
+	if errors.Is(err, oidcclient.ErrAlgorithm) { // of the configuration, and of nobody's doing
+		return s.refuse(ctx, v, p, "algorithm")
+	}
 	if errors.Is(err, oidcclient.ErrRefused) {
 		return s.refuse(ctx, v, p, "refused")
 	}

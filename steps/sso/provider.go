@@ -117,7 +117,7 @@ func NewProvider(d *flowdefs.Provider, a Access) (Provider, error) {
 func clientConfig(d *flowdefs.Provider, a Access) oidcclient.Config {
 	c := d.Credentials
 	cfg := oidcclient.Config{
-		Issuer: d.Issuer, TokenIssuer: d.TokenIssuer, Tenants: d.Tenants, ClientID: d.ClientID, Scopes: d.Scopes,
+		Issuer: d.Issuer, TokenIssuer: d.TokenIssuer, Tenants: d.Tenants, ClientID: d.ClientID, Scopes: d.Scopes, Algorithms: d.Algorithms,
 		Authentication: oidcclient.Authentication{
 			Method: oidcclient.AuthMethod(c.Method), Secret: a.Secret, KeyID: c.KeyID, Team: c.Team,
 			TokenEndpointAudience: c.AtToken, Certificate: a.Certificate,

@@ -1,4 +1,4 @@
-// Package bench measures three things. The limits are benchmarks of the tests that
+// Package bench measures four things. The limits are benchmarks of the tests that
 // must not take longer than the table in limits.go says.
 //
 // The server is measured by complete sign-ins through the HTTP API (start,
@@ -8,7 +8,9 @@
 // Sign-ons at a provider are measured by the CPU that the server takes for each,
 // beside a floor too: see [ssoFloor].
 //
-// The server and the floor are processes of their own, one after the other,
+// Decisions of the gateway are measured beside bare handlers: see measureGateway.
+//
+// The server of sign-ins and its floor are processes of their own, one after the other,
 // each with a fresh store. What is printed is what the driver and the operating
 // system saw: throughput, latencies, CPU, allocations and resident memory.
 package bench
@@ -46,9 +48,10 @@ type options struct {
 
 // report is what is printed as JSON.
 type report struct {
-	Limits []limit  `json:"limits,omitempty"`
-	Server []result `json:"server,omitempty"`
-	SSO    []signOn `json:"sso,omitempty"`
+	Limits  []limit    `json:"limits,omitempty"`
+	Server  []result   `json:"server,omitempty"`
+	SSO     []signOn   `json:"sso,omitempty"`
+	Gateway []decision `json:"gateway,omitempty"`
 }
 
 // result is one row of the table.
@@ -76,7 +79,7 @@ func Run(ctx context.Context, root string, args []string, out io.Writer) error {
 	fs.IntVar(&o.hashed, "hashed", 300, "sign-ins to measure with hashing at the default cost")
 	fs.IntVar(&o.atOnce, "at-once", 8, "sign-ins at the same time")
 	fs.BoolVar(&o.json, "json", false, "print JSON")
-	fs.StringVar(&o.part, "part", "", "limits (what must not take longer than it may), server (sign-ins) or sso (sign-ons at a provider); default: all")
+	fs.StringVar(&o.part, "part", "", "limits (what must not take longer than it may), server (sign-ins), sso (sign-ons at a provider) or gateway (its decisions); default: all")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -93,6 +96,9 @@ func Run(ctx context.Context, root string, args []string, out io.Writer) error {
 	if err == nil && asked("sso") {
 		r.SSO, err = measureSSO(ctx, o.flows)
 	}
+	if err == nil && asked("gateway") {
+		r.Gateway, err = measureGateway(ctx, 10*o.flows)
+	}
 	if err != nil {
 		return err
 	}
@@ -103,7 +109,7 @@ func (r report) print(out io.Writer, asJSON bool) error {
 	if asJSON {
 		enc := json.NewEncoder(out)
 		enc.SetIndent("", "  ")
-		return errors.Join(enc.Encode(r), printLimits(io.Discard, r.Limits))
+		return errors.Join(enc.Encode(r), printLimits(io.Discard, r.Limits), tableGateway(io.Discard, r.Gateway))
 	}
 	var errs []error
 	if r.Limits != nil {
@@ -114,6 +120,9 @@ func (r report) print(out io.Writer, asJSON bool) error {
 	}
 	if r.SSO != nil {
 		errs = append(errs, tableSSO(out, r.SSO))
+	}
+	if r.Gateway != nil {
+		errs = append(errs, tableGateway(out, r.Gateway))
 	}
 	return errors.Join(errs...)
 }

@@ -435,11 +435,11 @@ func TestConfigurationFiles(t *testing.T) {
 	}
 }
 
-// keysOf lists the keys of a configuration; the names of providers are <name>.
+// keysOf lists the keys of a configuration; the names of providers and the like are <name>.
 func keysOf(tree map[string]any, prefix string) []string {
 	var all []string
 	for name, value := range tree {
-		if prefix == "providers." {
+		if slices.Contains([]string{"providers.", "directories.", "gateway.resources.", "gateway.api_keys."}, prefix) {
 			name = "<name>"
 		} else {
 			all = append(all, prefix+name)

@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -172,5 +173,43 @@ func TestShownAPI(t *testing.T) {
 	rec := httptest.NewRecorder()
 	if down.ServeHTTP(rec, r); rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), "temporarily_unavailable") {
 		t.Errorf("without keys: %d %s", rec.Code, rec.Body)
+	}
+}
+
+// A guard that asks the issuer takes what the issuer says.
+func TestShownIntrospection(t *testing.T) {
+	t.Parallel()
+	const audience, secret = "https://payments.bank.example", "a secret"
+	var issuer string
+	active := true
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if id, given, _ := r.BasicAuth(); r.URL.Path != "/oauth2/introspect" || id != "payments" || given != "a+secret" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		need(t, json.NewEncoder(w).Encode(map[string]any{
+			"active": active, "iss": issuer, "aud": audience, "sub": "jane", "client_id": "app", "jti": "1", "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(),
+		}))
+	}))
+	t.Cleanup(server.Close)
+	issuer = server.URL
+	guard, err := rp.New(rp.Config{
+		Issuer: issuer, Audience: audience, Now: time.Now, Remember: 10_000,
+		Introspection: &rp.Introspection{Endpoint: issuer + "/oauth2/introspect", ClientID: "payments", ClientSecret: secret, For: 5 * time.Second},
+	})
+	need(t, err)
+	ask := func(token string) error {
+		r := httptest.NewRequest(http.MethodGet, "/accounts", http.NoBody)
+		r.Header.Set("Authorization", "Bearer "+token)
+		_, err := guard.Check(r, rp.Rule{})
+		return err
+	}
+	if err := ask("one"); err != nil {
+		t.Error(err)
+	}
+	active = false
+	if err := ask("two"); err == nil {
+		t.Error("a token that is not active")
 	}
 }

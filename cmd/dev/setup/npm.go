@@ -19,16 +19,19 @@ const (
 	// ProviderVariable tells the tests where that folder stands ready to run:
 	// a copy of it with node_modules inside.
 	ProviderVariable = "STILE_TEST_OIDC_PROVIDER"
+	// PartiesFolder and PartiesVariable are the same for relying parties that others wrote.
+	PartiesFolder   = "cmd/stile/contract/testdata/relying-parties"
+	PartiesVariable = "STILE_TEST_RELYING_PARTIES"
 )
 
-// Provider prepares [ProviderFolder] and returns the prepared copy, or "" if
+// Packages prepares a folder with a package-lock.json and returns the prepared copy, or "" if
 // the repository has no such folder.
-func Provider(ctx context.Context, root string, log io.Writer) (string, error) {
+func Packages(ctx context.Context, root, folder string, log io.Writer) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
-	source := filepath.Join(root, filepath.FromSlash(ProviderFolder))
+	source := filepath.Join(root, filepath.FromSlash(folder))
 	return npm(ctx, source, filepath.Join(cache, "stile-dev"), installNpm, log)
 }
 
@@ -43,7 +46,7 @@ func installNpm(ctx context.Context, dir string) error {
 // of one.
 func npm(ctx context.Context, source, cache string, install func(context.Context, string) error, log io.Writer) (string, error) {
 	if _, err := os.Stat(filepath.Join(source, "package-lock.json")); errors.Is(err, fs.ErrNotExist) {
-		fmt.Fprintf(log, "setup: no %s here, so nothing to install from npm\n", ProviderFolder)
+		fmt.Fprintf(log, "setup: no %s here, so nothing to install from npm\n", source)
 		return "", nil
 	}
 	sum, err := hash(os.DirFS(source))
@@ -54,7 +57,7 @@ func npm(ctx context.Context, source, cache string, install func(context.Context
 	if _, err := os.Stat(target); err == nil {
 		return target, nil
 	}
-	fmt.Fprintf(log, "setup: installing the npm packages of %s\n", ProviderFolder)
+	fmt.Fprintf(log, "setup: installing the npm packages of %s\n", source)
 	if err := os.MkdirAll(cache, 0o700); err != nil {
 		return "", err
 	}

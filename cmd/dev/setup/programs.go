@@ -50,10 +50,21 @@ func Programs() []Program {
 			Name: "slapd", Why: "for the tests of LDAP directories", Binaries: []string{"slapd"}, Apt: []string{"slapd"},
 		},
 		{
+			Name: "nginx", Why: "for the gateway behind it", Binaries: []string{"nginx"}, Apt: []string{"nginx-light"}, OnlyWith: "propagation/gateway",
+		},
+		{
+			Name: "Caddy", Why: "likewise", Binaries: []string{"caddy"}, Apt: []string{"caddy"}, OnlyWith: "propagation/gateway",
+		},
+		{
 			Name: "LemonLDAP::NG", Why: "for the sign-on at a second provider", Binaries: []string{"perl", "plackup"}, OnlyWith: "oidcclient",
 			// It loads all of these, pictures for a CAPTCHA that it never shows among them.
 			Probe: []string{"perl", "-MLemonldap::NG::Portal::Issuer::OpenIDConnect", "-MLemonldap::NG::Portal::Captcha::SecurityImage", "-e1"},
 			Apt:   []string{"liblemonldap-ng-portal-perl", "libplack-perl", "libio-string-perl", "libstring-random-perl", "libgd-securityimage-perl", "perlmagick"},
+		},
+		{
+			Name: "mod_auth_openidc", Why: "for the sign-on of Apache at Stile", Binaries: []string{"apache2"}, OnlyWith: PartiesFolder,
+			Probe: []string{"test", "-f", "/usr/lib/apache2/modules/mod_auth_openidc.so"},
+			Apt:   []string{"apache2-bin", "libapache2-mod-auth-openidc"},
 		},
 		{
 			Name: "node", Why: "for the OpenID provider of " + ProviderFolder, Binaries: []string{"node"}, Apt: []string{"nodejs"},

@@ -154,8 +154,9 @@ func TestNpmLeavesNothingHalfDone(t *testing.T) {
 func TestNpmWithoutFolderIsSkippedAloud(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
-	dir, err := npm(t.Context(), filepath.Join(t.TempDir(), "none"), t.TempDir(), fakeNpm(new(int)), &log)
-	if dir != "" || err != nil || !strings.Contains(log.String(), ProviderFolder) {
+	none := filepath.Join(t.TempDir(), "none")
+	dir, err := npm(t.Context(), none, t.TempDir(), fakeNpm(new(int)), &log)
+	if dir != "" || err != nil || !strings.Contains(log.String(), none) {
 		t.Errorf("dir %q, error %v, log %q", dir, err, log.String())
 	}
 }

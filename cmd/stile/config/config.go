@@ -29,6 +29,8 @@ type Config struct {
 	Providers   map[string]Provider `yaml:"providers" doc:"Replaces parts of providers of the definitions, by name."`
 
 	Directories map[string]Directory `yaml:"directories" doc:"Replaces parts of directories of the definitions, by name."`
+
+	Gateway Gateway `yaml:"gateway" doc:"Answers proxies whether a request may pass."`
 }
 
 // Store says where data is kept.
@@ -193,6 +195,36 @@ type Directory struct {
 	URL          string `yaml:"url" doc:"Its address instead of the definitions'."`
 	BindPassword Secret `yaml:"bind_password" doc:"Where the password of bind_dn is, instead of where the definitions say."`
 	CA           string `yaml:"ca" doc:"File of the certificates (PEM) that its own is held against. Default: those of the system."`
+}
+
+// Gateway answers proxies in front of applications.
+type Gateway struct {
+	Listen    string              `yaml:"listen" doc:"TCP address to answer proxies on. Without it there is no gateway. Port 0 takes a free one."`
+	Proxies   []string            `yaml:"proxies" doc:"Networks, such as 10.1.0.0/16, of the proxies that are answered. Default: this machine."`
+	Remember  int                 `yaml:"remember" default:"4096" min:"0" max:"10000000" doc:"How many verified tokens are remembered for each audience: none longer than it lives. 0: each is verified each time."`
+	Resources map[string]Resource `yaml:"resources" doc:"Parts of hosts and what they ask for, by name. The longest path decides; what is in none is refused."`
+	APIKeys   map[string]APIKey   `yaml:"api_keys" doc:"Keys of applications, by name."`
+}
+
+// Resource is a part of a host behind a proxy, and what it asks for.
+type Resource struct {
+	Origin       string        `yaml:"origin" doc:"How clients reach the host, such as https://shop.example."`
+	Path         string        `yaml:"path" doc:"It and everything below, such as /orders; / is all."`
+	Methods      []string      `yaml:"methods" doc:"Methods that it is about; GET is HEAD too. Default: all."`
+	For          string        `yaml:"for" default:"token" enum:"token,app,everyone" doc:"Who passes: who has a token as the keys below say, an application with a key, or everyone."`
+	Audience     string        `yaml:"audience" doc:"The aud of tokens. Required for tokens."`
+	Scopes       []string      `yaml:"scopes" doc:"Scopes that a token has to have, all of them."`
+	ACR          []string      `yaml:"acr" doc:"Levels, one of which it has to have; the preferred one first."`
+	AMR          []string      `yaml:"amr" doc:"Methods of authentication that it has to name, all of them."`
+	MaxAge       time.Duration `yaml:"max_age" doc:"How old the authentication may be, in whole seconds. Default: any age."`
+	Roles        []string      `yaml:"roles" doc:"Roles that it has to have, all of them."`
+	Entitlements []string      `yaml:"entitlements" doc:"Entitlements that it has to have, all of them."`
+}
+
+// APIKey is the key of an application.
+type APIKey struct {
+	Hash string   `yaml:"hash" doc:"SHA-256 of the key in base64url, as rp.NewAPIKey makes it. The key is in the header X-API-Key."`
+	For  []string `yaml:"for" doc:"The resources that it is good for."`
 }
 
 // Secret names the place of a secret: one of the two, or neither.

@@ -191,6 +191,9 @@ func (d *decoder) check(root *yaml.Node, c Config) {
 	case c.BaseURL == "" && err == nil && !loopback(host):
 		d.fail(at("listen"), "base_url is required when listen is not a loopback address")
 	}
+	if _, _, err := net.SplitHostPort(c.Gateway.Listen); c.Gateway.Listen != "" && err != nil {
+		d.fail(at("gateway"), "gateway.listen must be an address such as 127.0.0.1:9191, not %q", c.Gateway.Listen)
+	}
 	if c.Tokens.TTL == 0 || c.Tokens.TTL > c.Tokens.MaxTTL {
 		d.fail(at("tokens"), "tokens.ttl must be above 0 and at most tokens.max_ttl (%s)", c.Tokens.MaxTTL)
 	}

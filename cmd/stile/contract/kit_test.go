@@ -70,8 +70,9 @@ func must(t tb, err error) {
 
 // clock is the time of everybody who takes part.
 type clock struct {
-	mu sync.Mutex
-	at time.Time
+	mu   sync.Mutex
+	at   time.Time
+	live bool // it is the time of the day
 }
 
 func newClock() *clock { return &clock{at: time.Now().UTC().Truncate(time.Second)} }
@@ -79,6 +80,9 @@ func newClock() *clock { return &clock{at: time.Now().UTC().Truncate(time.Second
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.live {
+		return time.Now().UTC()
+	}
 	return c.at
 }
 
@@ -274,3 +278,9 @@ func (w *world) events(t tb) []flows.Event {
 }
 
 func stores() []string { return []string{"memory", "sqlite"} }
+
+// addOther adds John, whose password is the same.
+func (w *world) addOther(t tb) {
+	t.Helper()
+	w.add(t, users.Person{Login: "john", Password: password, Binding: assurance.AAL1})
+}

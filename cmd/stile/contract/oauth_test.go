@@ -127,6 +127,7 @@ func (b *visitor) open(address string) {
 	b.gone = nil
 	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, address, nil)
 	must(b.t, err)
+	r.Header.Set("Accept", "text/html")
 	b.did(b.client.Do(r))
 }
 
@@ -148,6 +149,17 @@ func (b *visitor) submit(values map[string]string) {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Origin", b.w.node.URL())
 	b.did(b.client.Do(r))
+}
+
+var postedField = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
+
+// fields are those that the page posts by itself.
+func (b *visitor) fields() map[string]string {
+	out := map[string]string{}
+	for _, m := range postedField.FindAllStringSubmatch(b.page, -1) {
+		out[m[1]] = html.UnescapeString(m[2])
+	}
+	return out
 }
 
 // party is a relying party made of libraries of others.
@@ -180,6 +192,8 @@ func (p *party) address(options ...string) string {
 	return p.AuthCodeURL("state-1", all...)
 }
 
+func (p *party) checks() *oidc.Config { return &oidc.Config{ClientID: p.ClientID, Now: p.clock.now} }
+
 func (p *party) trade(code string) (*oauth2.Token, error) {
 	return p.Exchange(p.ctx, code, oauth2.VerifierOption(p.verifier))
 }
@@ -199,7 +213,7 @@ func (p *party) reads(t *testing.T, token *oauth2.Token) idToken {
 	if !ok {
 		t.Fatal("there is no ID token")
 	}
-	verified, err := p.provider.Verifier(&oidc.Config{ClientID: p.ClientID, Now: p.clock.now}).Verify(p.ctx, text)
+	verified, err := p.provider.Verifier(p.checks()).Verify(p.ctx, text)
 	must(t, err)
 	var out idToken
 	must(t, verified.Claims(&out))
@@ -233,9 +247,13 @@ func (b *visitor) failure() string {
 func (b *visitor) signIn() {
 	b.t.Helper()
 	if !strings.Contains(b.page, `name="password"`) {
-		b.t.Fatalf("no password is asked for: %d\n%s", b.status, b.page)
+		b.t.Fatalf("no password is asked for: %d, sent to %v\n%s", b.status, b.gone, b.page)
 	}
-	b.submit(map[string]string{"username": login, "password": password})
+	answer := map[string]string{"password": password}
+	if strings.Contains(b.page, `name="username"`) { // else it is known who claims to be here
+		answer["username"] = login
+	}
+	b.submit(answer)
 }
 
 // A relying party signs somebody on, with libraries of others: code with PKCE, ID token,
@@ -324,10 +342,10 @@ func TestCodes(t *testing.T) {
 		return p, b.code()
 	}
 	for name, attack := range map[string]func(*party){
-		"another verifier":     func(p *party) { p.verifier = oauth2.GenerateVerifier() },
-		"no verifier":          func(p *party) { p.verifier = "" },
-		"another redirect URI": func(p *party) { p.RedirectURL = "http://127.0.0.1/back" },
-		"another client": func(p *party) {
+		"RFC 7636 4.6: another verifier":       func(p *party) { p.verifier = oauth2.GenerateVerifier() },
+		"RFC 7636 4.6: no verifier":            func(p *party) { p.verifier = "" },
+		"RFC 6749 4.1.3: another redirect URI": func(p *party) { p.RedirectURL = "http://127.0.0.1/back" },
+		"RFC 6749 4.1.3: another client": func(p *party) {
 			p.ClientID, p.ClientSecret, p.Endpoint.AuthStyle = "other", "", oauth2.AuthStyleInParams
 		},
 	} {
@@ -344,7 +362,7 @@ func TestCodes(t *testing.T) {
 			}
 		})
 	}
-	t.Run("twice", func(t *testing.T) {
+	t.Run("RFC 6749 4.1.2: twice", func(t *testing.T) {
 		t.Parallel()
 		p, code := fresh(t)
 		token, err := p.trade(code)
@@ -356,7 +374,7 @@ func TestCodes(t *testing.T) {
 			t.Fatalf("what came of it: %v", err)
 		}
 	})
-	t.Run("wrong secret", func(t *testing.T) {
+	t.Run("OIDC Core 9: wrong secret", func(t *testing.T) {
 		t.Parallel()
 		p, code := fresh(t)
 		p.ClientSecret = "wrong"
@@ -381,7 +399,7 @@ func TestCodes(t *testing.T) {
 			t.Fatalf("traded %d times", good)
 		}
 	})
-	t.Run("expired", func(t *testing.T) {
+	t.Run("RFC 6749 4.1.2: expired", func(t *testing.T) {
 		t.Parallel()
 		own := newWorld(t, t, setup{definitions: shop("")})
 		t.Cleanup(func() { own.close(t) })
@@ -406,33 +424,33 @@ func TestAuthorizationRequests(t *testing.T) {
 		change []string // parameters; with an empty value: removed
 		want   string   // "" : the person is told
 	}{
-		"unknown client":          {[]string{"client_id", "nobody"}, ""},
-		"no relying party":        {[]string{"client_id", "phone"}, ""},
-		"another redirect URI":    {[]string{"redirect_uri", "https://evil.example/back"}, ""},
-		"redirect URI below":      {[]string{"redirect_uri", "https://shop.example/back/x"}, ""},
-		"redirect URI with query": {[]string{"redirect_uri", "https://shop.example/back?x=y"}, ""},
-		"redirect URI with user":  {[]string{"redirect_uri", "https://shop.example@evil.example/back"}, ""},
-		"no redirect URI":         {[]string{"redirect_uri", ""}, ""},
-		"localhost by name":       {[]string{"redirect_uri", "http://localhost/back"}, ""},
-		"implicit":                {[]string{"response_type", "token"}, "unsupported_response_type"},
-		"hybrid":                  {[]string{"response_type", "code id_token"}, "unsupported_response_type"},
-		"no response type":        {[]string{"response_type", ""}, "unsupported_response_type"},
-		"no PKCE":                 {[]string{"code_challenge", ""}, "invalid_request"},
-		"plain PKCE":              {[]string{"code_challenge_method", "plain"}, "invalid_request"},
-		"short challenge":         {[]string{"code_challenge", "abc"}, "invalid_request"},
-		"no method":               {[]string{"code_challenge_method", ""}, "invalid_request"},
-		"fragment":                {[]string{"response_mode", "fragment"}, "invalid_request"},
-		"request object":          {[]string{"request", "e30.e30."}, "request_not_supported"},
-		"request URI":             {[]string{"request_uri", "https://shop.example/r"}, "request_uri_not_supported"},
-		"another resource":        {[]string{"resource", "https://else.example"}, "invalid_target"},
-		"no resource":             {[]string{"resource", ""}, "invalid_target"},
-		"none and login":          {[]string{"prompt", "none login"}, "invalid_request"},
-		"another prompt":          {[]string{"prompt", "create"}, "invalid_request"},
-		"nobody is here":          {[]string{"prompt", "none"}, "login_required"},
-		"negative age":            {[]string{"max_age", "-1"}, "invalid_request"},
-		"claims":                  {[]string{"claims", "{"}, "invalid_request"},
-		"foreign hint":            {[]string{"id_token_hint", "e30.e30.e30"}, "invalid_request"},
-		"a level that is not":     {[]string{"claims", `{"id_token":{"acr":{"essential":true,"values":["urn:gold"]}}}`}, "unmet_authentication_requirements"},
+		"RFC 6749 4.1.2.1: unknown client":           {[]string{"client_id", "nobody"}, ""},
+		"no relying party":                           {[]string{"client_id", "phone"}, ""},
+		"another redirect URI":                       {[]string{"redirect_uri", "https://evil.example/back"}, ""},
+		"RFC 9700 2.1: redirect URI below":           {[]string{"redirect_uri", "https://shop.example/back/x"}, ""},
+		"OIDC Core 3.1.2.1: redirect URI with query": {[]string{"redirect_uri", "https://shop.example/back?x=y"}, ""},
+		"redirect URI with user":                     {[]string{"redirect_uri", "https://shop.example@evil.example/back"}, ""},
+		"OIDC Core 3.1.2.1: no redirect URI":         {[]string{"redirect_uri", ""}, ""},
+		"localhost by name":                          {[]string{"redirect_uri", "http://localhost/back"}, ""},
+		"implicit":                                   {[]string{"response_type", "token"}, "unsupported_response_type"},
+		"hybrid":                                     {[]string{"response_type", "code id_token"}, "unsupported_response_type"},
+		"OIDC Core 3.1.2.6: no response type":        {[]string{"response_type", ""}, "unsupported_response_type"},
+		"RFC 7636 4.4.1: no PKCE":                    {[]string{"code_challenge", ""}, "invalid_request"},
+		"RFC 7636 4.4.1: plain PKCE":                 {[]string{"code_challenge_method", "plain"}, "invalid_request"},
+		"short challenge":                            {[]string{"code_challenge", "abc"}, "invalid_request"},
+		"no method":                                  {[]string{"code_challenge_method", ""}, "invalid_request"},
+		"fragment":                                   {[]string{"response_mode", "fragment"}, "invalid_request"},
+		"OIDC Core 3.1.2.6: request object":          {[]string{"request", "e30.e30."}, "request_not_supported"},
+		"OIDC Core 3.1.2.6: request URI":             {[]string{"request_uri", "https://shop.example/r"}, "request_uri_not_supported"},
+		"RFC 8707 2: another resource":               {[]string{"resource", "https://else.example"}, "invalid_target"},
+		"no resource":                                {[]string{"resource", ""}, "invalid_target"},
+		"OIDC Core 3.1.2.1: none and login":          {[]string{"prompt", "none login"}, "invalid_request"},
+		"another prompt":                             {[]string{"prompt", "create"}, "invalid_request"},
+		"nobody is here":                             {[]string{"prompt", "none"}, "login_required"},
+		"negative age":                               {[]string{"max_age", "-1"}, "invalid_request"},
+		"claims":                                     {[]string{"claims", "{"}, "invalid_request"},
+		"foreign hint":                               {[]string{"id_token_hint", "e30.e30.e30"}, "invalid_request"},
+		"a level that is not":                        {[]string{"claims", `{"id_token":{"acr":{"essential":true,"values":["urn:gold"]}}}`}, "unmet_authentication_requirements"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -470,7 +488,7 @@ func TestAuthorizationRequests(t *testing.T) {
 			t.Fatalf("%d, sent to %v", b.status, b.gone)
 		}
 	})
-	t.Run("any port of this machine", func(t *testing.T) {
+	t.Run("RFC 8252 7.3: any port of this machine", func(t *testing.T) {
 		t.Parallel()
 		own := newParty(t, w, "shop", shopSecret, "http://127.0.0.1:54321/back", "openid")
 		b := newVisitor(t, w)
@@ -523,18 +541,18 @@ func TestClientCredentials(t *testing.T) {
 		status int
 		want   string
 	}{
-		"password":        {url.Values{"grant_type": {"password"}, "username": {"jane"}, "password": {"x"}}, true, 400, "unsupported_grant_type"},
-		"implicit":        {url.Values{"grant_type": {"implicit"}}, true, 400, "unsupported_grant_type"},
-		"no grant":        {url.Values{}, true, 400, "invalid_request"},
-		"twice":           {url.Values{"grant_type": {"client_credentials", "client_credentials"}}, true, 400, "invalid_request"},
-		"nobody":          {form, false, 401, "invalid_client"},
-		"public":          {url.Values{"grant_type": {"client_credentials"}, "client_id": {"other"}}, false, 400, "unauthorized_client"},
-		"by post":         {url.Values{"grant_type": {"client_credentials"}, "client_id": {"shop"}, "client_secret": {shopSecret}}, false, 401, "invalid_client"},
-		"two ways":        {url.Values{"grant_type": {"client_credentials"}, "client_id": {"shop"}, "client_secret": {shopSecret}}, true, 401, "invalid_client"},
-		"another's scope": {url.Values{"grant_type": {"client_credentials"}, "scope": {"admin"}, "resource": {"https://orders.example"}}, true, 400, "invalid_scope"},
-		"no resource":     {url.Values{"grant_type": {"client_credentials"}}, true, 400, "invalid_target"},
-		"no code":         {url.Values{"grant_type": {"authorization_code"}}, true, 400, "invalid_grant"},
-		"rubbish":         {url.Values{"grant_type": {"refresh_token"}, "refresh_token": {strings.Repeat("x.", 5000)}}, true, 400, "invalid_grant"},
+		"RFC 9700 2.4: password":        {url.Values{"grant_type": {"password"}, "username": {"jane"}, "password": {"x"}}, true, 400, "unsupported_grant_type"},
+		"implicit":                      {url.Values{"grant_type": {"implicit"}}, true, 400, "unsupported_grant_type"},
+		"no grant":                      {url.Values{}, true, 400, "invalid_request"},
+		"twice":                         {url.Values{"grant_type": {"client_credentials", "client_credentials"}}, true, 400, "invalid_request"},
+		"nobody":                        {form, false, 401, "invalid_client"},
+		"public":                        {url.Values{"grant_type": {"client_credentials"}, "client_id": {"other"}}, false, 400, "unauthorized_client"},
+		"OIDC Core 9: by post":          {url.Values{"grant_type": {"client_credentials"}, "client_id": {"shop"}, "client_secret": {shopSecret}}, false, 401, "invalid_client"},
+		"RFC 6749 2.3: two ways":        {url.Values{"grant_type": {"client_credentials"}, "client_id": {"shop"}, "client_secret": {shopSecret}}, true, 401, "invalid_client"},
+		"RFC 6749 5.2: another's scope": {url.Values{"grant_type": {"client_credentials"}, "scope": {"admin"}, "resource": {"https://orders.example"}}, true, 400, "invalid_scope"},
+		"no resource":                   {url.Values{"grant_type": {"client_credentials"}}, true, 400, "invalid_target"},
+		"no code":                       {url.Values{"grant_type": {"authorization_code"}}, true, 400, "invalid_grant"},
+		"rubbish":                       {url.Values{"grant_type": {"refresh_token"}, "refresh_token": {strings.Repeat("x.", 5000)}}, true, 400, "invalid_grant"},
 	} {
 		status, out := w.direct(t, "/oauth2/token", c.form, c.basic)
 		if status != c.status || out["error"] != c.want || out["access_token"] != nil {

@@ -55,6 +55,7 @@ type Base struct {
 	told   config.Delivery
 	decoy  []byte
 	codes  []byte
+	nonces []byte
 	ping   func(context.Context) error
 	closes []func() error
 }
@@ -85,7 +86,7 @@ func (b *Base) open(ctx context.Context, cfg config.Config, stdout io.Writer) er
 	if err != nil {
 		return err
 	}
-	b.Sealer, b.decoy, b.codes = keys.sealer, keys.decoy, keys.codes
+	b.Sealer, b.decoy, b.codes, b.nonces = keys.sealer, keys.decoy, keys.codes, keys.nonces
 	if b.Hasher, err = newHasher(cfg, keys.pepper); err != nil {
 		return err
 	}

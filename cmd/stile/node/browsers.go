@@ -10,7 +10,7 @@ import (
 
 // browsers makes what browsers get: the pages, and the authorization server whose
 // sign-ins the pages draw. Each needs the other.
-func (n *Node) browsers(registry *flows.Registry, proofs *dpop.Verifier) (*webui.Pages, *provider.Server, error) {
+func (n *Node) browsers(registry *flows.Registry, algorithms []string) (*webui.Pages, *provider.Server, error) {
 	back := &returner{}
 	pages, err := webui.New(webui.Config{
 		Engine: n.engine, BaseURL: n.url, Logger: n.opts.Logger.Named("pages"),
@@ -20,8 +20,16 @@ func (n *Node) browsers(registry *flows.Registry, proofs *dpop.Verifier) (*webui
 	if err != nil {
 		return nil, nil, err
 	}
+	nonces, err := dpop.NewNonces(n.Base.nonces, n.opts.Now)
+	if err != nil {
+		return nil, nil, err
+	}
+	proofs, err := dpop.New(dpop.Config{Algorithms: algorithms, Nonces: nonces, Now: n.opts.Now, Taken: n.takeProof})
+	if err != nil {
+		return nil, nil, err
+	}
 	back.Server, err = provider.New(provider.Config{
-		Issuer: n.url, Engine: n.engine, Keys: n.keys, DPoP: proofs, Definitions: n.Definitions, Pages: pages,
+		Issuer: n.url, Engine: n.engine, Keys: n.keys, DPoP: proofs, Nonce: nonces.Fresh, Definitions: n.Definitions, Pages: pages,
 		Logger: n.opts.Logger.Named("oauth2"), Now: n.opts.Now,
 	})
 	return pages, back.Server, err

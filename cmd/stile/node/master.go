@@ -100,6 +100,7 @@ type keyring struct {
 	pepper []byte
 	decoy  []byte
 	codes  []byte
+	nonces []byte
 }
 
 // The labels of the derived keys. Changing one makes what it protects unreadable.
@@ -108,6 +109,7 @@ const (
 	labelPepper = "stile/pepper/1"
 	labelDecoy  = "stile/decoy/1"
 	labelCodes  = "stile/codes/1"
+	labelNonces = "stile/nonces/1"
 )
 
 func derive(master []byte) (keyring, error) {
@@ -116,10 +118,11 @@ func derive(master []byte) (keyring, error) {
 	pepper, err2 := seal.Derive(master, labelPepper)
 	decoy, err3 := seal.Derive(master, labelDecoy)
 	codes, err4 := seal.Derive(master, labelCodes)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	nonces, err5 := seal.Derive(master, labelNonces)
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return keyring{}, err
 	}
-	k.pepper, k.decoy, k.codes = pepper, decoy, codes
+	k.pepper, k.decoy, k.codes, k.nonces = pepper, decoy, codes, nonces
 	sealer, err := seal.New(seal.Key{ID: "1", Secret: sealing})
 	k.sealer = sealer
 	return k, err

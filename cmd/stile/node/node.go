@@ -57,6 +57,7 @@ type Node struct {
 	ended    chan struct{}   // holds something if sessions have ended since the keeper has looked
 	outbox   *delivery.Queue // nil: nothing carries messages
 	server   *http.Server
+	gate     gate // what answers proxies
 	stopping atomic.Bool
 	failed   chan error
 	stop     context.CancelFunc // of the sweeper and the watch
@@ -72,6 +73,12 @@ type Node struct {
 	connected []*ldappassword.Directory // of what is active; under reloading
 }
 
+// gate is the gateway: nothing if there is none.
+type gate struct {
+	listener net.Listener
+	server   *http.Server
+}
+
 // Start opens everything and serves until Shutdown. Mistakes of the definitions
 // are returned all together as [flowdefs.Problems]. ctx bounds the start only.
 func Start(ctx context.Context, cfg config.Config, opts Options) (*Node, error) {
@@ -84,7 +91,7 @@ func Start(ctx context.Context, cfg config.Config, opts Options) (*Node, error) 
 	if opts.Watch == 0 {
 		opts.Watch = watchEvery
 	}
-	n := &Node{cfg: cfg, opts: opts, failed: make(chan error, 1), closing: make(chan struct{}), ended: make(chan struct{}, 1)}
+	n := &Node{cfg: cfg, opts: opts, failed: make(chan error, 2), closing: make(chan struct{}), ended: make(chan struct{}, 1)}
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.release())
 	}
@@ -98,6 +105,9 @@ func (n *Node) start(ctx context.Context) error {
 	}
 	n.tried = l.hash
 	if err := n.listen(ctx); err != nil {
+		return err
+	}
+	if err := n.listenToProxies(ctx); err != nil {
 		return err
 	}
 	account.MakeRoom(n.cfg.Hashing.Concurrent)
@@ -117,6 +127,9 @@ func (n *Node) start(ctx context.Context) error {
 	}
 	handler, err := n.handler(ctx, l)
 	if err != nil {
+		return err
+	}
+	if err := n.openGateway(); err != nil {
 		return err
 	}
 	if n.server, err = httpapi.NewServer("", handler, n.opts.Logger); err != nil {
@@ -220,7 +233,7 @@ func (n *Node) api(ctx context.Context, registry *flows.Registry) (http.Handler,
 			return nil, fmt.Errorf("node: metrics: %w", err)
 		}
 	}
-	pages, server, err := n.browsers(registry, proofs)
+	pages, server, err := n.browsers(registry, algorithms)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"time"
 
@@ -28,11 +29,15 @@ func (n *Node) serve() {
 	if n.cfg.Definitions != "" && n.opts.Watch > 0 {
 		n.done.Go(func() { n.watch(ctx) })
 	}
-	n.done.Go(func() {
-		if err := n.server.Serve(n.listener); !errors.Is(err, http.ErrServerClosed) {
+	run := func(s *http.Server, l net.Listener) {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			n.failed <- err
 		}
-	})
+	}
+	n.done.Go(func() { run(n.server, n.listener) })
+	if n.gate.server != nil {
+		n.done.Go(func() { run(n.gate.server, n.gate.listener) })
+	}
 }
 
 func (n *Node) sweep(ctx context.Context) {
@@ -85,6 +90,11 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(err, n.server.Close())
 	}
+	if g := n.gate.server; g != nil { // last: proxies ask about requests that are under way
+		if cut := g.Shutdown(ctx); cut != nil {
+			err = errors.Join(err, cut, g.Close())
+		}
+	}
 	if n.outbox != nil {
 		err = errors.Join(err, n.outbox.Close(ctx))
 	}
@@ -99,6 +109,9 @@ func (n *Node) release() error {
 	}
 	if n.listener != nil && n.server == nil {
 		errs = append(errs, n.listener.Close())
+	}
+	if n.gate.listener != nil && n.server == nil { // what has not begun to serve closes nothing by itself
+		errs = append(errs, n.gate.listener.Close())
 	}
 	n.done.Wait()
 	if n.outbox != nil {

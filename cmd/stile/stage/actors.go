@@ -214,10 +214,12 @@ func form(query string, err error) (json.RawMessage, error) {
 
 // newBrowser is the actor of sso and account_link: the person's browser, which keeps its cookies.
 // It knows ok, wrong (the answer to another request), denied (the person
-// declines at the provider), cancelled (the person closes the browser) and again
-// (the app asks for a fresh request).
+// declines at the provider), cancelled (the person closes the browser), again
+// (the app asks for a fresh request) and, once there was one, replayed (the last
+// right answer again).
 func (p *play) newBrowser() scenario.Actor {
 	var redirect string
+	var last json.RawMessage
 	var b *browser.Browser
 	return func(ctx context.Context, q scenario.Prompt) (json.RawMessage, error) {
 		var prompt signOn
@@ -235,12 +237,14 @@ func (p *play) newBrowser() scenario.Actor {
 				return nil, err
 			}
 		}
-		switch q.Word {
-		case "ok", "wrong", "denied":
-		case "cancelled", "again":
+		switch {
+		case q.Word == "ok", q.Word == "wrong", q.Word == "denied":
+		case q.Word == "cancelled", q.Word == "again":
 			return reply(map[string]bool{q.Word: true}, nil)
+		case q.Word == "replayed" && last != nil:
+			return last, nil
 		default:
-			return nil, unknownWord("sso", q.Word, "ok, wrong, denied, cancelled, again")
+			return nil, unknownWord("sso", q.Word, "ok, wrong, denied, cancelled, again, and replayed once there was one")
 		}
 		query, err := p.visit(ctx, b, prompt, q.Word == "denied")
 		if q.Word == "wrong" {
@@ -248,11 +252,20 @@ func (p *play) newBrowser() scenario.Actor {
 			values.Set("state", "another")
 			query, err = values.Encode(), errors.Join(err, perr)
 		}
-		if prompt.Mode == "form_post" {
-			return form(query, err)
+		answer, err := posted(prompt.Mode, query, err)
+		if q.Word == "ok" {
+			last = answer
 		}
-		return reply(map[string]string{"queryString": query}, err)
+		return answer, err
 	}
+}
+
+// posted is the answer of an app to which the browser has come back.
+func posted(mode, query string, err error) (json.RawMessage, error) {
+	if mode == "form_post" {
+		return form(query, err)
+	}
+	return reply(map[string]string{"queryString": query}, err)
 }
 
 func addressed(u *url.URL, redirect string) bool {

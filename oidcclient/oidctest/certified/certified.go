@@ -61,15 +61,6 @@ func OpenFor(t testing.TB, getenv func(string) string, node string) *Provider {
 	return open(t, getenv, "server.mjs", node)
 }
 
-// OpenTLS is Open with endpoints by TLS for clients with a certificate, which
-// the metadata name beside the others; the client "tls" authenticates with the
-// certificate whose CN is stile. The folder has server.pem and server.key, and
-// ca.pem, which clients' certificates are held against.
-func OpenTLS(t testing.TB, getenv func(string) string, folder string) *Provider {
-	t.Helper()
-	return open(t, getenv, "server.mjs", folder)
-}
-
 // OpenPlain is Open for the OAuth 2.0 server: it has /authorize, /token, and
 // /user, where a user has id (a number), login and email.
 func OpenPlain(t testing.TB, getenv func(string) string) *Provider {

@@ -29,7 +29,8 @@ const redirectUri = 'com.bank.app:/oauth2';
 const clientSecret = randomBytes(32).toString('base64url');
 
 const clientKey = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-const algorithms = ['ES256', 'ES384', 'RS256', 'PS256', 'EdDSA'];
+const algorithms = ['ES256', 'ES384', 'ES512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'EdDSA'];
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }); // takes long: one for all
 const secrets = { cookies: randomBytes(32).toString('base64url'), nonces: randomBytes(32) };
 
 // signingKey is a fresh key as a JWK.
@@ -37,10 +38,9 @@ function signingKey(alg) {
   const { privateKey } = {
     ES256: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
     ES384: () => generateKeyPairSync('ec', { namedCurve: 'P-384' }),
-    RS256: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
-    PS256: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
+    ES512: () => generateKeyPairSync('ec', { namedCurve: 'P-521' }),
     EdDSA: () => generateKeyPairSync('ed25519'),
-  }[alg]();
+  }[alg]?.() ?? rsa;
   return { ...privateKey.export({ format: 'jwk' }), use: 'sig', alg, kid: randomBytes(8).toString('hex') };
 }
 

@@ -1,0 +1,189 @@
+package gateway
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stile-auth/stile/propagation"
+	"github.com/stile-auth/stile/propagation/rp"
+)
+
+// Config is what a gateway is made of.
+type Config struct {
+	Issuer    string             // of the tokens. Required
+	Keys      propagation.Source // that they are signed with. Required
+	Resources []Resource
+	// APIKeys are the keys of applications; their uses are names of resources.
+	APIKeys []rp.APIKey
+	// Proxies are the addresses that questions come from. Default: this machine.
+	Proxies []netip.Prefix
+	// Taken remembers used DPoP proofs, as in [rp.Config].
+	Taken func(ctx context.Context, thumbprint, jti string, expires time.Time) error
+	// Remember is how many verified tokens are remembered for each audience and
+	// origin: none longer than it lives, and none whose key has been taken back.
+	// Default: none.
+	Remember int
+	Now      func() time.Time // required
+}
+
+// Gateway answers proxies. It is safe for concurrent use.
+type Gateway struct {
+	resources table
+	guards    map[guarded]*rp.Guard
+	apps      *rp.APIKeys
+	proxies   []netip.Prefix
+}
+
+// guarded is what a guard is for.
+type guarded struct{ audience, origin string }
+
+var _ http.Handler = (*Gateway)(nil)
+
+// New checks the configuration and reports every mistake in it.
+func New(cfg Config) (*Gateway, error) {
+	if cfg.Issuer == "" || cfg.Keys == nil || cfg.Now == nil {
+		return nil, errors.New("gateway: Issuer, Keys and Now are required")
+	}
+	g := &Gateway{guards: map[guarded]*rp.Guard{}, proxies: cfg.Proxies}
+	if len(g.proxies) == 0 {
+		g.proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	}
+	var errs []error
+	add := func(err error) { errs = append(errs, err) }
+	var err error
+	cfg.Resources = slices.Clone(cfg.Resources)
+	if g.resources, err = newTable(cfg.Resources); err != nil {
+		add(err)
+	}
+	for _, k := range cfg.APIKeys {
+		for _, use := range k.Uses {
+			if !slices.ContainsFunc(cfg.Resources, func(r Resource) bool { return r.Name == use && r.For == ForApp }) {
+				add(fmt.Errorf("gateway: the API key %q is for the resource %q, and no resource of that name is for apps", k.Name, use))
+			}
+		}
+	}
+	if g.apps, err = rp.NewAPIKeys(cfg.APIKeys); err != nil {
+		add(err)
+	}
+	for _, r := range cfg.Resources {
+		add(g.guard(cfg, r))
+	}
+	return g, errors.Join(errs...)
+}
+
+// guard makes the guard of a resource, if there is none for its audience yet.
+func (g *Gateway) guard(cfg Config, r Resource) error {
+	id := guarded{r.Audience, r.Origin}
+	if r.For != ForToken || r.Audience == "" || g.guards[id] != nil {
+		return nil
+	}
+	made, err := rp.New(rp.Config{
+		Issuer: cfg.Issuer, Audience: r.Audience, Origin: r.Origin, Keys: published{cfg.Keys},
+		Algorithms: propagation.Algorithms(), Taken: cfg.Taken, Remember: cfg.Remember, Now: cfg.Now,
+	})
+	if err != nil {
+		return fmt.Errorf("gateway: resource %s: %w", r.Name, err)
+	}
+	g.guards[id] = made
+	return nil
+}
+
+// Refusals that are not about a token. What is in no resource, and what is asked
+// wrongly, is answered alike.
+func refused() *rp.Refusal {
+	return &rp.Refusal{Status: http.StatusForbidden, Code: "access_denied", Detail: "That is not to be had here."}
+}
+
+// ServeHTTP answers a proxy: 200 with the headers of the application, or what the
+// client is to be told.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	token, app, err := g.decide(r)
+	if err != nil {
+		refuse(w, r, err)
+		return
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	identity(h, token, app)
+	w.WriteHeader(http.StatusOK)
+}
+
+func (g *Gateway) decide(r *http.Request) (token rp.Token, app string, err error) {
+	if !g.isProxy(r.RemoteAddr) || smuggled(r.Header) {
+		return token, "", refused()
+	}
+	o, err := read(r)
+	if err != nil {
+		return token, "", refused()
+	}
+	resource := g.resources.find(o)
+	if resource == nil {
+		return token, "", refused()
+	}
+	switch resource.For {
+	case ForEveryone:
+		return token, "", nil
+	case ForApp:
+		key, err := g.apps.Check(r, resource.Name)
+		return token, key.Name, err
+	}
+	token, err = g.guards[guarded{resource.Audience, resource.Origin}].Check(o.request(r), resource.Rule)
+	return token, "", err
+}
+
+// isProxy says whether a question comes from where questions come from.
+func (g *Gateway) isProxy(remote string) bool {
+	at, err := netip.ParseAddrPort(remote)
+	return err == nil && slices.ContainsFunc(g.proxies, func(p netip.Prefix) bool { return p.Contains(at.Addr().Unmap()) })
+}
+
+// request is the original one, as far as a guard looks at it: the address of its
+// DPoP proof is the path that was decided by, at the origin of the configuration.
+func (o original) request(asked *http.Request) *http.Request {
+	path, query, _ := strings.Cut(o.uri, "?")
+	r := *asked
+	r.Method, r.RequestURI, r.URL = o.method, path, &url.URL{Path: o.path, RawQuery: query}
+	return &r
+}
+
+// refuse answers as the client is to be answered. nginx knows 401 and 403 alone, and
+// hands on one line of challenges.
+func refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var refusal *rp.Refusal
+	if r.URL.Path == PathNginx && errors.As(err, &refusal) {
+		told := *refusal
+		if told.Status == http.StatusBadRequest {
+			told.Status = http.StatusUnauthorized
+		}
+		if len(told.Challenges) > 1 {
+			told.Challenges = []string{strings.Join(told.Challenges, ", ")} // RFC 9110 §11.6.1
+		}
+		err = &told
+	}
+	rp.Refuse(w, err)
+}
+
+// published are our own keys, as a guard asks for them.
+type published struct{ source propagation.Source }
+
+// Find implements [rp.Keys].
+func (p published) Find(ctx context.Context, id, algorithm string) (crypto.PublicKey, error) {
+	set, err := p.source.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range set.Keys() {
+		if k.ID() == id && k.Algorithm() == algorithm {
+			return k.Public(), nil
+		}
+	}
+	return nil, nil
+}

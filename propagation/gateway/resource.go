@@ -1,0 +1,156 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/stile-auth/stile/propagation/rp"
+)
+
+// Who a resource is for.
+const (
+	ForToken    = "token"    // who has an access token that satisfies the rule
+	ForApp      = "app"      // applications with a key of theirs
+	ForEveryone = "everyone" // nothing is asked
+)
+
+// Resource is a part of a host, and what it asks for.
+type Resource struct {
+	Name    string   // for people, and for API keys, which are for resources
+	Origin  string   // how clients reach it: https://shop.example
+	Path    string   // it and everything below; "/" is all
+	Methods []string // empty: all. GET is HEAD too
+	For     string   // ForToken, ForApp or ForEveryone
+	// Audience and Rule are for ForToken.
+	Audience string
+	Rule     rp.Rule
+}
+
+// check says what is wrong with a resource.
+func (r *Resource) check() error {
+	var errs []error
+	need := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("gateway: resource %s: %s", r.Name, fmt.Sprintf(format, args...)))
+		}
+	}
+	u, err := url.Parse(r.Origin)
+	need(err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.Scheme+"://"+strings.ToLower(u.Host) == r.Origin && !strings.HasSuffix(u.Host, ":"),
+		"the origin is not one such as https://shop.example, but %q", r.Origin)
+	read, err := canonical(r.Path)
+	need(err == nil && read == r.Path && (r.Path == "/" || !strings.HasSuffix(r.Path, "/")), "the path is not one such as /orders, but %q", r.Path)
+	for _, m := range r.Methods {
+		need(m != "" && strings.ToUpper(m) == m && strings.Trim(m, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == "", "%q is no method", m)
+	}
+	asks := r.Audience != "" || len(slices.Concat(r.Rule.ACR, r.Rule.AMR, r.Rule.Scopes, r.Rule.Roles, r.Rule.Entitlements)) > 0 || r.Rule.MaxAge != 0
+	switch r.For {
+	case ForToken:
+		need(r.Audience != "", "it is for tokens, and names no audience")
+		if err := r.Rule.Check(); err != nil {
+			errs = append(errs, fmt.Errorf("gateway: resource %s: %w", r.Name, err))
+		}
+	case ForApp, ForEveryone:
+		need(!asks, "it is for %s, and asks for tokens", r.For)
+	default:
+		need(false, "it is for %q", r.For)
+	}
+	return errors.Join(errs...)
+}
+
+// takes says whether the resource is for requests of that method.
+func (r *Resource) takes(method string) bool {
+	return len(r.Methods) == 0 || slices.Contains(r.Methods, method) || method == "HEAD" && slices.Contains(r.Methods, "GET")
+}
+
+// table finds the resource of a request.
+type table map[string][]*Resource // by authority; the longest path first
+
+func newTable(all []Resource) (table, error) {
+	t := table{}
+	var errs []error
+	names := map[string]bool{}
+	for i := range all {
+		r := &all[i]
+		if err := r.check(); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if names[r.Name] {
+			errs = append(errs, fmt.Errorf("gateway: there are two resources %s", r.Name))
+		}
+		names[r.Name] = true
+		scheme, host, _ := strings.Cut(r.Origin, "://")
+		at := authority(host, scheme)
+		for _, other := range t[at] {
+			if strings.EqualFold(other.Path, r.Path) && (other.Path != r.Path || overlap(other, r)) {
+				errs = append(errs, fmt.Errorf("gateway: resources %s and %s are for the same requests", other.Name, r.Name))
+			}
+			if other.Origin != r.Origin {
+				errs = append(errs, fmt.Errorf("gateway: resources %s and %s have one host and two origins", other.Name, r.Name))
+			}
+		}
+		t[at] = append(t[at], r)
+	}
+	for _, rs := range t {
+		slices.SortStableFunc(rs, func(a, b *Resource) int { return len(b.Path) - len(a.Path) })
+	}
+	return t, errors.Join(errs...)
+}
+
+// overlap says whether there is a method that both take, though neither is the more particular.
+func overlap(a, b *Resource) bool {
+	if len(a.Methods) == 0 || len(b.Methods) == 0 {
+		return len(a.Methods) == len(b.Methods)
+	}
+	return slices.ContainsFunc(append(a.Methods, "HEAD"), func(m string) bool { return a.takes(m) && b.takes(m) })
+}
+
+// authority is a host as one is compared: in lower case, without the port of the scheme.
+func authority(host, scheme string) string {
+	host = strings.ToLower(host)
+	if scheme == "https" {
+		return strings.TrimSuffix(host, ":443")
+	}
+	return strings.TrimSuffix(host, ":80")
+}
+
+// find returns the resource of a request; nil if there is none. The longest path
+// decides alone: if none of its resources takes the method, nobody does. A path that
+// is another one only by its case belongs to nothing: applications differ in whether
+// that is the same.
+func (t table) find(o original) *Resource {
+	rs, ok := t[authority(o.host, "https")]
+	if !ok {
+		rs = t[authority(o.host, "http")]
+	}
+	var best *Resource
+	length := -1
+	for _, r := range rs {
+		if len(r.Path) < length {
+			break
+		}
+		if !below(o.path, r.Path) {
+			continue
+		}
+		length = len(r.Path)
+		if r.takes(o.method) && (best == nil || len(r.Methods) > 0) {
+			best = r
+		}
+	}
+	if best == nil || best.Path != "/" && !strings.HasPrefix(o.path, best.Path) {
+		return nil
+	}
+	return best
+}
+
+// below says whether a path is that of a resource or below it, whatever the case.
+func below(path, prefix string) bool {
+	if prefix == "/" {
+		return true
+	}
+	return len(path) >= len(prefix) && strings.EqualFold(path[:len(prefix)], prefix) &&
+		(len(path) == len(prefix) || path[len(prefix)] == '/')
+}
