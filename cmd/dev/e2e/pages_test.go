@@ -48,7 +48,7 @@ var notDrawn = map[string]string{
 	"phone-pin": aPhone, "server-pin": aPhone, "touch-only": aPhone, "transfer": aPhone,
 	"budget-planner": behind, "groups": behind, "tellers-only": behind,
 	"native": anApp, "native-access": anApp, "native-social": anApp,
-	"branch-office": aProvider, "connect": aProvider, "first-or-next-time": aProvider, "front-door": aProvider, "single-sign-on": aProvider, "visitors": aProvider,
+	"branch-office": aProvider, "connect": aProvider, "files": aProvider, "first-or-next-time": aProvider, "front-door": aProvider, "single-sign-on": aProvider, "visitors": aProvider,
 	"counter": outside, "risk": outside, "workplace": outside,
 	"lost-phone": recovered, "my-authenticators": noTarget, "sign-in-again": recovered, "button": aToken, "welcome": aLetter,
 }
