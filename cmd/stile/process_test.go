@@ -348,7 +348,7 @@ func (b binary) withoutConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	p, out := b.launch(t, dir, "--listen", "127.0.0.1:0")
 	var said strings.Builder
-	for !strings.Contains(said.String(), "answer 503\n") { // the last line; a port may have any digits
+	for !strings.Contains(said.String(), "corporate has no client secret: steps that use it answer 503\n") { // the last line; a port may have any digits
 		line, err := out.ReadString('\n')
 		said.WriteString(line)
 		if err != nil {
