@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -31,6 +32,14 @@ type shownLine struct {
 	Logins         []string             `json:"logins"`
 	Attributes     map[string]string    `json:"attributes,omitempty"`
 	Authenticators []shownAuthenticator `json:"authenticators"`
+	Agreements     []shownAgreement     `json:"agreements,omitempty"`
+}
+
+type shownAgreement struct {
+	Kind   string    `json:"kind"`
+	Name   string    `json:"name"`
+	Scopes []string  `json:"scopes,omitempty"`
+	Given  time.Time `json:"givenAt"`
 }
 
 // Run shows the account, without its secrets.
@@ -43,13 +52,16 @@ func (c usersShowCmd) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	line := shownLine{found.Subject, string(found.Status), found.Logins, found.Attributes, []shownAuthenticator{}}
+	line := shownLine{found.Subject, string(found.Status), found.Logins, found.Attributes, []shownAuthenticator{}, nil}
 	for _, a := range found.Authenticators {
 		shown := shownAuthenticator{ID: a.ID, Type: a.Type, Name: a.Name, Status: string(a.Status), Binding: a.Binding, Created: a.Created}
 		if !a.LastUsed.IsZero() {
 			shown.LastUsed = &a.LastUsed
 		}
 		line.Authenticators = append(line.Authenticators, shown)
+	}
+	for _, a := range found.Agreements {
+		line.Agreements = append(line.Agreements, shownAgreement{a.Kind, a.Name, a.Scopes, a.Given})
 	}
 	if c.json() {
 		return w.printJSON(line)
@@ -58,6 +70,9 @@ func (c usersShowCmd) Run(w *world) error {
 	table := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
 	for _, a := range line.Authenticators {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", a.ID, a.Type, a.Status, a.Binding, a.Created.Format(time.DateOnly), a.Name)
+	}
+	for _, a := range line.Agreements {
+		fmt.Fprintf(table, "%s\tagreed\t%s\t%s\t%s\n", a.Name, a.Kind, strings.Join(a.Scopes, " "), a.Given.Format(time.DateOnly))
 	}
 	return table.Flush()
 }

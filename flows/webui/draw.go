@@ -91,7 +91,7 @@ func (p *Pages) drawn(s speaker, page flows.Page) (view, error) {
 	if err := json.Unmarshal(page.Data, &d); err != nil {
 		return view{}, fmt.Errorf("webui: data of %s: %w", page.Code, err)
 	}
-	v := view{Title: s.say(flowdefs.PromptMessage(page.Code), nil), Button: s.say("action.submit", nil)}
+	v := view{Prompt: page.Code, Title: s.say(flowdefs.PromptMessage(page.Code), nil), Button: s.say("action.submit", nil)}
 	s.words(&v, d)
 	if page.Code == codeSSO {
 		v.Link, v.Continue, v.Button = d.RequestURI, v.Button, ""

@@ -39,6 +39,7 @@ const (
 // view is what the template shows.
 type view struct {
 	Locale, Title, Wrong string
+	Prompt               string // code of what is asked
 	Texts, List          []string
 	Button, Action       string
 	Buttons              []pairLabel // instead of Button: each says which it is

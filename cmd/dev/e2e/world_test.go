@@ -119,13 +119,15 @@ func (w *world) write(name, text string) {
 	must(w.t, errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)))
 }
 
-func (w *world) run(args ...string) {
+func (w *world) run(args ...string) string {
 	w.t.Helper()
 	cmd := exec.Command(w.binary, args...)
 	cmd.Dir = w.folder
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		w.t.Fatalf("stile %s: %v: %s", strings.Join(args, " "), err, out)
 	}
+	return string(out)
 }
 
 // serveApp serves the app and returns its origin.
@@ -143,9 +145,11 @@ func (w *world) serveApp() string {
 }
 
 // serve starts stile and returns its address.
-func (w *world) serve() string {
+func (w *world) serve() string { return w.serveOn("127.0.0.1:0") }
+
+func (w *world) serveOn(address string) string {
 	w.t.Helper()
-	cmd := exec.Command(w.binary, "serve", "--format", "json", "--listen", "127.0.0.1:0")
+	cmd := exec.Command(w.binary, "serve", "--format", "json", "--listen", address)
 	var logged bytes.Buffer
 	cmd.Dir, cmd.Stderr = w.folder, &logged
 	out, err := cmd.StdoutPipe()
@@ -164,17 +168,29 @@ func (w *world) serve() string {
 // browse starts the browser at the app, with an authenticator that is part of the machine.
 func (w *world) browse() {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	w.browseWith(patience)
+	w.visit(w.app)
+	w.authenticator()
+}
+
+// browseWith starts the browser.
+func (w *world) browseWith(limit time.Duration, flags ...chromedp.ExecAllocatorOption) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), limit)
 	w.t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox)...)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, append(append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox), flags...)...)
 	w.t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	w.t.Cleanup(cancel)
 	w.ctx = ctx
-	w.visit(w.app)
-	_, err := chromedp.Call(ctx, webauthn.Enable, webauthn.EnableParams{})
+}
+
+// authenticator gives the tab an authenticator that is part of the machine.
+func (w *world) authenticator() {
+	w.t.Helper()
+	_, err := chromedp.Call(w.ctx, webauthn.Enable, webauthn.EnableParams{})
 	must(w.t, err)
-	made, err := chromedp.Call(ctx, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{
+	made, err := chromedp.Call(w.ctx, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{
 		Options: &webauthn.VirtualAuthenticatorOptions{
 			Protocol: "ctap2", Transport: "internal", HasResidentKey: true, HasUserVerification: true,
 			IsUserVerified: true, AutomaticPresenceSimulation: true,

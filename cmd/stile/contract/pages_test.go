@@ -35,6 +35,7 @@ clients:
     flows: [f]
     targets: [t]
     redirect_uris: ["https://shop.example/back"]
+    provider_redirects: { corporate: "https://shop.example/corporate" }
     dpop: optional
     oauth: { auth: client_secret_basic, secret_hash: %s, grants: [authorization_code], scopes: [openid] }
 `, steps, hashed(shopSecret))

@@ -133,6 +133,7 @@ func (r *Registrar) disable(ctx context.Context, a account.Authenticator, these 
 type Shown struct {
 	account.Account
 	Authenticators []account.Authenticator // without their data
+	Agreements     []account.Agreement     // what the person has agreed to, and not taken back
 }
 
 // Show returns the account of a login. [account.ErrNotFound]; [account.ErrLogin].
@@ -145,5 +146,9 @@ func (r *Registrar) Show(ctx context.Context, login string) (Shown, error) {
 	for i := range all {
 		all[i].Data = nil
 	}
-	return Shown{who, all}, err
+	if err != nil {
+		return Shown{}, err
+	}
+	given, err := r.cfg.Accounts.Agreements(ctx, who.Subject)
+	return Shown{who, all, given}, err
 }

@@ -97,6 +97,9 @@ func TestRevoke(t *testing.T) {
 	if err := k.accounts.Agree(t.Context(), given); err != nil {
 		t.Fatal(err)
 	}
+	if shown, err := registrar(t, k).Show(t.Context(), "jane"); err != nil || len(shown.Agreements) != 1 || shown.Agreements[0].Name != "app" {
+		t.Errorf("%+v, %v", shown, err)
+	}
 	if _, err := registrar(t, k).Revoke(t.Context(), "jane", account.Consent, "app"); err != nil {
 		t.Fatal(err)
 	}

@@ -44,6 +44,8 @@ type Repository interface {
 type Standing interface {
 	// SetStatus sets the status of an account; [account.ErrNotFound].
 	SetStatus(ctx context.Context, subject string, status account.Status) error
+	// Agreements returns what an account has agreed to; none is no error.
+	Agreements(ctx context.Context, subject string) ([]account.Agreement, error)
 	// Revoke takes an agreement back; absent is no error.
 	Revoke(ctx context.Context, subject, kind, name string) error
 }
