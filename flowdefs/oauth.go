@@ -2,7 +2,6 @@ package flowdefs
 
 import (
 	"encoding/json"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -32,7 +31,6 @@ type OAuth struct {
 	Scopes     []string
 	Refresh    time.Duration // how long refresh tokens are good, from the sign-in
 	SignedOut  []string      // where browsers may come back to when they have signed out; exact
-	Logout     string        // is told when a session ends (Back-Channel Logout 1.0); "" if it is not
 }
 
 const (
@@ -42,7 +40,7 @@ const (
 
 func (l *loader) oauth(c *Client, n *node, what string) {
 	what += ": oauth"
-	o, ok := l.object(n, what, []string{"grants", "auth", "secret_hash", "keys", "scopes", "refresh", "post_logout_redirect_uris", "backchannel_logout_uri"})
+	o, ok := l.object(n, what, []string{"grants", "auth", "secret_hash", "keys", "scopes", "refresh", "post_logout_redirect_uris"})
 	if !ok {
 		return
 	}
@@ -55,10 +53,6 @@ func (l *loader) oauth(c *Client, n *node, what string) {
 	a.Scopes = l.allowed(o)
 	l.credential(o, a, what)
 	a.SignedOut = l.urls(o, "post_logout_redirect_uris", redirectURL)
-	if at := n.get("backchannel_logout_uri"); at != nil {
-		a.Logout = l.text(at, "backchannel_logout_uri")
-		l.checkURL(at, "backchannel_logout_uri", logoutURL)
-	}
 	if len(c.Targets) == 0 {
 		l.fail(n.pos, "%s: a relying party needs targets: its tokens are for them", what)
 	}
@@ -131,14 +125,6 @@ func (l *loader) credential(o object, a *OAuth, what string) {
 	}
 }
 
-// logoutURL is where logout tokens are posted to.
-func logoutURL(u *url.URL, text string) string {
-	if strings.Contains(text, "#") {
-		return "it has no fragment"
-	}
-	return webURL(u)
-}
-
 func oauth7() object7 {
 	s := closed(object7{
 		"grants":      documented(set7(words7(GrantCode, GrantRefresh, GrantClient)), "What it may trade for tokens; authorization_code if absent."),
@@ -149,7 +135,6 @@ func oauth7() object7 {
 		"refresh":     documented(length(), "How long refresh tokens are good, from the sign-in; 720h if absent."),
 
 		"post_logout_redirect_uris": set7(formed(`^[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+$`)),
-		"backchannel_logout_uri":    documented(formed(`^https?://[^\s#]+$`), "Is told when a session ends."),
 	}, "auth")
 	return documented(s, "Makes it a relying party of the authorization server.")
 }

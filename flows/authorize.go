@@ -146,12 +146,13 @@ func (e *Engine) redeem(ctx context.Context, c Caller, q Redemption) (Issued, er
 		return Issued{}, ErrGrant
 	}
 	now := e.cfg.Now().UTC()
-	if err := a.good(q, now); err != nil {
-		return Issued{}, errors.Join(err, e.revoke(ctx, a, "grant_reused"))
-	}
+	// Who has a code and not what belongs to it (RFC 7636) trades nothing, and ends nothing either.
 	terms, err := q.Check(a.Request, a.Run.State.Subject)
 	if err != nil {
 		return Issued{}, err
+	}
+	if err := a.good(q, now); err != nil {
+		return Issued{}, errors.Join(err, e.revoke(ctx, a, "grant_reused"))
 	}
 	return e.renew(ctx, c, q, a, terms)
 }

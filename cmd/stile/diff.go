@@ -485,7 +485,4 @@ func (d *differ) oauth(a, b *flowdefs.OAuth) {
 		}
 		d.note(mark, "refresh tokens are good for %s: it was %s", b.Refresh, a.Refresh)
 	}
-	if a.Logout != b.Logout {
-		d.note(more, "is told of the end of sessions at %q: it was %q", b.Logout, a.Logout)
-	}
 }
