@@ -37,10 +37,13 @@ var named = regexp.MustCompile(`^(OIDC [A-Z]\w+|OAuth Form Post|RP-Initiated Log
 // specifications are their full names, in the order of the page.
 func specifications() [][2]string {
 	return [][2]string{
-		{"OIDC Core", "OpenID Connect Core 1.0"}, {"OIDC Discovery", "OpenID Connect Discovery 1.0"},
-		{"OAuth Form Post", "OAuth 2.0 Form Post Response Mode"}, {"RP-Initiated Logout", "OpenID Connect RP-Initiated Logout 1.0"},
+		{"OIDC Core", "OpenID Connect Core 1.0"},
+		{"OIDC Discovery", "OpenID Connect Discovery 1.0"},
+		{"OAuth Form Post", "OAuth 2.0 Form Post Response Mode"},
+		{"RP-Initiated Logout", "OpenID Connect RP-Initiated Logout 1.0"},
 		{"EAP ACR Values", "OpenID Connect Extended Authentication Profile ACR Values 1.0"},
-		{"SP 800-63B-4", "NIST SP 800-63B-4"}, {"ASVS", "OWASP ASVS 5.0.0"},
+		{"SP 800-63B-4", "NIST SP 800-63B-4"},
+		{"ASVS", "OWASP ASVS 5.0.0"},
 	}
 }
 
