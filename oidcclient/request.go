@@ -41,6 +41,9 @@ type RequestOptions struct {
 	DomainHint string
 	// Claims is sent as claims (Core §5.5): a JSON object.
 	Claims map[string]any
+	// Server says that RedirectURI is a server's, to which browsers send no fragment: the
+	// response comes back in the query where it would have been one.
+	Server bool
 	// Parameters are sent besides. None of those that this package sends by
 	// itself can be among them: see [Reserved].
 	Parameters map[string]string
@@ -99,12 +102,12 @@ func (p *Provider) AuthorizationRequest(ctx context.Context, o RequestOptions) (
 	if err != nil {
 		return Authorization{}, err
 	}
-	return p.authorization(ctx, m, r, p.oauth2(m, o.RedirectURI, credentials{}).AuthCodeURL(r.State, list...))
+	return p.authorization(ctx, m, r, p.mode(o), p.oauth2(m, o.RedirectURI, credentials{}).AuthCodeURL(r.State, list...))
 }
 
 // authorization is the request in the form in which the browser carries it.
-func (p *Provider) authorization(ctx context.Context, m metadata, r Request, address string) (Authorization, error) {
-	a := Authorization{URL: address, Mode: cmp.Or(p.cfg.ResponseMode, ModeQuery), Endpoint: m.Authorization, Request: r}
+func (p *Provider) authorization(ctx context.Context, m metadata, r Request, mode ResponseMode, address string) (Authorization, error) {
+	a := Authorization{URL: address, Mode: mode, Endpoint: m.Authorization, Request: r}
 	var err error
 	if a.Parameters, err = parameters(a.URL); err != nil {
 		return Authorization{}, err
@@ -131,6 +134,14 @@ func (p *Provider) authorization(ctx context.Context, m metadata, r Request, add
 	return a, err
 }
 
+// mode is how the response to a request comes back.
+func (p *Provider) mode(o RequestOptions) ResponseMode {
+	if o.Server && p.cfg.ResponseMode == ModeFragment {
+		return ModeQuery
+	}
+	return cmp.Or(p.cfg.ResponseMode, ModeQuery)
+}
+
 // parameters are those that oauth2 does not set by itself.
 func (p *Provider) parameters(m metadata, o RequestOptions, r *Request) ([]oauth2.AuthCodeOption, error) {
 	list := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(r.Verifier)}
@@ -142,11 +153,11 @@ func (p *Provider) parameters(m metadata, o RequestOptions, r *Request) ([]oauth
 	for name, value := range o.Parameters {
 		add(name, value)
 	}
-	if p.cfg.ResponseMode != "" && p.cfg.ResponseMode != ModeQuery {
-		if m.Modes != nil && !slices.Contains(m.Modes, string(p.cfg.ResponseMode)) {
-			return nil, unavailable("the provider does not answer by " + string(p.cfg.ResponseMode))
+	if mode := p.mode(o); mode != ModeQuery {
+		if m.Modes != nil && !slices.Contains(m.Modes, string(mode)) {
+			return nil, unavailable("the provider does not answer by " + string(mode))
 		}
-		add("response_mode", string(p.cfg.ResponseMode))
+		add("response_mode", string(mode))
 	}
 	add("login_hint", o.LoginHint)
 	add("domain_hint", o.DomainHint)

@@ -32,6 +32,15 @@ func TestResponseModes(t *testing.T) {
 			t.Errorf("%q: %v", mode, err)
 		}
 	}
+	// A server gets no fragment: it is answered in the query.
+	server := newWorld(t, func(c *oidcclient.Config) { c.ResponseMode = oidcclient.ModeFragment })
+	a := server.request(t, oidcclient.RequestOptions{Server: true})
+	if _, sent := a.Parameters["response_mode"]; a.Mode != oidcclient.ModeQuery || sent {
+		t.Errorf("to a server: mode %s, parameters %v", a.Mode, a.Parameters)
+	}
+	if _, err := server.finish(t.Context(), a.Request, server.visit(t, a)); err != nil {
+		t.Errorf("to a server: %v", err)
+	}
 	for mode, right := range map[oidcclient.ResponseMode]string{oidcclient.ModeQuery: "?", oidcclient.ModeFragment: "#"} {
 		for _, mark := range []string{"?", "#"} {
 			w := newWorld(t, func(c *oidcclient.Config) { c.ResponseMode = mode })

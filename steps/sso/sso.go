@@ -206,7 +206,7 @@ func (s *step) request(ctx context.Context, v *flows.Visit, p Provider, anew boo
 		return flows.Prompt{}, err
 	}
 	o := oidcclient.RequestOptions{
-		RedirectURI: redirect, ACRValues: s.cfg.ACRValues, Prompt: cmp.Or(s.cfg.Prompt, p.Request.Prompt),
+		RedirectURI: redirect, Server: v.Callback != "", ACRValues: s.cfg.ACRValues, Prompt: cmp.Or(s.cfg.Prompt, p.Request.Prompt),
 		DomainHint: p.Request.DomainHint, Claims: p.Request.Claims, Parameters: p.Request.Parameters,
 	}
 	if s.cfg.LoginHint {
