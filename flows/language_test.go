@@ -361,6 +361,10 @@ func TestActivation(t *testing.T) {
 	tk = k.must(flows.StartRequest{Target: "t", LoginHint: "jane", Activate: []string{"keep"}})
 	tk.ok("ok", "")
 	tk.at("keep")
+	// What the client cannot draw it is not offered to turn on: that would end the run.
+	if tk = k.must(flows.StartRequest{Target: "t", LoginHint: "jane", Capabilities: []string{"X_SECRET_REQUIRED"}}); hasAction(tk, "activate") {
+		t.Errorf("%+v", tk.view.NextStep)
+	}
 	tk = k.must(flows.StartRequest{Target: "t", LoginHint: "jane"})
 	act := func(id string) error {
 		return tk.take(tk.e.Activate(context.Background(), tk.handle, tk.caller, tk.view.Flow.Turn, flows.Input(`{"step":"`+id+`"}`)))

@@ -171,6 +171,14 @@ func (m *machine) activate(id string) move {
 	return move{kind: moveWait}
 }
 
+// drawable are those of the steps that somebody can draw: nobody should turn on what would end the run.
+func (p *program) drawable(w *world, ids []string) []string {
+	return slices.DeleteFunc(ids, func(id string) bool {
+		i, ok := p.byID[id]
+		return !ok || !p.passable(w, &p.nodes[i])
+	})
+}
+
 // activations are the steps that the client may still activate.
 func (p *program) activations(s *State) []string {
 	var out []string

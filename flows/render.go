@@ -12,18 +12,18 @@ import (
 func (e *Engine) view(a *active, r *run, p *program) View {
 	s := &r.State
 	v := View{Flow: FlowView{ID: r.ID, Name: r.Flow, Status: s.Status, Turn: s.Turn, ExpiresAt: r.Expires}, Locale: r.Locale, Request: r.Code}
-	w := e.worldOf(a, r, p, nil)
+	w := e.worldOf(a, r, p, a.set.Clients[r.Client])
 	v.Assurance.AMR = w.assess(s.Evidence).AMR
 	if acr := w.best(s.Evidence); acr != "" {
 		v.Assurance.ACR = &acr
 	}
 	if n := p.current(s); n != nil && s.Status == InProgress {
-		v.NextStep = e.nextStep(s, p, n)
+		v.NextStep = e.nextStep(s, p, n, w)
 	}
 	return v
 }
 
-func (e *Engine) nextStep(s *State, p *program, n *node) *NextStep {
+func (e *Engine) nextStep(s *State, p *program, n *node, w *world) *NextStep {
 	next := &NextStep{StepID: s.At, Data: s.Data}
 	var schema json.RawMessage
 	next.Type, schema = asked(s, n)
@@ -43,7 +43,7 @@ func (e *Engine) nextStep(s *State, p *program, n *node) *NextStep {
 	if s.Other != "" {
 		next.Actions = append(next.Actions, e.post("choose_other", s.Other, s.Turn, emptySchema()))
 	}
-	if ids := p.activations(s); len(ids) > 0 {
+	if ids := p.drawable(w, p.activations(s)); len(ids) > 0 {
 		next.Actions = append(next.Actions, e.act("activate", s.Turn, oneOf("step", ids)))
 	}
 	if k := len(s.Trail); !p.flow.NoBack && (k > 1 || k == 1 && s.Trail[0] != s.At) {
