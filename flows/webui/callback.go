@@ -44,7 +44,7 @@ func (p *Pages) callbackForm(w http.ResponseWriter, r *http.Request) {
 	s := p.speaker("", r)
 	v := view{
 		Title: s.say("page.title", nil), Texts: []string{s.say("page.onward", nil)}, Button: s.say("action.submit", nil),
-		Action: CallbackPath + "/" + r.PathValue("provider"), Hidden: hidden, Script: template.JS(onwardScript),
+		Action: CallbackPath + "/" + r.PathValue("provider"), Hidden: hidden, Script: template.JS(onwardScript), //nolint:gosec // a constant of ours
 	}
 	// Which client the run goes back to, at the end, is not known here, and browsers hold
 	// that redirect too against what forms may lead to: this page has one form, which is ours.

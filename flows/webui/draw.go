@@ -20,7 +20,7 @@ import (
 const (
 	codeSSO           = "OAUTH2_CLIENT_AUTHORIZATION_REQUIRED" // answered by going to a provider
 	codePasskey       = "PASSKEY_REQUIRED"
-	codePasskeyMade   = "PASSKEY_ENROLMENT_REQUIRED"
+	codePasskeyMade   = "PASSKEY_ENROLMENT_REQUIRED" //nolint:gosec // no credential: the name of a prompt
 	codeMagicLink     = "MAGIC_LINK_REQUIRED"
 	codeTOTPMade      = "TOTP_ENROLMENT_REQUIRED"
 	codeHOTPMade      = "HOTP_ENROLMENT_REQUIRED"

@@ -63,6 +63,13 @@ type Pages interface {
 	Begin(w http.ResponseWriter, r *http.Request, v flows.View)
 	// Forget drops the session that the browser holds.
 	Forget(w http.ResponseWriter)
+	Leaving
+	// Draws are the codes of the steps that pages can draw.
+	Draws() []string
+}
+
+// Leaving is the pages of a sign-out.
+type Leaving interface {
 	// AskSignOut asks the person whether they want to sign out. The form comes back to the
 	// action with the parameters; redirect is where the browser may be sent then, "" if nowhere.
 	AskSignOut(w http.ResponseWriter, r *http.Request, action string, parameters url.Values, redirect string)
@@ -73,8 +80,6 @@ type Pages interface {
 	SignedOut(w http.ResponseWriter, r *http.Request, answer string)
 	// Fail tells the person that something does not work.
 	Fail(w http.ResponseWriter, r *http.Request, err error)
-	// Draws are the codes of the steps that pages can draw.
-	Draws() []string
 }
 
 // Config is what the endpoints are made of. All fields are required.

@@ -83,7 +83,7 @@ func Open(t testing.TB) *Provider {
 func run(t testing.TB, dir, port string) {
 	t.Helper()
 	// Not bound to the context of the test, which is done before its clean-up ends the process in order.
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "plackup", "--server", "HTTP::Server::PSGI", "--env", "deployment", "--host", "127.0.0.1", "--port", port, portal)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "plackup", "--server", "HTTP::Server::PSGI", "--env", "deployment", "--host", "127.0.0.1", "--port", port, portal) //nolint:gosec // the portal that the distribution installed
 	cmd.Env = append(cmd.Environ(), "LLNG_DEFAULTCONFFILE="+filepath.Join(dir, "lemonldap-ng.ini"))
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
