@@ -33,9 +33,11 @@ type OAuth struct {
 	SignedOut  []string      // where browsers may come back to when they have signed out; exact
 }
 
+// LongestRefresh bounds how long refresh tokens are good.
+const LongestRefresh = 366 * 24 * time.Hour
+
 const (
 	defaultRefresh = 30 * 24 * time.Hour
-	maxRefresh     = 366 * 24 * time.Hour
 )
 
 func (l *loader) oauth(c *Client, n *node, what string) {
@@ -44,7 +46,7 @@ func (l *loader) oauth(c *Client, n *node, what string) {
 	if !ok {
 		return
 	}
-	a := &OAuth{Auth: o.word("auth", AuthNone, AuthBasic, AuthPost, AuthPrivateKey), Refresh: o.duration("refresh", maxRefresh)}
+	a := &OAuth{Auth: o.word("auth", AuthNone, AuthBasic, AuthPost, AuthPrivateKey), Refresh: o.duration("refresh", LongestRefresh)}
 	o.required("auth")
 	if a.Refresh == 0 {
 		a.Refresh = defaultRefresh

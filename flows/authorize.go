@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/stile-auth/stile/flowdefs"
 )
 
 // An authorization is what a run leaves for a relying party: no token, but a
@@ -19,7 +21,6 @@ import (
 type authorization struct {
 	Run     *run            `json:"run"`
 	Session string          `json:"session"` // id of the one that the run has left
-	Request json.RawMessage `json:"request"` // of the adapter
 	Secret  Alias           `json:"secret"`  // of what is good now
 	Former  *Alias          `json:"former,omitempty"`
 	Turned  time.Time       `json:"turned,omitzero"`  // when Former was traded
@@ -41,6 +42,9 @@ const (
 // ErrGrant says that a code or a refresh token is not good: unknown, used,
 // expired, another client's, or without what it rests on.
 var ErrGrant = errors.New("flows: the grant is not valid")
+
+// ErrPeople says that a target asks for somebody who has signed in.
+var ErrPeople = errors.New("flows: the target is for people")
 
 // ErrOther says that a session is another one than was meant.
 var ErrOther = errors.New("flows: another session")
@@ -71,7 +75,6 @@ type Issued struct {
 	ID      string // ID token, "" if none
 	Refresh Secret // "" if none
 	Scope   []string
-	Session string // sid
 }
 
 func isAuthorization(r Record) bool { return strings.HasPrefix(r.ID, authorizationPrefix) }
@@ -113,7 +116,7 @@ func (e *Engine) authorizationRecord(a *authorization, version int64, expires ti
 func (x *exchange) authorize() (*Grant, error) {
 	kept := *x.r
 	kept.Answered, kept.Effects, kept.Messages, kept.Notices = nil, nil, nil, nil
-	a := &authorization{Run: &kept, Session: x.session.ID, Request: x.r.Code, id: authorizationPrefix + newID()}
+	a := &authorization{Run: &kept, Session: x.session.ID, id: authorizationPrefix + newID()}
 	code := a.newGrant()
 	expires := x.w.now.Add(codeLife)
 	rec, err := x.e.authorizationRecord(a, 1, expires)
@@ -147,7 +150,7 @@ func (e *Engine) redeem(ctx context.Context, c Caller, q Redemption) (Issued, er
 	}
 	now := e.cfg.Now().UTC()
 	// Who has a code and not what belongs to it (RFC 7636) trades nothing, and ends nothing either.
-	terms, err := q.Check(a.Request, a.Run.State.Subject)
+	terms, err := q.Check(a.Run.Code, a.Run.State.Subject)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -216,7 +219,7 @@ func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authoriza
 	if mv.kind != moveIssue {
 		return Issued{}, fmt.Errorf("%w: %s", ErrGrant, m.s.Failure)
 	}
-	out := Issued{Scope: terms.Scope, Session: a.Session}
+	out := Issued{Scope: terms.Scope}
 	id := x.identity(mv.issue)
 	id.Session, id.Key, id.Scope = a.Session, c.Key, terms.Scope
 	if out.Access, err = e.cfg.Propagators[mv.issue.target.Propagate.Type].Propagate(ctx, id); err != nil {
@@ -296,7 +299,7 @@ func (e *Engine) turn(ctx context.Context, c Caller, q Redemption, a *authorizat
 	if err != nil {
 		return err
 	}
-	return e.cfg.Recorder.Record(ctx, Event{
+	return e.audited(ctx, Event{
 		ID: newID(), Time: now, Type: EventTokenIssued, Run: a.Run.ID, Flow: a.Run.Flow, Client: a.Run.Client, Target: a.Run.Target,
 		Subject: a.Run.State.Subject, ACR: issued.acr, AMR: issued.result.AMR, Request: c.RequestID,
 	})
@@ -327,7 +330,7 @@ func (e *Engine) revoke(ctx context.Context, a *authorization, why string) error
 	if err := e.cfg.Store.Update(ctx, rec); err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	return e.cfg.Recorder.Record(ctx, Event{
+	return e.audited(ctx, Event{
 		ID: newID(), Time: now, Type: EventGrantRevoked, Run: a.Run.ID, Flow: a.Run.Flow, Client: a.Run.Client, Target: a.Run.Target,
 		Subject: a.Run.State.Subject, Reason: why,
 	})
@@ -336,9 +339,7 @@ func (e *Engine) revoke(ctx context.Context, a *authorization, why string) error
 // GrantInfo says of a refresh token whose it is and until when it is good (RFC 7662 §2.2).
 type GrantInfo struct {
 	Client, Subject, Session string
-	Key                      string
 	Expires                  time.Time
-	Request                  json.RawMessage
 }
 
 // Inspect tells of a refresh token that is good now; else [ErrGrant].
@@ -354,7 +355,14 @@ func (e *Engine) Inspect(ctx context.Context, g Secret) (GrantInfo, error) {
 	if err := e.Alive(ctx, a.Run.State.Subject, a.Session, a.Detach); err != nil {
 		return GrantInfo{}, err
 	}
-	return GrantInfo{a.Run.Client, a.Run.State.Subject, a.Session, a.Key, a.Until, a.Request}, nil
+	end, err := e.cfg.Sessions.SessionsEnded(ctx, a.Run.State.Subject, e.cfg.Now())
+	if err != nil {
+		return GrantInfo{}, err
+	}
+	if end.Ends("", a.Run.Started) {
+		return GrantInfo{}, ErrGrant
+	}
+	return GrantInfo{a.Run.Client, a.Run.State.Subject, a.Session, a.Until}, nil
 }
 
 // Alive returns nil if the account may be used and the session has not ended; else
@@ -376,12 +384,15 @@ func (e *Engine) Alive(ctx context.Context, subject, session string, detached bo
 
 // ClientToken issues a token to a client that acts for itself (RFC 6749 §4.4). The
 // adapter has authenticated it; nobody has signed in, and the token says so: it has
-// no level and no session.
+// no level and no session. So it is for no target that asks for people: [ErrPeople].
 func (e *Engine) ClientToken(ctx context.Context, c Caller, client, target string, scope []string) (Issued, error) {
 	a := e.active.Load()
 	cl, t := a.set.Clients[client], a.set.Targets[target]
 	if cl == nil || t == nil || !slices.Contains(cl.Targets, target) {
 		return Issued{}, ErrGrant
+	}
+	if t.Requires != (flowdefs.Requirement{}) || len(t.Authorize) > 0 {
+		return Issued{}, ErrPeople
 	}
 	now := e.cfg.Now().UTC()
 	grant, err := e.cfg.Propagators[ClientToken].Propagate(ctx, Identity{
@@ -390,9 +401,16 @@ func (e *Engine) ClientToken(ctx context.Context, c Caller, client, target strin
 	if err != nil {
 		return Issued{}, err
 	}
-	err = e.cfg.Recorder.Record(ctx, Event{ID: newID(), Time: now, Type: EventTokenIssued, Client: client, Target: target, Request: c.RequestID})
-	if err != nil {
-		return Issued{}, fmt.Errorf("%w: audit: %w", ErrUnavailable, err)
+	if err := e.audited(ctx, Event{ID: newID(), Time: now, Type: EventTokenIssued, Client: client, Target: target, Request: c.RequestID}); err != nil {
+		return Issued{}, err
 	}
 	return Issued{Access: grant, Scope: scope}, nil
+}
+
+// audited records what is about to be answered; if that fails nothing is.
+func (e *Engine) audited(ctx context.Context, ev Event) error {
+	if err := e.cfg.Recorder.Record(ctx, ev); err != nil {
+		return fmt.Errorf("%w: audit: %w", ErrUnavailable, err)
+	}
+	return nil
 }

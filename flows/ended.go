@@ -3,6 +3,8 @@ package flows
 import (
 	"context"
 	"time"
+
+	"github.com/stile-auth/stile/flowdefs"
 )
 
 // Who changes a password or gives up a phone does so, perhaps, because somebody
@@ -11,8 +13,8 @@ import (
 // with what has gone. Only the run that made the change goes on, and the session
 // that it leaves.
 
-// endKept is how long an end is kept: no run lasts longer.
-const endKept = 25 * time.Hour
+// endKept is how long an end is kept: no refresh token that outlives its session is good for longer.
+const endKept = flowdefs.LongestRefresh + 25*time.Hour
 
 // lookEnd finds out whether the account's sessions were ended since this run began.
 func (x *exchange) lookEnd(ctx context.Context) error {

@@ -68,7 +68,7 @@ type SessionsEnd struct {
 	Subject string
 	At      time.Time // sessions whose run began before this instant are over
 	Spared  string    // ID of the session that goes on, "" if none does
-	Until   time.Time // no run that began before At can still be running
+	Until   time.Time // nothing that rests on a run which began before At can still be good
 }
 
 // Ends says whether a session of the subject is over that has this ID and began then.

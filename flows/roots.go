@@ -58,10 +58,13 @@ func root(kind string, words ...string) Alias {
 	return sha256.Sum256(text)
 }
 
+// rootEndKept is how long that end is kept: no run lasts longer.
+const rootEndKept = 25 * time.Hour
+
 // end is what the end of s ends. A session's name is never used again, so that its
 // end holds whatever the clocks say; a person signs on again.
 func (s ProviderSession) end(now time.Time) (RootEnd, error) {
-	e := RootEnd{At: now, Until: now.Add(endKept)}
+	e := RootEnd{At: now, Until: now.Add(rootEndKept)}
 	digest := SessionDigest(s.ID)
 	switch {
 	case s.Provider == "" || s.Issuer == "" || s.Subject == "" && s.ID == "":

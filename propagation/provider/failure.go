@@ -58,6 +58,8 @@ func failureOf(err error) *failure {
 		return f
 	case errors.Is(err, flows.ErrUnavailable):
 		return &failure{Code: errBusy, Description: "try again later", status: http.StatusServiceUnavailable, cause: err}
+	case errors.Is(err, flows.ErrPeople):
+		return fail(errTarget, "this resource is for people: somebody has to sign in")
 	case errors.Is(err, flows.ErrGrant):
 		return &failure{Code: errGrant, Description: "the grant is not good, or not any more", status: http.StatusBadRequest, cause: err}
 	case !errors.As(err, &pr):

@@ -120,12 +120,7 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Paths are those that the server answers.
-func Paths() []string {
-	return []string{PathAuthorize, PathToken, PathRevoke, PathIntrospect, PathUserInfo, PathLogout}
-}
-
-// ServeHTTP answers requests at [Paths].
+// ServeHTTP answers requests at the endpoints.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -172,11 +167,12 @@ func (s *Server) target(c *flowdefs.Client, resources []string) (*flowdefs.Targe
 	if len(resources) > 1 {
 		return nil, fail(errTarget, "a token is for one resource")
 	}
-	if len(resources) == 0 && len(c.Targets) == 1 {
-		return all[c.Targets[0]], nil
-	}
 	for _, name := range c.Targets {
-		if t := all[name]; t != nil && len(resources) == 1 && t.Propagate.Audience == resources[0] {
+		t := all[name]
+		if t == nil || t.Propagate.Audience == "" { // what is handed on there is no token of ours
+			continue
+		}
+		if len(resources) == 0 && len(c.Targets) == 1 || len(resources) == 1 && t.Propagate.Audience == resources[0] {
 			return t, nil
 		}
 	}
