@@ -125,7 +125,7 @@ func (s *PostgresServer) Database(t testing.TB, template string) string {
 	name := fmt.Sprintf("t%d", databases.Add(1))
 	query := "CREATE DATABASE " + name
 	if template != "" {
-		query += " TEMPLATE " + template
+		query += " TEMPLATE " + template + " STRATEGY FILE_COPY" // several times as fast; since PostgreSQL 15
 	}
 	if err := s.exec(t.Context(), "postgres", query); err != nil {
 		t.Fatal(err)

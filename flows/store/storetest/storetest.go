@@ -104,6 +104,9 @@ type testCase struct {
 // writers is how many goroutines race in the cases about races.
 const writers = 64
 
+// rounds is how often they do where an interleaving is rare.
+const rounds = 12
+
 // start is the instant at which all cases begin: with nanoseconds, and in a zone
 // whose offset is not even whole minutes. The instant must survive, not the zone.
 var start = time.Date(2026, 3, 29, 2, 30, 0, 123456789, time.FixedZone("elsewhere", 5*3600+45*60+28)) //nolint:gochecknoglobals // a constant
