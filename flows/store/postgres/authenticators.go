@@ -99,4 +99,3 @@ func updateAuthenticator(row authenticatorRow, fn func(*account.Authenticator) e
 		[]any{raw(before.ID), row.version, raw(after.Name), string(after.Status), raw(after.Key), atrest.Blob(after.Data), atrest.Nanos(after.LastUsed)},
 	}, nil
 }
-

@@ -56,10 +56,8 @@ func nothingHappened(err error) bool {
 
 // lost says whether the connection went away, or goes to a server that is none for us: asking another time may help.
 func lost(err error) bool {
-	switch code := state(err); {
-	case code == "":
-		return true
-	case code == "57P01" || code == "57P02" || code == "57P03" || code == "25006": // shutdown, crash, starting up, read-only
+	switch code := state(err); code {
+	case "", "57P01", "57P02", "57P03", "25006": // no word, shutdown, crash, starting up, read-only
 		return true
 	default:
 		return strings.HasPrefix(code, "08")

@@ -142,4 +142,3 @@ func raws(all []string) [][]byte {
 	}
 	return out
 }
-
