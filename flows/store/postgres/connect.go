@@ -77,7 +77,7 @@ func (cfg Config) address() (string, error) {
 		q.Set("sslmode", "disable")
 	case mode == "":
 		q.Set("sslmode", verified)
-	case !local && mode != verified:
+	case !local && mode != verified && !cfg.InsecureNetwork:
 		return "", fmt.Errorf("postgres: sslmode=%s believes whoever answers; a server that is not on this machine needs %s", mode, verified)
 	}
 	u.RawQuery = q.Encode()

@@ -45,6 +45,8 @@ type Config struct {
 	// server's synchronous_commit names; or "normal": a crash of the server may lose the
 	// last moments, consistently. Behind a pooler it is what the server says.
 	Durability string
+	// InsecureNetwork takes any sslmode, also for servers on other machines.
+	InsecureNetwork bool
 	// Manual leaves the schema alone: if it is older than the program, Open fails.
 	Manual bool
 }
