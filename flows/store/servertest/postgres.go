@@ -151,7 +151,7 @@ func (s *PostgresServer) Template(ctx context.Context, fill func(url string) err
 // Exec runs SQL in a database.
 func (s *PostgresServer) Exec(t testing.TB, database, script string) {
 	t.Helper()
-	if err := s.exec(t.Context(), database, script); err != nil {
+	if err := s.exec(context.WithoutCancel(t.Context()), database, script); err != nil {
 		t.Fatal(err)
 	}
 }
