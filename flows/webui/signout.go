@@ -68,7 +68,6 @@ func (p *Pages) SignedOut(w http.ResponseWriter, r *http.Request, answer string)
 
 // Fail tells the person that something does not work, as all pages do.
 func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, err error) {
-	p.headers(w)
 	p.fail(w, r, err)
 }
 

@@ -308,8 +308,14 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status >= http.StatusInternalServerError {
 		p.Logger.Error("page", zap.String("request_id", requestID(w)), zap.Int("status", status), zap.Error(err))
 	}
+	p.Refuse(w, r, status, id)
+}
+
+// Refuse is a page with one text.
+func (p *Pages) Refuse(w http.ResponseWriter, r *http.Request, status int, message string) {
+	p.headers(w)
 	s := p.speaker("", r)
-	s.write(w, p, status, view{Title: s.say("page.title", nil), Texts: []string{s.say(id, nil)}})
+	s.write(w, p, status, view{Title: s.say("page.title", nil), Texts: []string{s.say(message, nil)}})
 }
 
 func requestID(w http.ResponseWriter) string { return w.Header().Get("X-Request-Id") }
