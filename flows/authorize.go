@@ -19,15 +19,15 @@ import (
 // keeps the run as it was completed, so that each trade passes the gate again: a
 // level decays, an account is disabled, a session ends.
 type authorization struct {
-	Run     *run            `json:"run"`
-	Session string          `json:"session"` // id of the one that the run has left
-	Secret  Alias           `json:"secret"`  // of what is good now
-	Former  *Alias          `json:"former,omitempty"`
-	Turned  time.Time       `json:"turned,omitzero"`  // when Former was traded
-	Redeem  bool            `json:"redeem,omitempty"` // the code was redeemed: what is good now is a refresh token
-	Key     string          `json:"key,omitempty"`    // thumbprint that the refresh token is bound to, "" if none
-	Detach  bool            `json:"detach,omitempty"` // it outlives its session (offline_access)
-	Until   time.Time       `json:"until"`            // when no refresh token is good any more
+	Run     *run      `json:"run"`
+	Session string    `json:"session"` // id of the one that the run has left
+	Secret  Alias     `json:"secret"`  // of what is good now
+	Former  *Alias    `json:"former,omitempty"`
+	Turned  time.Time `json:"turned,omitzero"`  // when Former was traded
+	Redeem  bool      `json:"redeem,omitempty"` // the code was redeemed: what is good now is a refresh token
+	Key     string    `json:"key,omitempty"`    // thumbprint that the refresh token is bound to, "" if none
+	Detach  bool      `json:"detach,omitempty"` // it outlives its session (offline_access)
+	Until   time.Time `json:"until"`            // when no refresh token is good any more
 
 	id      string
 	version int64
@@ -359,7 +359,11 @@ func (e *Engine) Inspect(ctx context.Context, g Secret) (GrantInfo, error) {
 	if err != nil {
 		return GrantInfo{}, err
 	}
-	if end.Ends("", a.Run.Started) {
+	spared := ""
+	if a.Run.Changed {
+		spared = a.Session
+	}
+	if end.Ends(spared, a.Run.Started) {
 		return GrantInfo{}, ErrGrant
 	}
 	return GrantInfo{a.Run.Client, a.Run.State.Subject, a.Session, a.Until}, nil

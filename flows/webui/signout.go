@@ -37,7 +37,7 @@ func (p *Pages) AskSignOut(w http.ResponseWriter, r *http.Request, action string
 		}
 	}
 	slices.SortFunc(v.Hidden, func(a, b pair) int { return strings.Compare(a.Name, b.Name) })
-	p.allow(w, v, redirect)
+	p.allow(w, v, formTargets(redirect))
 	s.write(w, p, http.StatusOK, v)
 }
 
