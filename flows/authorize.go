@@ -19,15 +19,15 @@ import (
 // keeps the run as it was completed, so that each trade passes the gate again: a
 // level decays, an account is disabled, a session ends.
 type authorization struct {
-	Run     *run            `json:"run"`
-	Session string          `json:"session"` // id of the one that the run has left
-	Secret  Alias           `json:"secret"`  // of what is good now
-	Former  *Alias          `json:"former,omitempty"`
-	Turned  time.Time       `json:"turned,omitzero"`  // when Former was traded
-	Redeem  bool            `json:"redeem,omitempty"` // the code was redeemed: what is good now is a refresh token
-	Key     string          `json:"key,omitempty"`    // thumbprint that the refresh token is bound to, "" if none
-	Detach  bool            `json:"detach,omitempty"` // it outlives its session (offline_access)
-	Until   time.Time       `json:"until"`            // when no refresh token is good any more
+	Run     *run      `json:"run"`
+	Session string    `json:"session"` // id of the one that the run has left
+	Secret  Alias     `json:"secret"`  // of what is good now
+	Former  *Alias    `json:"former,omitempty"`
+	Turned  time.Time `json:"turned,omitzero"`  // when Former was traded
+	Redeem  bool      `json:"redeem,omitempty"` // the code was redeemed: what is good now is a refresh token
+	Key     string    `json:"key,omitempty"`    // thumbprint that the refresh token is bound to, "" if none
+	Detach  bool      `json:"detach,omitempty"` // it outlives its session (offline_access)
+	Until   time.Time `json:"until"`            // when no refresh token is good any more
 
 	id      string
 	version int64
@@ -202,11 +202,13 @@ func (e *Engine) authorization(ctx context.Context, g Secret) (*authorization, e
 // renew passes the gate again with what the run has proved, as things are now.
 func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authorization, terms Terms) (Issued, error) {
 	x := &exchange{e: e, a: e.active.Load(), c: c, r: a.Run}
-	x.client = x.a.set.Clients[a.Run.Client]
-	if x.client == nil || !slices.Contains(x.client.Targets, a.Run.Target) {
+	err := e.findClient(ctx, x.a, a.Run)
+	if err != nil {
+		return Issued{}, err
+	}
+	if x.client = a.Run.client; x.client == nil || !slices.Contains(x.client.Targets, a.Run.Target) {
 		return Issued{}, ErrGrant
 	}
-	var err error
 	if x.p, err = e.program(ctx, x.a, a.Run.Definition); err != nil {
 		return Issued{}, &Problem{Kind: KindUnavailable, Code: CodeDefinitionGone, Detail: "Try again later.", Err: err}
 	}
@@ -385,12 +387,12 @@ func (e *Engine) Alive(ctx context.Context, subject, session string, detached bo
 // ClientToken issues a token to a client that acts for itself (RFC 6749 §4.4). The
 // adapter has authenticated it; nobody has signed in, and the token says so: it has
 // no level and no session. So it is for no target that asks for people: [ErrPeople].
-func (e *Engine) ClientToken(ctx context.Context, c Caller, client, target string, scope []string) (Issued, error) {
-	a := e.active.Load()
-	cl, t := a.set.Clients[client], a.set.Targets[target]
-	if cl == nil || t == nil || !slices.Contains(cl.Targets, target) {
+func (e *Engine) ClientToken(ctx context.Context, c Caller, who Found, target string, scope []string) (Issued, error) {
+	t := e.active.Load().set.Targets[target]
+	if t == nil || !slices.Contains(who.Targets, target) {
 		return Issued{}, ErrGrant
 	}
+	client := who.ID
 	if t.Requires != (flowdefs.Requirement{}) || len(t.Authorize) > 0 {
 		return Issued{}, ErrPeople
 	}
@@ -401,15 +403,19 @@ func (e *Engine) ClientToken(ctx context.Context, c Caller, client, target strin
 	if err != nil {
 		return Issued{}, err
 	}
-	if err := e.audited(ctx, Event{ID: newID(), Time: now, Type: EventTokenIssued, Client: client, Target: target, Request: c.RequestID}); err != nil {
+	events := []Event{{ID: newID(), Time: now, Type: EventTokenIssued, Client: client, Target: target, Request: c.RequestID}}
+	if who.Dropped > 0 {
+		events = append(events, Event{ID: newID(), Time: now, Type: EventClientBounded, Client: client, Target: target, Request: c.RequestID})
+	}
+	if err := e.audited(ctx, events...); err != nil {
 		return Issued{}, err
 	}
 	return Issued{Access: grant, Scope: scope}, nil
 }
 
 // audited records what is about to be answered; if that fails nothing is.
-func (e *Engine) audited(ctx context.Context, ev Event) error {
-	if err := e.cfg.Recorder.Record(ctx, ev); err != nil {
+func (e *Engine) audited(ctx context.Context, events ...Event) error {
+	if err := e.cfg.Recorder.Record(ctx, events...); err != nil {
 		return fmt.Errorf("%w: audit: %w", ErrUnavailable, err)
 	}
 	return nil
