@@ -124,7 +124,7 @@ func (e *Engine) OwnClient(ctx context.Context, id string) (Found, error) {
 // checked where the client stands; else it has a hash, which the caller holds it against.
 // [ErrNotFound]: there is no such client, or the secret is wrong; a [*Problem] of the
 // kind [KindThrottled]: there were too many attempts, of a client that is there or not.
-func (e *Engine) Admit(ctx context.Context, id, method, secret string) (c Found, admitted bool, err error) {
+func (e *Engine) Admit(ctx context.Context, caller Caller, id, method, secret string) (c Found, admitted bool, err error) {
 	a := e.active.Load()
 	if c, err = e.ownClient(ctx, a, id); !errors.Is(err, ErrNotFound) {
 		return c, false, err
@@ -139,9 +139,12 @@ func (e *Engine) Admit(ctx context.Context, id, method, secret string) (c Found,
 	if err := e.countClient(ctx, key); err != nil {
 		return Found{}, false, err
 	}
-	if c, err = e.cfg.Services.Admit(ctx, source, id, secret); err == nil {
+	switch c, err = e.cfg.Services.Admit(ctx, source, id, secret); {
+	case err == nil:
 		err = e.cfg.Throttle.Change(ctx, key, clearCounter)
-	} else if !errors.Is(err, ErrNotFound) { // nothing was checked
+	case errors.Is(err, ErrNotFound):
+		err = errors.Join(err, e.Refuse(ctx, caller, "invalid_client"))
+	default: // nothing was checked
 		err = errors.Join(err, e.cfg.Throttle.Change(ctx, key, giveBack(e.cfg.Now().UTC())))
 	}
 	if err != nil {

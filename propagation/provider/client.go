@@ -105,7 +105,7 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request) (*asked, error) {
 	}
 	q := &asked{Values: values, id: w.Header().Get("X-Request-Id")}
 	var err error
-	if q.found, err = s.authenticate(r, values); err != nil {
+	if q.found, err = s.authenticate(r, values, q.caller()); err != nil {
 		return nil, err
 	}
 	q.client = q.found.Client
@@ -136,13 +136,13 @@ func (s *Server) proof(w http.ResponseWriter, r *http.Request, token string) (st
 type credentials struct{ method, id, secret, assertion string }
 
 // authenticate finds out which client asks. Whatever is wrong, the answer is the same.
-func (s *Server) authenticate(r *http.Request, q url.Values) (flows.Found, error) {
+func (s *Server) authenticate(r *http.Request, q url.Values, caller flows.Caller) (flows.Found, error) {
 	refused := &failure{Code: errClient, Description: "the client is not known, or has not proved who it is", status: http.StatusUnauthorized}
 	given, err := s.credentials(r, q)
 	if err != nil {
 		return flows.Found{}, refused
 	}
-	c, err := s.proved(r.Context(), given)
+	c, err := s.proved(r.Context(), caller, given)
 	var f *failure
 	switch {
 	case err == nil:
@@ -157,11 +157,11 @@ func (s *Server) authenticate(r *http.Request, q url.Values) (flows.Found, error
 }
 
 // proved is the client that the credentials belong to.
-func (s *Server) proved(ctx context.Context, given credentials) (c flows.Found, err error) {
+func (s *Server) proved(ctx context.Context, caller flows.Caller, given credentials) (c flows.Found, err error) {
 	admitted := false
 	switch given.method {
 	case flowdefs.AuthBasic, flowdefs.AuthPost:
-		c, admitted, err = s.cfg.Engine.Admit(ctx, given.id, given.method, given.secret)
+		c, admitted, err = s.cfg.Engine.Admit(ctx, caller, given.id, given.method, given.secret)
 	default:
 		c, err = s.cfg.Engine.OwnClient(ctx, given.id)
 	}

@@ -42,7 +42,7 @@ type engine interface {
 type clients interface {
 	Client(ctx context.Context, id string) (flows.Found, error)
 	OwnClient(ctx context.Context, id string) (flows.Found, error)
-	Admit(ctx context.Context, id, method, secret string) (c flows.Found, admitted bool, err error)
+	Admit(ctx context.Context, caller flows.Caller, id, method, secret string) (c flows.Found, admitted bool, err error)
 }
 
 type grants interface {

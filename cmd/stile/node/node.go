@@ -71,6 +71,7 @@ type Node struct {
 	tried     string // what the last reload found; under reloading
 
 	connected []*ldappassword.Directory // of what is active; under reloading
+	services  atomic.Pointer[ldappassword.Services]
 }
 
 // gate is the gateway: nothing if there is none.
@@ -200,7 +201,7 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer *pr
 			propagation.TypeBearerJWT: bearer, flows.ClientToken: propagation.ClientTokens{BearerJWT: bearer}, flows.IDToken: ids,
 			sso.TypeProviderToken: n.keeper,
 		},
-		Clients:   b.Store,
+		Clients: b.Store, Services: serviceClients{n},
 		Leftovers: b.Store, Departures: n.keeper, Ended: n.wake,
 		Logger: n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,
 		Deviations: Deviations(n.cfg.Assurance.Deviations),
