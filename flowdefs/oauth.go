@@ -24,13 +24,14 @@ const (
 
 // OAuth makes a client a relying party of the authorization server.
 type OAuth struct {
-	Grants    []string
-	Auth      string
-	Secrets   []string // SHA-256 of its secret in hexadecimal, of two while one takes the place of the other; none if it has none
-	Keys      string   // its public keys, a JWK Set (RFC 7517 §5); "" if it has none
-	Scopes    []string
-	Refresh   time.Duration // how long refresh tokens are good, from the sign-in
-	SignedOut []string      // where browsers may come back to when they have signed out; exact
+	Grants      []string
+	Auth        string
+	Secrets     []string // SHA-256 of its secret in hexadecimal, of two while one takes the place of the other; none if it has none
+	Keys        string   // its public keys, a JWK Set (RFC 7517 §5); "" if it has none
+	Scopes      []string
+	Refresh     time.Duration // how long refresh tokens are good, from the sign-in
+	SignedOut   []string      // where browsers may come back to when they have signed out; exact
+	BackChannel string        // where it is told that a session has ended; "" if it is not
 }
 
 // maxScope bounds a scope, in bytes.
@@ -45,7 +46,7 @@ const (
 
 func (l *loader) oauth(c *Client, n *node, what string) {
 	what += ": oauth"
-	o, ok := l.object(n, what, []string{"grants", "auth", "secret_hash", "keys", "scopes", "refresh", "post_logout_redirect_uris"})
+	o, ok := l.object(n, what, []string{"grants", "auth", "secret_hash", "keys", "scopes", "refresh", "post_logout_redirect_uris", "backchannel_logout_uri"})
 	if !ok {
 		return
 	}
@@ -58,6 +59,10 @@ func (l *loader) oauth(c *Client, n *node, what string) {
 	a.Scopes = l.allowed(o)
 	l.credential(o, a, what)
 	a.SignedOut = l.urls(o, "post_logout_redirect_uris", redirectURL)
+	if at := n.get("backchannel_logout_uri"); at != nil {
+		a.BackChannel = o.text("backchannel_logout_uri")
+		l.checkURL(at, "backchannel_logout_uri", logoutURL)
+	}
 	if len(c.Targets) == 0 {
 		l.fail(n.pos, "%s: a relying party needs targets: its tokens are for them", what)
 	}
@@ -162,6 +167,7 @@ func oauth7() object7 {
 		"scopes":      documented(set7(formed(scopeForm.String())), "What it may ask for; openid makes ID tokens, offline_access refresh tokens that outlive the session."),
 		"refresh":     documented(length(), "How long refresh tokens are good, from the sign-in; 720h if absent."),
 
+		"backchannel_logout_uri":    documented(formed(`^https?://[^\s#]+$`), "Where it is told that a session has ended on which it got tokens."),
 		"post_logout_redirect_uris": set7(formed(`^[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+$`)),
 	}, "auth")
 	return documented(s, "Makes it a relying party of the authorization server.")

@@ -31,6 +31,7 @@ type authorization struct {
 
 	id      string
 	version int64
+	until   time.Time // when its session expires; zero: it has ended
 }
 
 const (
@@ -239,6 +240,11 @@ func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authoriza
 		}
 		out.ID = token.Token
 	}
+	if q.Code {
+		if err := e.enlist(ctx, a); err != nil {
+			return Issued{}, err
+		}
+	}
 	if err := e.turn(ctx, c, q, a, terms, x.p, &out, mv.issue); err != nil {
 		return Issued{}, err
 	}
@@ -251,7 +257,10 @@ func (x *exchange) lookAgain(ctx context.Context, a *authorization) error {
 	if err := x.look(ctx); err != nil {
 		return err
 	}
-	_, err := x.e.cfg.Sessions.SessionByID(ctx, a.Session, x.w.now)
+	session, err := x.e.cfg.Sessions.SessionByID(ctx, a.Session, x.w.now)
+	if a.until = session.Expires; err != nil {
+		a.until = time.Time{}
+	}
 	switch {
 	case errors.Is(err, ErrNotFound) && !a.Detach:
 		return fmt.Errorf("%w: the session has ended", ErrGrant)

@@ -473,6 +473,7 @@ func (d *differ) oauth(a, b *flowdefs.OAuth) {
 	d.list("grant", more, a.Grants, b.Grants)
 	d.list("scope", more, a.Scopes, b.Scopes)
 	d.list("post-logout redirect URI", more, a.SignedOut, b.SignedOut)
+	d.judge("backchannel_logout_uri", a.BackChannel, b.BackChannel)
 	if a.Auth != b.Auth {
 		d.note(more, "auth is %s: it was %s", b.Auth, a.Auth)
 	}

@@ -152,6 +152,7 @@ func Metadata(issuer string) map[string]any {
 		"token_endpoint_auth_methods_supported": append([]string{flowdefs.AuthNone}, auth...), "token_endpoint_auth_signing_alg_values_supported": assertionNames(),
 		"revocation_endpoint_auth_methods_supported": append([]string{flowdefs.AuthNone}, auth...), "revocation_endpoint_auth_signing_alg_values_supported": assertionNames(),
 		"introspection_endpoint_auth_methods_supported": auth, "introspection_endpoint_auth_signing_alg_values_supported": assertionNames(),
+		"backchannel_logout_supported": true, "backchannel_logout_session_supported": true,
 		"authorization_response_iss_parameter_supported": true, "claims_parameter_supported": true,
 		"request_parameter_supported": false, "request_uri_parameter_supported": false,
 		"scopes_supported":        []string{scopeOpenID, scopeOffline},

@@ -54,7 +54,9 @@ type Node struct {
 	engine   *flows.Engine
 	keys     *propagation.Keyring
 	keeper   *sso.Keeper
-	ended    chan struct{}   // holds something if sessions have ended since the keeper has looked
+	ended    chan struct{} // holds something if sessions have ended since the keeper has looked
+	farewell *provider.Farewell
+	left     chan struct{}   // likewise, of farewell
 	outbox   *delivery.Queue // nil: nothing carries messages
 	server   *http.Server
 	gate     gate // what answers proxies
@@ -92,7 +94,7 @@ func Start(ctx context.Context, cfg config.Config, opts Options) (*Node, error) 
 	if opts.Watch == 0 {
 		opts.Watch = watchEvery
 	}
-	n := &Node{cfg: cfg, opts: opts, failed: make(chan error, 2), closing: make(chan struct{}), ended: make(chan struct{}, 1)}
+	n := &Node{cfg: cfg, opts: opts, failed: make(chan error, 2), closing: make(chan struct{}), ended: make(chan struct{}, 1), left: make(chan struct{}, 1)}
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.release())
 	}
@@ -175,6 +177,9 @@ func (n *Node) handler(ctx context.Context, l *loaded) (http.Handler, error) {
 		return nil, err
 	}
 	if n.engine, err = n.newEngine(l.set, registry, bearer); err != nil {
+		return nil, err
+	}
+	if n.farewell, err = n.newFarewell(); err != nil {
 		return nil, err
 	}
 	l.since = n.opts.Now().UTC()
