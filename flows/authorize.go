@@ -31,6 +31,7 @@ type authorization struct {
 
 	id      string
 	version int64
+	until   time.Time // when its session expires; zero: it has ended
 }
 
 const (
@@ -223,6 +224,11 @@ func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authoriza
 		}
 		out.ID = token.Token
 	}
+	if q.Code {
+		if err := e.enlist(ctx, a); err != nil {
+			return Issued{}, err
+		}
+	}
 	if err := e.turn(ctx, c, q, a, terms, x.p, &out, issued); err != nil {
 		return Issued{}, err
 	}
@@ -233,11 +239,13 @@ func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authoriza
 // the steps that obtained what can be taken back. [ErrGrant] if no token would be issued now.
 func (e *Engine) again(ctx context.Context, c Caller, a *authorization) (*exchange, *issuance, error) {
 	x := &exchange{e: e, a: e.active.Load(), c: c, r: a.Run}
-	x.client = x.a.set.Clients[a.Run.Client]
-	if x.client == nil || !slices.Contains(x.client.Targets, a.Run.Target) {
+	err := e.findClient(ctx, x.a, a.Run)
+	if err != nil {
+		return nil, nil, err
+	}
+	if x.client = a.Run.client; x.client == nil || !slices.Contains(x.client.Targets, a.Run.Target) {
 		return nil, nil, ErrGrant
 	}
-	var err error
 	if x.p, err = e.program(ctx, x.a, a.Run.Definition); err != nil {
 		return nil, nil, &Problem{Kind: KindUnavailable, Code: CodeDefinitionGone, Detail: "Try again later.", Err: err}
 	}
@@ -277,7 +285,10 @@ func (x *exchange) lookAgain(ctx context.Context, a *authorization) error {
 	if err := x.look(ctx); err != nil {
 		return err
 	}
-	_, err := x.e.cfg.Sessions.SessionByID(ctx, a.Session, x.w.now)
+	session, err := x.e.cfg.Sessions.SessionByID(ctx, a.Session, x.w.now)
+	if a.until = session.Expires; err != nil {
+		a.until = time.Time{}
+	}
 	switch {
 	case errors.Is(err, ErrNotFound) && !a.Detach:
 		return fmt.Errorf("%w: the session has ended", ErrGrant)
@@ -406,12 +417,12 @@ func (e *Engine) Alive(ctx context.Context, subject, session string, detached bo
 // ClientToken issues a token to a client that acts for itself (RFC 6749 §4.4). The
 // adapter has authenticated it; nobody has signed in, and the token says so: it has
 // no level and no session. So it is for no target that asks for people: [ErrPeople].
-func (e *Engine) ClientToken(ctx context.Context, c Caller, client, target string, scope []string) (Issued, error) {
-	a := e.active.Load()
-	cl, t := a.set.Clients[client], a.set.Targets[target]
-	if cl == nil || t == nil || !slices.Contains(cl.Targets, target) {
+func (e *Engine) ClientToken(ctx context.Context, c Caller, who Found, target string, scope []string) (Issued, error) {
+	t := e.active.Load().set.Targets[target]
+	if t == nil || !slices.Contains(who.Targets, target) {
 		return Issued{}, ErrGrant
 	}
+	client := who.ID
 	if t.Requires != (flowdefs.Requirement{}) || len(t.Authorize) > 0 {
 		return Issued{}, ErrPeople
 	}
@@ -422,15 +433,19 @@ func (e *Engine) ClientToken(ctx context.Context, c Caller, client, target strin
 	if err != nil {
 		return Issued{}, err
 	}
-	if err := e.audited(ctx, Event{ID: newID(), Time: now, Type: EventTokenIssued, Client: client, Target: target, Request: c.RequestID}); err != nil {
+	events := []Event{{ID: newID(), Time: now, Type: EventTokenIssued, Client: client, Target: target, Request: c.RequestID}}
+	if who.Dropped > 0 {
+		events = append(events, Event{ID: newID(), Time: now, Type: EventClientBounded, Client: client, Target: target, Request: c.RequestID})
+	}
+	if err := e.audited(ctx, events...); err != nil {
 		return Issued{}, err
 	}
 	return Issued{Access: grant, Scope: scope}, nil
 }
 
 // audited records what is about to be answered; if that fails nothing is.
-func (e *Engine) audited(ctx context.Context, ev Event) error {
-	if err := e.cfg.Recorder.Record(ctx, ev); err != nil {
+func (e *Engine) audited(ctx context.Context, events ...Event) error {
+	if err := e.cfg.Recorder.Record(ctx, events...); err != nil {
 		return fmt.Errorf("%w: audit: %w", ErrUnavailable, err)
 	}
 	return nil
