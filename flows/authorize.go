@@ -202,30 +202,14 @@ func (e *Engine) authorization(ctx context.Context, g Secret) (*authorization, e
 
 // renew passes the gate again with what the run has proved, as things are now.
 func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authorization, terms Terms) (Issued, error) {
-	x := &exchange{e: e, a: e.active.Load(), c: c, r: a.Run}
-	err := e.findClient(ctx, x.a, a.Run)
+	x, issued, err := e.again(ctx, c, a)
 	if err != nil {
 		return Issued{}, err
 	}
-	if x.client = a.Run.client; x.client == nil || !slices.Contains(x.client.Targets, a.Run.Target) {
-		return Issued{}, ErrGrant
-	}
-	if x.p, err = e.program(ctx, x.a, a.Run.Definition); err != nil {
-		return Issued{}, &Problem{Kind: KindUnavailable, Code: CodeDefinitionGone, Detail: "Try again later.", Err: err}
-	}
-	if err := x.lookAgain(ctx, a); err != nil {
-		return Issued{}, err
-	}
-	x.r.State.Status = InProgress
-	m := machine{ctx: ctx, p: x.p, s: x.r.State.clone(), w: x.w}
-	mv := m.gate()
-	if mv.kind != moveIssue {
-		return Issued{}, fmt.Errorf("%w: %s", ErrGrant, m.s.Failure)
-	}
 	out := Issued{Scope: terms.Scope}
-	id := x.identity(mv.issue)
+	id := x.identity(issued)
 	id.Session, id.Key, id.Scope = a.Session, c.Key, terms.Scope
-	if out.Access, err = e.cfg.Propagators[mv.issue.target.Propagate.Type].Propagate(ctx, id); err != nil {
+	if out.Access, err = e.cfg.Propagators[issued.target.Propagate.Type].Propagate(ctx, id); err != nil {
 		if errors.Is(err, ErrSignOnAgain) {
 			err = fmt.Errorf("%w: %w", ErrGrant, err)
 		}
@@ -245,10 +229,54 @@ func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authoriza
 			return Issued{}, err
 		}
 	}
-	if err := e.turn(ctx, c, q, a, terms, x.p, &out, mv.issue); err != nil {
+	if err := e.turn(ctx, c, q, a, terms, x.p, &out, issued); err != nil {
 		return Issued{}, err
 	}
 	return out, nil
+}
+
+// again passes the gate with what the run of a grant has proved, as things are now, and asks
+// the steps that obtained what can be taken back. [ErrGrant] if no token would be issued now.
+func (e *Engine) again(ctx context.Context, c Caller, a *authorization) (*exchange, *issuance, error) {
+	x := &exchange{e: e, a: e.active.Load(), c: c, r: a.Run}
+	err := e.findClient(ctx, x.a, a.Run)
+	if err != nil {
+		return nil, nil, err
+	}
+	if x.client = a.Run.client; x.client == nil || !slices.Contains(x.client.Targets, a.Run.Target) {
+		return nil, nil, ErrGrant
+	}
+	if x.p, err = e.program(ctx, x.a, a.Run.Definition); err != nil {
+		return nil, nil, &Problem{Kind: KindUnavailable, Code: CodeDefinitionGone, Detail: "Try again later.", Err: err}
+	}
+	if err := x.lookAgain(ctx, a); err != nil {
+		return nil, nil, err
+	}
+	x.r.State.Status = InProgress
+	m := machine{ctx: ctx, p: x.p, s: x.r.State.clone(), w: x.w}
+	mv := m.gate()
+	if mv.kind != moveIssue {
+		return nil, nil, fmt.Errorf("%w: %s", ErrGrant, m.s.Failure)
+	}
+	return x, mv.issue, x.stands(ctx)
+}
+
+// stands asks the steps that the run completed whether what they obtained still stands.
+func (x *exchange) stands(ctx context.Context) error {
+	for i := range x.p.nodes {
+		n := &x.p.nodes[i]
+		k, ok := n.step.(Keeper)
+		if !ok || !x.r.State.Steps[n.def.ID].Done {
+			continue
+		}
+		if err := k.Keeps(ctx, x.visit(n, x.r.State.Turn)); err != nil {
+			if errors.Is(err, ErrWithdrawn) {
+				err = fmt.Errorf("%w: %w", ErrGrant, err)
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 // lookAgain gathers the facts of now. What the target asks about time is asked of now,
@@ -353,7 +381,7 @@ type GrantInfo struct {
 	Expires                  time.Time
 }
 
-// Inspect tells of a refresh token that is good now; else [ErrGrant].
+// Inspect tells of a refresh token that would be traded now; else [ErrGrant].
 func (e *Engine) Inspect(ctx context.Context, g Secret) (GrantInfo, error) {
 	a, err := e.authorization(ctx, g)
 	if err != nil {
@@ -363,15 +391,8 @@ func (e *Engine) Inspect(ctx context.Context, g Secret) (GrantInfo, error) {
 	if !a.Redeem || subtle.ConstantTimeCompare(secret[:], a.Secret[:]) != 1 {
 		return GrantInfo{}, ErrGrant
 	}
-	if err := e.Alive(ctx, a.Run.State.Subject, a.Session, a.Detach); err != nil {
+	if _, _, err := e.again(ctx, Caller{}, a); err != nil {
 		return GrantInfo{}, err
-	}
-	end, err := e.cfg.Sessions.SessionsEnded(ctx, a.Run.State.Subject, e.cfg.Now())
-	if err != nil {
-		return GrantInfo{}, err
-	}
-	if end.Ends("", a.Run.Started) {
-		return GrantInfo{}, ErrGrant
 	}
 	return GrantInfo{a.Run.Client, a.Run.State.Subject, a.Session, a.Until}, nil
 }
