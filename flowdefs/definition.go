@@ -327,6 +327,9 @@ type Client struct {
 	DPoPRequired      bool
 	SignedOutURI      string // where the browser comes back to from signing out at a provider; exact
 	OAuth             *OAuth // nil: it is no relying party of the authorization server
+	// Requires is what its runs have to reach besides what their targets ask for, the
+	// client's own and that of where it stands; each may ask for nothing.
+	Requires, Least Requirement
 	HandOver          bool   // what the app cannot draw is drawn by a page of the server, in the browser
 	Pos               Pos
 }

@@ -297,8 +297,14 @@ func (x *exchange) lookAgain(ctx context.Context, a *authorization) error {
 	}
 	x.w.over = false // what it stood for when the run completed, it stood for
 	x.w.goal.notBefore = time.Time{}
-	if t := x.w.goal.target; t != nil && t.Requires.MaxAge > 0 {
-		x.w.goal.notBefore = x.w.now.Add(-t.Requires.MaxAge)
+	within := []flowdefs.Requirement{x.client.Requires, x.client.Least}
+	if t := x.w.goal.target; t != nil {
+		within = append(within, t.Requires)
+	}
+	for _, least := range within {
+		if at := x.w.now.Add(-least.MaxAge); least.MaxAge > 0 && at.After(x.w.goal.notBefore) {
+			x.w.goal.notBefore = at
+		}
 	}
 	return nil
 }

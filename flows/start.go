@@ -51,7 +51,7 @@ func (e *Engine) start(ctx context.Context, c Caller, q StartRequest) (View, err
 	if err != nil {
 		return View{}, err
 	}
-	r := e.newRun(a, c, q, p)
+	r := e.newRun(a, c, q, client, p)
 	if c.IdempotencyKey != "" {
 		alias := startAlias(client.ID, c.IdempotencyKey)
 		r.Begun, r.BegunBody = &alias, sha256.Sum256(c.Body)
@@ -171,7 +171,7 @@ func (e *Engine) admit(ctx context.Context, a *active, c Caller, q StartRequest)
 	return client, p, nil
 }
 
-func (e *Engine) newRun(a *active, c Caller, q StartRequest, p *program) *run {
+func (e *Engine) newRun(a *active, c Caller, q StartRequest, client *flowdefs.Client, p *program) *run {
 	ttl := p.flow.Timeout
 	if ttl <= 0 {
 		ttl = e.cfg.RunTTL
@@ -186,14 +186,25 @@ func (e *Engine) newRun(a *active, c Caller, q StartRequest, p *program) *run {
 	}
 	if t := a.set.Targets[q.Target]; t != nil {
 		r.Requires, r.Scale = t.Requires.ACR, t.Scale
-		if age := t.Requires.MaxAge; age > 0 {
-			r.MaxAge = &age
+		r.within(t.Requires.MaxAge)
+	}
+	for _, least := range []flowdefs.Requirement{client.Requires, client.Least} {
+		if least.ACR != "" {
+			r.Wants = append(r.Wants, least.ACR)
 		}
+		r.within(least.MaxAge)
 	}
 	if q.MaxAge != nil && (r.MaxAge == nil || *q.MaxAge < *r.MaxAge) {
 		r.MaxAge = q.MaxAge
 	}
 	return r
+}
+
+// within bounds how old proofs may be; 0 is no bound.
+func (r *run) within(age time.Duration) {
+	if age > 0 && (r.MaxAge == nil || age < *r.MaxAge) {
+		r.MaxAge = &age
+	}
 }
 
 // startedBefore answers the repeat of a start. It is honoured only with a proof

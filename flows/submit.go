@@ -182,7 +182,7 @@ func (x *exchange) restart(ctx context.Context) error {
 		ClientID: r.Client, Flow: r.Flow, Target: r.Target, ACRValues: r.ACRValues, Voluntary: r.Voluntary,
 		MaxAge: r.MaxAge, Locale: r.Locale, RedirectURI: r.Redirect, Capabilities: r.Draws, Transaction: r.Transaction,
 	}
-	next := x.e.newRun(x.a, Caller{Key: r.Key}, q, p)
+	next := x.e.newRun(x.a, Caller{Key: r.Key}, q, x.client, p)
 	if ps := r.State.Session; ps != nil && !x.w.over {
 		next.State.Session, next.State.Claimed, next.State.Tags = ps, ps.Subject, x.a.setBy(ps.Tags)
 	}

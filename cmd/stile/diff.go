@@ -449,6 +449,7 @@ func (d *differ) client(a, b *flowdefs.Client) {
 	case !a.DPoPRequired && b.DPoPRequired:
 		d.note(less, "dpop is required: it was optional")
 	}
+	d.requirement(a.Requires, b.Requires)
 	d.oauth(a.OAuth, b.OAuth)
 	switch {
 	case !a.HandOver && b.HandOver:
