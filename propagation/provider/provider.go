@@ -114,8 +114,9 @@ type Config struct {
 
 // Server is the endpoints. It is safe for concurrent use.
 type Server struct {
-	cfg Config
-	mux *http.ServeMux
+	cfg  Config
+	mux  *http.ServeMux
+	seen seen
 }
 
 var _ http.Handler = (*Server)(nil)
