@@ -19,15 +19,15 @@ import (
 // keeps the run as it was completed, so that each trade passes the gate again: a
 // level decays, an account is disabled, a session ends.
 type authorization struct {
-	Run     *run            `json:"run"`
-	Session string          `json:"session"` // id of the one that the run has left
-	Secret  Alias           `json:"secret"`  // of what is good now
-	Former  *Alias          `json:"former,omitempty"`
-	Turned  time.Time       `json:"turned,omitzero"`  // when Former was traded
-	Redeem  bool            `json:"redeem,omitempty"` // the code was redeemed: what is good now is a refresh token
-	Key     string          `json:"key,omitempty"`    // thumbprint that the refresh token is bound to, "" if none
-	Detach  bool            `json:"detach,omitempty"` // it outlives its session (offline_access)
-	Until   time.Time       `json:"until"`            // when no refresh token is good any more
+	Run     *run      `json:"run"`
+	Session string    `json:"session"` // id of the one that the run has left
+	Secret  Alias     `json:"secret"`  // of what is good now
+	Former  *Alias    `json:"former,omitempty"`
+	Turned  time.Time `json:"turned,omitzero"`  // when Former was traded
+	Redeem  bool      `json:"redeem,omitempty"` // the code was redeemed: what is good now is a refresh token
+	Key     string    `json:"key,omitempty"`    // thumbprint that the refresh token is bound to, "" if none
+	Detach  bool      `json:"detach,omitempty"` // it outlives its session (offline_access)
+	Until   time.Time `json:"until"`            // when no refresh token is good any more
 
 	id      string
 	version int64
@@ -222,7 +222,7 @@ func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authoriza
 	out := Issued{Scope: terms.Scope}
 	id := x.identity(mv.issue)
 	id.Session, id.Key, id.Scope = a.Session, c.Key, terms.Scope
-	if out.Access, err = e.cfg.Propagators[mv.issue.target.Propagate.Type].Propagate(ctx, id); err != nil {
+	if out.Access, err = x.propagated(ctx, mv.issue, id); err != nil {
 		if errors.Is(err, ErrSignOnAgain) {
 			err = fmt.Errorf("%w: %w", ErrGrant, err)
 		}
@@ -384,19 +384,21 @@ func (e *Engine) Alive(ctx context.Context, subject, session string, detached bo
 
 // ClientToken issues a token to a client that acts for itself (RFC 6749 §4.4). The
 // adapter has authenticated it; nobody has signed in, and the token says so: it has
-// no level and no session. So it is for no target that asks for people: [ErrPeople].
+// no level and no session. So it is for no target that asks for people, or that asks
+// what a run has shown before it gives a token: [ErrPeople].
 func (e *Engine) ClientToken(ctx context.Context, c Caller, client, target string, scope []string) (Issued, error) {
 	a := e.active.Load()
 	cl, t := a.set.Clients[client], a.set.Targets[target]
 	if cl == nil || t == nil || !slices.Contains(cl.Targets, target) {
 		return Issued{}, ErrGrant
 	}
-	if t.Requires != (flowdefs.Requirement{}) || len(t.Authorize) > 0 {
+	p := &t.Propagate[0]
+	if t.Requires != (flowdefs.Requirement{}) || len(t.Authorize) > 0 || p.If != nil || p.Type != flowdefs.BearerJWT {
 		return Issued{}, ErrPeople
 	}
 	now := e.cfg.Now().UTC()
 	grant, err := e.cfg.Propagators[ClientToken].Propagate(ctx, Identity{
-		Subject: client, Client: client, Key: c.Key, Target: target, Audience: t.Propagate.Audience, TTL: t.Propagate.TTL, Scope: scope, Now: now,
+		Subject: client, Client: client, Key: c.Key, Target: target, Audience: p.Audience, TTL: p.TTL, Scope: scope, Now: now,
 	})
 	if err != nil {
 		return Issued{}, err

@@ -163,8 +163,10 @@ func (e *Engine) Use(set *flowdefs.Set, registry *Registry) error {
 		if t.Composed != nil && len(t.Authorize) > 0 {
 			a.targets[name] = made(t.Composed)
 		}
-		if _, ok := e.cfg.Propagators[t.Propagate.Type]; !ok {
-			errs = append(errs, fmt.Errorf("flows: target %q: no propagator of type %q", name, t.Propagate.Type))
+		for i := range t.Propagate {
+			if _, ok := e.cfg.Propagators[t.Propagate[i].Type]; !ok {
+				errs = append(errs, fmt.Errorf("flows: target %q: no propagator of type %q", name, t.Propagate[i].Type))
+			}
 		}
 	}
 	for _, c := range set.Clients {

@@ -24,7 +24,7 @@ func (x *exchange) issue(ctx context.Context, out *issuance) error {
 		x.result.Grant = code
 		return err
 	}
-	grant, err := x.e.cfg.Propagators[out.target.Propagate.Type].Propagate(ctx, x.identity(out))
+	grant, err := x.propagated(ctx, out, x.identity(out))
 	if errors.Is(err, ErrSignOnAgain) {
 		x.withdraw(CodeLoginRequired)
 		return nil
@@ -36,9 +36,14 @@ func (x *exchange) issue(ctx context.Context, out *issuance) error {
 	return nil
 }
 
+// propagated makes of an identity what its target gets: each token of a target is made here.
+func (x *exchange) propagated(ctx context.Context, out *issuance, id Identity) (Grant, error) {
+	return x.e.cfg.Propagators[out.as.Type].Propagate(ctx, id)
+}
+
 // identity is what the gate has let out, for a propagator.
 func (x *exchange) identity(out *issuance) Identity {
-	s, p := &x.r.State, out.target.Propagate
+	s, p := &x.r.State, out.as
 	id := Identity{
 		Subject: s.Subject, Client: x.r.Client, Run: x.r.ID, Provider: p.Provider, Key: x.r.Key,
 		ACR: out.acr, AMR: out.result.AMR, AuthTime: out.result.AuthTime, Target: out.target.Name,

@@ -275,14 +275,19 @@ func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, 
 			}
 		}
 	})
-	e.conditions = append(e.conditions, e.atTheEnd()...)
+	e.conditions = append(append(e.conditions, e.atTheEnd()...), e.atTheGate()...)
 	for i := range j.flow.Guarantees {
 		g := &j.flow.Guarantees[i]
 		note(g.Holds, g.Form == flowdefs.Never)
 	}
 	if j.target != nil {
-		for _, c := range j.target.Propagate.Claims {
-			e.claims[c] = true
+		for _, p := range j.target.Propagate {
+			for _, c := range p.Claims {
+				e.claims[c] = true
+			}
+			if p.If != nil { // true, false and an error lead to three places
+				e.mixed[p.If.Source] = true
+			}
 		}
 	}
 	read := append(slices.Clone(e.conditions), set.Asked...)
@@ -323,6 +328,19 @@ func (e *explorer) atTheEnd() []*flowdefs.Condition {
 	for i := range e.flow.Guarantees {
 		if c := e.flow.Guarantees[i].Holds; c != nil {
 			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// atTheGate are the conditions by which the target's propagator is found.
+func (e *explorer) atTheGate() []*flowdefs.Condition {
+	var out []*flowdefs.Condition
+	if e.target != nil {
+		for i := range e.target.Propagate {
+			if c := e.target.Propagate[i].If; c != nil {
+				out = append(out, c)
+			}
 		}
 	}
 	return out

@@ -100,11 +100,14 @@ func hashFile(fsys fs.FS, name string) ([]byte, error) {
 func CheckLifetimes(set *flowdefs.Set, cfg config.Config) error {
 	var problems flowdefs.Problems
 	for _, t := range set.Targets {
-		if t.Propagate.TTL > cfg.Tokens.MaxTTL {
-			pos := t.Pos
+		for _, p := range t.Propagate {
+			if p.TTL <= cfg.Tokens.MaxTTL {
+				continue
+			}
+			pos := p.Pos
 			pos.File = filepath.Join(cfg.Definitions, pos.File)
 			problems = append(problems, flowdefs.Problem{Pos: pos, Message: fmt.Sprintf(
-				"target %q: propagate.ttl is %s, longer than tokens.max_ttl of the configuration, %s", t.Name, t.Propagate.TTL, cfg.Tokens.MaxTTL)})
+				"target %q: propagate.ttl is %s, longer than tokens.max_ttl of the configuration, %s", t.Name, p.TTL, cfg.Tokens.MaxTTL)})
 		}
 	}
 	if len(problems) == 0 {

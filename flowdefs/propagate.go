@@ -1,0 +1,152 @@
+package flowdefs
+
+import (
+	"slices"
+	"time"
+)
+
+// The types of propagators that a target may have.
+const (
+	BearerJWT     = "bearer_jwt"
+	ProviderToken = "provider_token"
+)
+
+const (
+	maxTTL        = 24 * time.Hour
+	maxPropagates = 16 // entries of one target
+)
+
+// Audience is whom the tokens of a target that we make are for, "" if it gets no such token.
+func (t *Target) Audience() string {
+	for i := range t.Propagate {
+		if a := t.Propagate[i].Audience; a != "" {
+			return a
+		}
+	}
+	return ""
+}
+
+// Bearer reports whether a run for the target may turn into an access token for whoever asks for it.
+func (t *Target) Bearer() bool {
+	return slices.ContainsFunc(t.Propagate, func(p Propagate) bool { return p.Type == BearerJWT })
+}
+
+// propagates reads one entry, or a list of them, of which the first that fits counts.
+func (l *loader) propagates(n *node, what string) []Propagate {
+	items := []*node{n}
+	if n.kind == sequenceKind {
+		items = n.items
+	}
+	if len(items) == 0 || len(items) > maxPropagates {
+		l.fail(n.pos, "%s: expected 1 to %d entries, found %d", what, maxPropagates, len(items))
+		return nil
+	}
+	out := make([]Propagate, len(items))
+	for i, item := range items {
+		out[i] = l.propagate(item, what)
+	}
+	l.checkOrder(items, what)
+	l.checkAudience(out, what)
+	return out
+}
+
+// checkOrder: what stands behind an entry that always fits is never taken.
+func (l *loader) checkOrder(items []*node, what string) {
+	for _, item := range items[:len(items)-1] {
+		if item.kind == mappingKind && item.get("if") == nil {
+			l.fail(item.pos, "%s: this entry has no if, so that what stands behind it is never taken", what)
+		}
+	}
+}
+
+// checkAudience: a target is one application, whatever its token looks like.
+func (l *loader) checkAudience(all []Propagate, what string) {
+	first := slices.IndexFunc(all, func(p Propagate) bool { return p.Audience != "" })
+	for _, p := range all[max(first, 0):] {
+		if p.Audience != "" && p.Audience != all[first].Audience {
+			l.fail(p.Pos, "%s: audience: %s is not that of the first entry, %s: a target has one audience", what, quote(p.Audience), quote(all[first].Audience))
+		}
+	}
+}
+
+func (l *loader) propagate(n *node, what string) Propagate {
+	o, ok := l.object(n, what, []string{"if", "type", "audience", "ttl", "claims", "provider"})
+	if !ok {
+		return Propagate{}
+	}
+	p := Propagate{Pos: n.pos}
+	if cond := n.get("if"); cond != nil {
+		p.If = l.condition(cond, propagatePlace)
+	}
+	o.required("type")
+	if n.get("type") != nil && o.word("type", BearerJWT, ProviderToken) == ProviderToken {
+		return l.providerToken(n, o, p)
+	}
+	if at := n.get("provider"); at != nil {
+		l.fail(at.pos, "%s: provider is for type provider_token", what)
+	}
+	p.Type, p.Audience, p.TTL = BearerJWT, o.requiredText("audience"), o.duration("ttl", maxTTL)
+	if claims := n.get("claims"); claims != nil {
+		p.Claims = l.claims(claims, what+": claims")
+	}
+	return p
+}
+
+// providerToken reads the choice that hands a target the access token of a provider: what
+// it says, and to whom, is the provider's affair.
+func (l *loader) providerToken(n *node, o object, p Propagate) Propagate {
+	for _, key := range []string{"audience", "ttl", "claims"} {
+		if v := n.get(key); v != nil {
+			l.fail(v.pos, "%s: %s is for type bearer_jwt: the provider has made the token", o.what, key)
+		}
+	}
+	p.Type, p.Provider = ProviderToken, o.requiredText("provider")
+	if at := n.get("provider"); at != nil && at.kind == stringKind {
+		l.refer("providers", at.text, at.pos)
+		l.handing = append(l.handing, handing{p.Provider, at.pos})
+	}
+	return p
+}
+
+// handing is a target that gets the tokens of a provider.
+type handing struct {
+	provider string
+	pos      Pos
+}
+
+// checkHanding: tokens are handed on that are kept, and that are good without our key.
+func (l *loader) checkHanding() {
+	for _, h := range l.handing {
+		p := l.set.Providers[h.provider]
+		switch {
+		case p == nil: // said already
+		case !p.KeepTokens:
+			l.fail(h.pos, "provider: %s does not keep its tokens: expected keep_tokens: true there", quote(h.provider))
+		case p.DPoP:
+			l.fail(h.pos, "provider: the tokens of %s are bound to a key of Stile (dpop): nobody else can use them", quote(h.provider))
+		}
+	}
+}
+
+func (l *loader) claims(n *node, what string) map[string]*Condition {
+	if n.kind != mappingKind {
+		l.fail(n.pos, "%s: expected a mapping of claim names to expressions, found %s", what, n.describe())
+		return nil
+	}
+	if len(n.keys) > maxConditions {
+		l.fail(n.pos, "%s: %d claims; at most %d are allowed", what, len(n.keys), maxConditions)
+		return nil
+	}
+	claims := make(map[string]*Condition, len(n.keys))
+	for i, key := range n.keys {
+		if key.text == "" {
+			l.fail(key.pos, "%s: a claim needs a name", what)
+		}
+		if slices.Contains(reservedClaims(), key.text) {
+			l.fail(key.pos, "%s: %q is reserved: it says what happened and cannot be set", what, key.text)
+			continue
+		}
+		claims[key.text] = l.condition(n.items[i], claimPlace)
+	}
+	return claims
+}
