@@ -178,8 +178,10 @@ type Requirement struct {
 // Propagate says what a completed run for a target turns into.
 type Propagate struct {
 	If       *Condition // nil: always
-	Type     string     // "bearer_jwt", or "provider_token"
+	Type     string     // [BearerJWT], [HeaderJWT], ...
 	Provider string     // of provider_token: whose access token it is
+	Header   string     // of header: the name of the request header
+	Cookie   *Cookie    // of cookie
 	Audience string
 	TTL      time.Duration         // 0: the propagator's default
 	Claims   map[string]*Condition // claim name to an expression of any type; reserved names do not load

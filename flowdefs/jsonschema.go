@@ -202,8 +202,18 @@ func propagate7() object7 {
 		"propertyNames": object7{"minLength": 1, "not": object7{"enum": reservedClaims()}},
 	}
 	cond := expression7("Whether this entry counts; always if absent.")
+	ours := func(typ, key string, own object7) object7 {
+		properties := object7{"if": cond, "type": words7(typ), "audience": filled(), "ttl": length(), "claims": claims}
+		if key == "" {
+			return closed(properties, "type", "audience")
+		}
+		properties[key] = own
+		return closed(properties, "type", "audience", key)
+	}
 	return object7{"oneOf": []any{
-		closed(object7{"if": cond, "type": words7(BearerJWT), "audience": filled(), "ttl": length(), "claims": claims}, "type", "audience"),
+		ours(BearerJWT, "", nil),
+		ours(HeaderJWT, "header", documented(formed(headerForm.String()), "The request header that the token stands in.")),
+		ours(CookieJWT, "cookie", cookie7()),
 		closed(object7{"if": cond, "type": words7(ProviderToken), "provider": text7()}, "type", "provider"),
 	}}
 }

@@ -1,14 +1,18 @@
 package flowdefs
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
 // The types of propagators that a target may have.
 const (
-	BearerJWT     = "bearer_jwt"
-	ProviderToken = "provider_token"
+	BearerJWT     = "bearer_jwt"     // an access token for the app
+	HeaderJWT     = "header"         // the same, for a request header that a gateway looks at
+	CookieJWT     = "cookie"         // the same, in a cookie that the browser alone has
+	ProviderToken = "provider_token" // the access token of a provider
 )
 
 const (
@@ -69,8 +73,18 @@ func (l *loader) checkAudience(all []Propagate, what string) {
 	}
 }
 
+// propagateKeys are the keys that only some types have.
+func propagateKeys() map[string][]string {
+	ours := []string{BearerJWT, HeaderJWT, CookieJWT}
+	return map[string][]string{
+		"audience": ours, "ttl": ours, "claims": ours,
+		"header": {HeaderJWT}, "cookie": {CookieJWT}, "provider": {ProviderToken},
+	}
+}
+
 func (l *loader) propagate(n *node, what string) Propagate {
-	o, ok := l.object(n, what, []string{"if", "type", "audience", "ttl", "claims", "provider"})
+	keys := propagateKeys()
+	o, ok := l.object(n, what, append([]string{"if", "type"}, slices.Sorted(maps.Keys(keys))...))
 	if !ok {
 		return Propagate{}
 	}
@@ -79,15 +93,29 @@ func (l *loader) propagate(n *node, what string) Propagate {
 		p.If = l.condition(cond, propagatePlace)
 	}
 	o.required("type")
-	if n.get("type") != nil && o.word("type", BearerJWT, ProviderToken) == ProviderToken {
+	if p.Type = o.word("type", BearerJWT, HeaderJWT, CookieJWT, ProviderToken); p.Type == "" {
+		return p
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if at := n.get(key); at != nil && !slices.Contains(keys[key], p.Type) {
+			l.fail(at.pos, "%s: %s is for type %s", what, key, strings.Join(keys[key], ", "))
+		}
+	}
+	if p.Type == ProviderToken {
 		return l.providerToken(n, o, p)
 	}
-	if at := n.get("provider"); at != nil {
-		l.fail(at.pos, "%s: provider is for type provider_token", what)
-	}
-	p.Type, p.Audience, p.TTL = BearerJWT, o.requiredText("audience"), o.duration("ttl", maxTTL)
+	p.Audience, p.TTL = o.requiredText("audience"), o.duration("ttl", maxTTL)
 	if claims := n.get("claims"); claims != nil {
 		p.Claims = l.claims(claims, what+": claims")
+	}
+	switch p.Type {
+	case HeaderJWT:
+		p.Header = l.header(o)
+	case CookieJWT:
+		if cookie := o.required("cookie"); cookie != nil {
+			p.Cookie = l.cookie(cookie, what+": cookie")
+		}
+	default:
 	}
 	return p
 }
@@ -95,12 +123,7 @@ func (l *loader) propagate(n *node, what string) Propagate {
 // providerToken reads the choice that hands a target the access token of a provider: what
 // it says, and to whom, is the provider's affair.
 func (l *loader) providerToken(n *node, o object, p Propagate) Propagate {
-	for _, key := range []string{"audience", "ttl", "claims"} {
-		if v := n.get(key); v != nil {
-			l.fail(v.pos, "%s: %s is for type bearer_jwt: the provider has made the token", o.what, key)
-		}
-	}
-	p.Type, p.Provider = ProviderToken, o.requiredText("provider")
+	p.Provider = o.requiredText("provider")
 	if at := n.get("provider"); at != nil && at.kind == stringKind {
 		l.refer("providers", at.text, at.pos)
 		l.handing = append(l.handing, handing{p.Provider, at.pos})

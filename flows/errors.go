@@ -51,6 +51,7 @@ const (
 	CodeDenied          = "access_denied"
 	CodeRequirement     = "requirement_not_met"
 	CodeNotPropagated   = "not_propagated"
+	CodeBrowserRequired = "browser_required"
 	CodeUnmet           = "unmet_authentication_requirements"
 	CodeExhausted       = "attempts_exhausted"
 	CodeLocked          = "authenticator_locked"

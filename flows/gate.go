@@ -59,23 +59,24 @@ func (m *machine) gate() move {
 
 // propagates is the first entry of a target that fits, nil if there is no target. A
 // condition that cannot be answered fits nothing, and nothing behind it is asked: it
-// might have been there to keep what follows from happening.
+// might have been there to keep what follows from happening. Nor does what cannot be
+// given to this client make way for what could.
 func (m *machine) propagates(t *flowdefs.Target) (*flowdefs.Propagate, bool) {
 	if t == nil {
 		return nil, true
 	}
 	for i := range t.Propagate {
 		p := &t.Propagate[i]
-		if p.If == nil {
-			return p, true
+		fits, err := true, error(nil)
+		if p.If != nil {
+			fits, err = p.If.Bool(m.ctx, m.env(p.If))
 		}
-		fits, err := p.If.Bool(m.ctx, m.env(p.If))
 		if err != nil {
 			m.note(Event{Type: EventConditionFailed, Reason: "propagate"})
 			return nil, false
 		}
 		if fits {
-			return p, true
+			return p, m.w.suits(p)
 		}
 	}
 	return nil, false

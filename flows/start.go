@@ -163,7 +163,23 @@ func (a *active) admit(c Caller, q StartRequest) (*flowdefs.Client, *program, er
 	if client.DPoPRequired && c.Key == "" && q.Code == nil {
 		return nil, nil, &Problem{Kind: KindMalformed, Code: CodeProofRequired, Detail: "This client must send a DPoP proof."}
 	}
-	return client, p, nil
+	return client, p, a.settable(c, q, client)
+}
+
+// settable refuses a start whose end could not be given: cookies are for pages of the
+// client, and no cookie is bound to a key.
+func (a *active) settable(c Caller, q StartRequest, client *flowdefs.Client) error {
+	t := a.set.Targets[q.Target]
+	if t == nil || q.Code != nil || len(t.Cookies()) == 0 {
+		return nil
+	}
+	if !slices.Contains(client.Origins, c.Origin) {
+		return &Problem{Kind: KindMalformed, Code: CodeBrowserRequired, Detail: "The target sets a cookie: its runs are for scripts of the client's origins."}
+	}
+	if c.Key != "" {
+		return &Problem{Kind: KindMalformed, Code: CodeProofRequired, Detail: "The target sets a cookie, which is bound to no key: start without a DPoP proof."}
+	}
+	return nil
 }
 
 func (e *Engine) newRun(a *active, c Caller, q StartRequest, p *program) *run {

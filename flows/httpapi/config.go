@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 )
 
@@ -40,6 +41,7 @@ type engine interface {
 	Refuse(ctx context.Context, c flows.Caller, code string) error
 	Standing(ctx context.Context, h flows.Secret, c flows.Caller) *flows.View
 	Origins() []string
+	Cookies(origin string) []flowdefs.Cookie
 }
 
 var _ engine = (*flows.Engine)(nil)

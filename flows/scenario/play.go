@@ -207,6 +207,15 @@ func (p *player) start(ctx context.Context, s Start) *Failure {
 	return nil
 }
 
+// origin is where the client's page is from, "" if it has none.
+func (p *player) origin() string {
+	c := p.set.Clients[p.client]
+	if c == nil || len(c.Origins) == 0 {
+		return ""
+	}
+	return c.Origins[0]
+}
+
 // definition is the flow that a start runs.
 func definition(set *flowdefs.Set, s Start) *flowdefs.Flow {
 	t, ok := set.Targets[s.Target]

@@ -199,6 +199,7 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer *pr
 		Propagators: map[string]flows.Propagator{
 			propagation.TypeBearerJWT: bearer, flows.ClientToken: propagation.ClientTokens{BearerJWT: bearer}, flows.IDToken: ids,
 			sso.TypeProviderToken: n.keeper,
+			flowdefs.HeaderJWT:    propagation.Headers{BearerJWT: bearer}, flowdefs.CookieJWT: propagation.Cookies{BearerJWT: bearer},
 		},
 		Leftovers: b.Store, Departures: n.keeper, Ended: n.wake,
 		Logger: n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,
