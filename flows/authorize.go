@@ -359,7 +359,11 @@ func (e *Engine) Inspect(ctx context.Context, g Secret) (GrantInfo, error) {
 	if err != nil {
 		return GrantInfo{}, err
 	}
-	if end.Ends("", a.Run.Started) {
+	spared := ""
+	if a.Run.Changed {
+		spared = a.Session
+	}
+	if end.Ends(spared, a.Run.Started) {
 		return GrantInfo{}, ErrGrant
 	}
 	return GrantInfo{a.Run.Client, a.Run.State.Subject, a.Session, a.Until}, nil

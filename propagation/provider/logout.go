@@ -17,7 +17,7 @@ const longestAddress = 8 << 10
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	q, ok := parameters(w, r)
 	if !ok || twice(q) {
-		s.refuse(w, http.StatusBadRequest, "The request cannot be read.")
+		s.cfg.Pages.Refuse(w, r, http.StatusBadRequest, "page.unreadable")
 		return
 	}
 	session := s.cfg.Pages.Session(r)

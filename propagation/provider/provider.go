@@ -64,6 +64,7 @@ type Pages interface {
 	// Forget drops the session that the browser holds.
 	Forget(w http.ResponseWriter)
 	Leaving
+	Telling
 	// Draws are the codes of the steps that pages can draw.
 	Draws() []string
 }
@@ -78,8 +79,16 @@ type Leaving interface {
 	AnswerOf(r *http.Request, parameters url.Values) string
 	// SignedOut is the page behind an answer that leads nowhere else.
 	SignedOut(w http.ResponseWriter, r *http.Request, answer string)
+}
+
+// Telling is what pages say where no run is drawn.
+type Telling interface {
+	// Refuse tells the person what cannot be told to the application, by the id of the text.
+	Refuse(w http.ResponseWriter, r *http.Request, status int, message string)
 	// Fail tells the person that something does not work.
 	Fail(w http.ResponseWriter, r *http.Request, err error)
+	// PostOn sends the browser to an address with the values of a form.
+	PostOn(w http.ResponseWriter, r *http.Request, to string, values url.Values)
 }
 
 // Config is what the endpoints are made of. All fields are required.
