@@ -23,6 +23,7 @@ const maxComposed = 16 << 20
 func (l *loader) compose() {
 	l.checkHanding()
 	l.checkCookies()
+	l.checkRedeeming()
 	for _, a := range l.authorizing {
 		if f := l.set.Flows[a.flow]; f != nil && f.Kind != Authorization {
 			l.fail(a.pos, "authorize: flow %s is of the kind %s, not %s", quote(a.flow), f.Kind, Authorization)

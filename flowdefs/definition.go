@@ -182,6 +182,7 @@ type Propagate struct {
 	Provider string     // of provider_token: whose access token it is
 	Header   string     // of header: the name of the request header
 	Cookie   *Cookie    // of cookie
+	Redeemer string     // of one_time_code: id of the client that trades the code
 	Audience string
 	TTL      time.Duration         // 0: the propagator's default
 	Claims   map[string]*Condition // claim name to an expression of any type; reserved names do not load

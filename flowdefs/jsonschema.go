@@ -214,6 +214,7 @@ func propagate7() object7 {
 		ours(BearerJWT, "", nil),
 		ours(HeaderJWT, "header", documented(formed(headerForm.String()), "The request header that the token stands in.")),
 		ours(CookieJWT, "cookie", cookie7()),
+		ours(OneTimeCode, "redeemer", documented(text7(), "The client that trades the code.")),
 		closed(object7{"if": cond, "type": words7(ProviderToken), "provider": text7()}, "type", "provider"),
 	}}
 }

@@ -12,6 +12,7 @@ const (
 	BearerJWT     = "bearer_jwt"     // an access token for the app
 	HeaderJWT     = "header"         // the same, for a request header that a gateway looks at
 	CookieJWT     = "cookie"         // the same, in a cookie that the browser alone has
+	OneTimeCode   = "one_time_code"  // a code, which the target's own server trades for the token
 	ProviderToken = "provider_token" // the access token of a provider
 )
 
@@ -30,13 +31,19 @@ func (t *Target) Audience() string {
 	return ""
 }
 
+// Coded reports whether a run for the target may turn into a one-time code.
+func (t *Target) Coded() bool {
+	return slices.ContainsFunc(t.Propagate, func(p Propagate) bool { return p.Type == OneTimeCode })
+}
+
 // Bearer reports whether a run for the target may turn into an access token for whoever asks for it.
 func (t *Target) Bearer() bool {
 	return slices.ContainsFunc(t.Propagate, func(p Propagate) bool { return p.Type == BearerJWT })
 }
 
 // propagates reads one entry, or a list of them, of which the first that fits counts.
-func (l *loader) propagates(n *node, what string) []Propagate {
+func (l *loader) propagates(n *node, target string) []Propagate {
+	what := "target " + quote(target) + ": propagate"
 	items := []*node{n}
 	if n.kind == sequenceKind {
 		items = n.items
@@ -47,7 +54,7 @@ func (l *loader) propagates(n *node, what string) []Propagate {
 	}
 	out := make([]Propagate, len(items))
 	for i, item := range items {
-		out[i] = l.propagate(item, what)
+		out[i] = l.propagate(item, target, what)
 	}
 	l.checkOrder(items, what)
 	l.checkAudience(out, what)
@@ -75,14 +82,14 @@ func (l *loader) checkAudience(all []Propagate, what string) {
 
 // propagateKeys are the keys that only some types have.
 func propagateKeys() map[string][]string {
-	ours := []string{BearerJWT, HeaderJWT, CookieJWT}
+	ours := []string{BearerJWT, HeaderJWT, CookieJWT, OneTimeCode}
 	return map[string][]string{
 		"audience": ours, "ttl": ours, "claims": ours,
-		"header": {HeaderJWT}, "cookie": {CookieJWT}, "provider": {ProviderToken},
+		"header": {HeaderJWT}, "cookie": {CookieJWT}, "redeemer": {OneTimeCode}, "provider": {ProviderToken},
 	}
 }
 
-func (l *loader) propagate(n *node, what string) Propagate {
+func (l *loader) propagate(n *node, target, what string) Propagate {
 	keys := propagateKeys()
 	o, ok := l.object(n, what, append([]string{"if", "type"}, slices.Sorted(maps.Keys(keys))...))
 	if !ok {
@@ -93,7 +100,7 @@ func (l *loader) propagate(n *node, what string) Propagate {
 		p.If = l.condition(cond, propagatePlace)
 	}
 	o.required("type")
-	if p.Type = o.word("type", BearerJWT, HeaderJWT, CookieJWT, ProviderToken); p.Type == "" {
+	if p.Type = o.word("type", BearerJWT, HeaderJWT, CookieJWT, OneTimeCode, ProviderToken); p.Type == "" {
 		return p
 	}
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
@@ -115,9 +122,46 @@ func (l *loader) propagate(n *node, what string) Propagate {
 		if cookie := o.required("cookie"); cookie != nil {
 			p.Cookie = l.cookie(cookie, what+": cookie")
 		}
+	case OneTimeCode:
+		p.Redeemer = o.requiredText("redeemer")
+		if at := n.get("redeemer"); at != nil && at.kind == stringKind {
+			l.refer("clients", at.text, at.pos)
+			l.redeeming = append(l.redeeming, redeeming{p.Redeemer, target, at.pos})
+		}
 	default:
 	}
 	return p
+}
+
+// redeeming is a client that trades the codes of a target.
+type redeeming struct {
+	client, target string
+	pos            Pos
+}
+
+// coded is a relying party that may trade codes and names no redirect URIs.
+type coded struct {
+	client *Client
+	pos    Pos
+}
+
+// checkRedeeming: who trades a target's codes proves who it is, and has the target.
+func (l *loader) checkRedeeming() {
+	for _, r := range l.redeeming {
+		c := l.set.Clients[r.client]
+		switch {
+		case c == nil: // said already
+		case c.OAuth == nil || c.OAuth.Auth == AuthNone || !slices.Contains(c.OAuth.Grants, GrantCode):
+			l.fail(r.pos, "redeemer: client %s does not trade codes, or does not prove who it is: it needs oauth with the grant %s and an auth other than %s", quote(r.client), GrantCode, AuthNone)
+		case !slices.Contains(c.Targets, r.target):
+			l.fail(r.pos, "redeemer: client %s does not have the target %s", quote(r.client), quote(r.target))
+		}
+	}
+	for _, c := range l.coded {
+		if !slices.ContainsFunc(l.redeeming, func(r redeeming) bool { return r.client == c.client.ID }) {
+			l.fail(c.pos, "client %s: oauth: %s needs redirect_uris", quote(c.client.ID), GrantCode)
+		}
+	}
 }
 
 // providerToken reads the choice that hands a target the access token of a provider: what

@@ -45,7 +45,7 @@ func (l *loader) target(key, n *node) {
 	}
 	t.Scale = l.scaleOf(o, t.Requires)
 	if propagate := o.required("propagate"); propagate != nil {
-		t.Propagate = l.propagates(propagate, what+": propagate")
+		t.Propagate = l.propagates(propagate, key.text)
 	}
 	l.set.Targets[key.text] = t
 }

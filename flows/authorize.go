@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -28,6 +29,9 @@ type authorization struct {
 	Key     string    `json:"key,omitempty"`    // thumbprint that the refresh token is bound to, "" if none
 	Detach  bool      `json:"detach,omitempty"` // it outlives its session (offline_access)
 	Until   time.Time `json:"until"`            // when no refresh token is good any more
+
+	// Redeemer trades the code, which the run's own client has got and hands over to it; "": that client trades it itself.
+	Redeemer string `json:"redeemer,omitempty"`
 
 	id      string
 	version int64
@@ -67,6 +71,10 @@ type Redemption struct {
 	// Check holds the request of the trade against that of the start. It is the adapter's:
 	// redirect URI, code verifier, scopes. Its errors come back as they are, and the grant stays.
 	Check func(request json.RawMessage, subject string) (Terms, error)
+	// Once does so where the run was started by an app for whom another client trades the
+	// code: the app has said at its start what the code verifier is made for (RFC 7636 §4.2,
+	// S256). nil: no such code is good.
+	Once func(challenge string) (Terms, error)
 }
 
 // Issued is what a relying party gets.
@@ -113,10 +121,10 @@ func (e *Engine) authorizationRecord(a *authorization, version int64, expires ti
 }
 
 // authorize makes the code that the run leaves instead of a token. The gate has opened.
-func (x *exchange) authorize() (*Grant, error) {
+func (x *exchange) authorize(out *issuance) (*Grant, error) {
 	kept := *x.r
 	kept.Answered, kept.Effects, kept.Messages, kept.Notices = nil, nil, nil, nil
-	a := &authorization{Run: &kept, Session: x.session.ID, id: authorizationPrefix + newID()}
+	a := &authorization{Run: &kept, Session: x.session.ID, Redeemer: out.as.Redeemer, id: authorizationPrefix + newID()}
 	code := a.newGrant()
 	expires := x.w.now.Add(codeLife)
 	rec, err := x.e.authorizationRecord(a, 1, expires)
@@ -124,7 +132,25 @@ func (x *exchange) authorize() (*Grant, error) {
 		return nil, err
 	}
 	x.code = &rec
-	return &Grant{Type: "authorization_code", Token: string(code), Expires: expires}, nil
+	typ := flowdefs.GrantCode
+	if a.Redeemer != "" {
+		typ = out.as.Type
+	}
+	return &Grant{Type: typ, Token: string(code), Expires: expires}, nil
+}
+
+// holder is the client that trades.
+func (a *authorization) holder() string { return cmp.Or(a.Redeemer, a.Run.Client) }
+
+// check holds a trade against what the run was started with.
+func (a *authorization) check(q Redemption) (Terms, error) {
+	switch {
+	case a.Redeemer == "":
+		return q.Check(a.Run.Code, a.Run.State.Subject)
+	case !q.Known || q.Once == nil:
+		return Terms{}, ErrGrant
+	}
+	return q.Once(a.Run.Challenge)
 }
 
 // Redeem trades a grant. A code is good once: whoever presents it again, or a refresh
@@ -145,12 +171,12 @@ func (e *Engine) redeem(ctx context.Context, c Caller, q Redemption) (Issued, er
 	if err != nil {
 		return Issued{}, err
 	}
-	if a.Run.Client != q.Client || a.Key != "" && a.Key != c.Key {
+	if a.holder() != q.Client || a.Key != "" && a.Key != c.Key {
 		return Issued{}, ErrGrant
 	}
 	now := e.cfg.Now().UTC()
 	// Who has a code and not what belongs to it (RFC 7636) trades nothing, and ends nothing either.
-	terms, err := q.Check(a.Run.Code, a.Run.State.Subject)
+	terms, err := a.check(q)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -203,8 +229,10 @@ func (e *Engine) authorization(ctx context.Context, g Secret) (*authorization, e
 func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authorization, terms Terms) (Issued, error) {
 	x := &exchange{e: e, a: e.active.Load(), c: c, r: a.Run}
 	x.client = x.a.set.Clients[a.Run.Client]
-	if x.client == nil || !slices.Contains(x.client.Targets, a.Run.Target) {
-		return Issued{}, ErrGrant
+	for _, id := range []string{a.Run.Client, a.holder()} {
+		if c := x.a.set.Clients[id]; c == nil || !slices.Contains(c.Targets, a.Run.Target) {
+			return Issued{}, ErrGrant
+		}
 	}
 	var err error
 	if x.p, err = e.program(ctx, x.a, a.Run.Definition); err != nil {
@@ -219,9 +247,12 @@ func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authoriza
 	if mv.kind != moveIssue {
 		return Issued{}, fmt.Errorf("%w: %s", ErrGrant, m.s.Failure)
 	}
+	if mv.issue.as.Redeemer != a.Redeemer {
+		return Issued{}, fmt.Errorf("%w: the target gets its token in another way by now", ErrGrant)
+	}
 	out := Issued{Scope: terms.Scope}
 	id := x.identity(mv.issue)
-	id.Session, id.Key, id.Scope = a.Session, c.Key, terms.Scope
+	id.Client, id.Session, id.Key, id.Scope = a.holder(), a.Session, c.Key, terms.Scope
 	if out.Access, err = x.propagated(ctx, mv.issue, id); err != nil {
 		if errors.Is(err, ErrSignOnAgain) {
 			err = fmt.Errorf("%w: %w", ErrGrant, err)
@@ -300,7 +331,7 @@ func (e *Engine) turn(ctx context.Context, c Caller, q Redemption, a *authorizat
 		return err
 	}
 	return e.audited(ctx, Event{
-		ID: newID(), Time: now, Type: EventTokenIssued, Run: a.Run.ID, Flow: a.Run.Flow, Client: a.Run.Client, Target: a.Run.Target,
+		ID: newID(), Time: now, Type: EventTokenIssued, Run: a.Run.ID, Flow: a.Run.Flow, Client: a.holder(), Target: a.Run.Target,
 		Subject: a.Run.State.Subject, ACR: issued.acr, AMR: issued.result.AMR, Request: c.RequestID,
 	})
 }
@@ -311,7 +342,7 @@ func (e *Engine) Revoke(ctx context.Context, c Caller, client string, g Secret) 
 	ctx, cancel := lasting(ctx)
 	defer cancel()
 	a, err := e.authorization(ctx, g)
-	if errors.Is(err, ErrGrant) || err == nil && a.Run.Client != client {
+	if errors.Is(err, ErrGrant) || err == nil && a.holder() != client {
 		return nil
 	}
 	if err != nil {

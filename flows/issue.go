@@ -19,8 +19,8 @@ func (x *exchange) issue(ctx context.Context, out *issuance) error {
 	if err := x.keeps(ctx); err != nil { // it may be what is handed on
 		return err
 	}
-	if x.r.Code != nil {
-		code, err := x.authorize()
+	if x.r.Code != nil || out.as.Redeemer != "" {
+		code, err := x.authorize(out)
 		x.result.Grant = code
 		return err
 	}

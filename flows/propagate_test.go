@@ -68,3 +68,51 @@ func TestClientsHaveNoRunForConditions(t *testing.T) {
 		t.Errorf("a token without a run: %v", err)
 	}
 }
+
+// A trade asks the list as it is then, of the run as it was: what a code was for has to be what it is for.
+func TestTradesAskTheListAgain(t *testing.T) {
+	t.Parallel()
+	code := func(cond, redeemer string) string {
+		return "      - { if: '" + cond + "', type: one_time_code, audience: \"https://t.example\", ttl: 5m, redeemer: " + redeemer + " }\n"
+	}
+	const redeemers = `  depot: { flows: [f], targets: [t], dpop: optional, redirect_uris: ["https://depot.example/back"], oauth: { auth: client_secret_basic, secret_hash: "0000000000000000000000000000000000000000000000000000000000000000" } }
+  shed: { flows: [f], targets: [t], dpop: optional, redirect_uris: ["https://shed.example/back"], oauth: { auth: client_secret_basic, secret_hash: "0000000000000000000000000000000000000000000000000000000000000000" } }
+`
+	const always = "acr >= level.aal1"
+	for name, c := range map[string]struct {
+		then string
+		good bool
+	}{
+		"as it was":             {code(always, "depot"), true},
+		"as good as it was":     {code("acr >= level.aal2", "depot") + lastEntry, true},
+		"another redeemer":      {code(always, "shed"), false},
+		"an access token":       {lastEntry, false},
+		"another entry by now":  {code("acr >= level.aal3", "depot") + lastEntry, false},
+		"none fits":             {code("acr >= level.aal3", "depot"), false},
+		"an entry that is past": {code(`now < timestamp("2026-03-01T12:00:00Z")`, "depot"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newKit(t, turning(code(always, "depot"))+redeemers)
+			tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane", CodeChallenge: strings.Repeat("A", 43)})
+			tk.ok("ok", "")
+			tk.ok("ok", "")
+			grant := tk.view.Result.Grant
+			if grant == nil || grant.Type != "one_time_code" || len(k.tokens.all()) != 0 {
+				t.Fatalf("%+v", grant)
+			}
+			then := k.another(turning(c.then) + redeemers)
+			got, err := then.Redeem(t.Context(), flows.Caller{}, flows.Redemption{
+				Client: "depot", Known: true, Grant: flows.Secret(grant.Token), Code: true,
+				Once: func(string) (flows.Terms, error) { return flows.Terms{}, nil },
+			})
+			all := k.tokens.all()
+			if (err == nil) != c.good || (len(all) == 1) != c.good || !c.good && !errors.Is(err, flows.ErrGrant) {
+				t.Fatalf("%v, %+v", err, all)
+			}
+			if c.good && (got.Access.Token == "" || all[0].Client != "depot" || all[0].Subject != "sub-jane" || all[0].ACR != "aal2") {
+				t.Errorf("%+v", all[0])
+			}
+		})
+	}
+}

@@ -315,6 +315,11 @@ func (d *differ) propagate(p, q *flowdefs.Propagate) {
 		d.judge("condition of "+p.Type, p.If.Source, q.If.Source)
 	}
 	d.judge("provider of the token", p.Provider, q.Provider)
+	d.judge("header of the token", p.Header, q.Header)
+	d.judge("cookie of the token", parts(p.Cookie), parts(q.Cookie))
+	if p.Redeemer != q.Redeemer {
+		d.note(more, "redeemer changed from %q to %q", p.Redeemer, q.Redeemer)
+	}
 	if p.Audience != q.Audience {
 		d.note(more, "audience changed from %q to %q", p.Audience, q.Audience)
 	}

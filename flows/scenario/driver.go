@@ -47,6 +47,8 @@ type startBody struct {
 	Session      string   `json:"session,omitempty"`
 	Activate     []string `json:"activate,omitempty"`
 
+	CodeChallenge string `json:"codeChallenge,omitempty"`
+
 	Transaction map[string]string `json:"transaction,omitempty"`
 }
 
@@ -142,7 +144,7 @@ func (d onEngine) start(ctx context.Context, s startBody) (reply, error) {
 	q := flows.StartRequest{
 		ClientID: s.ClientID, Flow: s.Flow, Target: s.Target, ACRValues: s.ACRValues, LoginHint: s.LoginHint, Provider: s.Provider,
 		Locale: s.Locale, Capabilities: s.Capabilities, Session: flows.Secret(s.Session), Activate: s.Activate,
-		Transaction: s.Transaction,
+		Transaction: s.Transaction, CodeChallenge: s.CodeChallenge,
 	}
 	if s.MaxAge != nil {
 		age := time.Duration(*s.MaxAge) * time.Second

@@ -183,3 +183,30 @@ func TestSignOutTakesCookies(t *testing.T) {
 		}
 	}
 }
+
+// A relying party gets access tokens: where its person's run turns into something else, it gets nothing.
+func TestRelyingPartiesGetAccessTokensAlone(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ entries, want string }{
+		"an access token": {`{ if: acr >= level.aal1, type: bearer_jwt, audience: "https://mixed.example" }, { type: header, audience: "https://mixed.example", header: X-Who }`, ""},
+		"a header":        {`{ if: acr >= level.aal2, type: bearer_jwt, audience: "https://mixed.example" }, { type: header, audience: "https://mixed.example", header: X-Who }`, "access_denied"},
+		"a code for another": {`{ if: acr >= level.aal2, type: bearer_jwt, audience: "https://mixed.example" }, { type: one_time_code, audience: "https://mixed.example", redeemer: shop }`,
+			"access_denied"},
+		"none at all": {`{ type: header, audience: "https://mixed.example", header: X-Who }`, "invalid_target"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text := strings.Replace(shop(""), "targets:\n", "targets:\n  mixed: { flow: sign-in, propagate: ["+c.entries+"] }\n", 1)
+			w := newWorld(t, t, setup{definitions: strings.Replace(text, "targets: [orders, payments", "targets: [mixed, orders, payments", 1)})
+			defer w.close(t)
+			p, b := newParty(t, w, "shop", shopSecret, "https://shop.example/back", "openid"), newVisitor(t, w)
+			b.open(p.address("resource", "https://mixed.example"))
+			if b.gone == nil {
+				b.signIn()
+			}
+			if got := b.gone.Query().Get("error"); got != c.want || (b.gone.Query().Get("code") == "") != (c.want != "") {
+				t.Errorf("sent to %v", b.gone)
+			}
+		})
+	}
+}

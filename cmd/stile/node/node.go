@@ -200,6 +200,7 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer *pr
 			propagation.TypeBearerJWT: bearer, flows.ClientToken: propagation.ClientTokens{BearerJWT: bearer}, flows.IDToken: ids,
 			sso.TypeProviderToken: n.keeper,
 			flowdefs.HeaderJWT:    propagation.Headers{BearerJWT: bearer}, flowdefs.CookieJWT: propagation.Cookies{BearerJWT: bearer},
+			flowdefs.OneTimeCode: bearer, // what its code is traded for
 		},
 		Leftovers: b.Store, Departures: n.keeper, Ended: n.wake,
 		Logger: n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,

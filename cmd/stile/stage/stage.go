@@ -174,6 +174,7 @@ func (p *play) startEngine() (err error) {
 		Propagators: map[string]flows.Propagator{
 			propagation.TypeBearerJWT: s.bearer, sso.TypeProviderToken: keeper,
 			flowdefs.HeaderJWT: propagation.Headers{BearerJWT: s.bearer}, flowdefs.CookieJWT: propagation.Cookies{BearerJWT: s.bearer},
+			flowdefs.OneTimeCode: s.bearer, // what its code is traded for
 		},
 		Leftovers: p.store, Departures: keeper,
 		Logger: zap.NewNop(), Now: p.cast.Clock.Now, DecoyKey: s.decoy, Outbox: &p.mail, HandoverURL: baseURL + webui.Path, LinkURL: baseURL + webui.LinkPath,
