@@ -101,6 +101,12 @@ func TestTradesAskTheListAgain(t *testing.T) {
 			if grant == nil || grant.Type != "one_time_code" || len(k.tokens.all()) != 0 {
 				t.Fatalf("%+v", grant)
 			}
+			if _, err := k.engine.Redeem(t.Context(), flows.Caller{}, flows.Redemption{
+				Client: "depot", Grant: flows.Secret(grant.Token), Code: true,
+				Once: func(string) (flows.Terms, error) { return flows.Terms{}, nil },
+			}); !errors.Is(err, flows.ErrGrant) {
+				t.Errorf("who has not proved to be the redeemer: %v", err)
+			}
 			then := k.another(turning(c.then) + redeemers)
 			got, err := then.Redeem(t.Context(), flows.Caller{}, flows.Redemption{
 				Client: "depot", Known: true, Grant: flows.Secret(grant.Token), Code: true,

@@ -60,7 +60,7 @@ func TestNoSuchCookie(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, grant, err)
 		}
 	}
-	if _, err := (propagation.Headers{BearerJWT: c.BearerJWT}).Propagate(t.Context(), identity()); !errors.Is(err, propagation.ErrIncomplete) {
+	if _, err := propagation.Headers(c).Propagate(t.Context(), identity()); !errors.Is(err, propagation.ErrIncomplete) {
 		t.Errorf("no header: %v", err)
 	}
 }

@@ -33,6 +33,12 @@ type mover interface {
 	Cancel(ctx context.Context, h flows.Secret, c flows.Caller) (flows.View, error)
 }
 
+// pages are those whose scripts may ask, and what their browsers get.
+type pages interface {
+	Origins() []string
+	Cookies(origin string) []flowdefs.Cookie
+}
+
 // engine is what the API needs: runs, the end of sessions, records and the clients' origins.
 type engine interface {
 	runner
@@ -40,8 +46,7 @@ type engine interface {
 	SignOut(ctx context.Context, session flows.Secret, c flows.Caller) (*flows.Departure, error)
 	Refuse(ctx context.Context, c flows.Caller, code string) error
 	Standing(ctx context.Context, h flows.Secret, c flows.Caller) *flows.View
-	Origins() []string
-	Cookies(origin string) []flowdefs.Cookie
+	pages
 }
 
 var _ engine = (*flows.Engine)(nil)

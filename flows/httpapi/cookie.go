@@ -50,7 +50,7 @@ func write(c *gin.Context, name, value, domain, path string, strict bool, age in
 	if strict {
 		site = http.SameSiteStrictMode
 	}
-	http.SetCookie(c.Writer, &http.Cookie{
+	http.SetCookie(c.Writer, &http.Cookie{ //nolint:gosec // it has all three; one of them is said above
 		Name: name, Value: value, Domain: domain, Path: path, MaxAge: age, Secure: true, HttpOnly: true, SameSite: site,
 	})
 }

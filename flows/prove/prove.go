@@ -280,16 +280,7 @@ func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, 
 		g := &j.flow.Guarantees[i]
 		note(g.Holds, g.Form == flowdefs.Never)
 	}
-	if j.target != nil {
-		for _, p := range j.target.Propagate {
-			for _, c := range p.Claims {
-				e.claims[c] = true
-			}
-			if p.If != nil { // true, false and an error lead to three places
-				e.mixed[p.If.Source] = true
-			}
-		}
-	}
+	e.propagates()
 	read := append(slices.Clone(e.conditions), set.Asked...)
 	e.ages, e.decays = agesOf(e.enrols, e.scales, read)
 	e.axes, e.device = axesRead(read), e.usesDevice()
@@ -331,6 +322,21 @@ func (e *explorer) atTheEnd() []*flowdefs.Condition {
 		}
 	}
 	return out
+}
+
+// propagates takes in what the target's entries ask and say.
+func (e *explorer) propagates() {
+	for _, c := range e.atTheGate() {
+		e.mixed[c.Source] = true // true, false and an error lead to three places
+	}
+	if e.target == nil {
+		return
+	}
+	for i := range e.target.Propagate {
+		for _, c := range e.target.Propagate[i].Claims {
+			e.claims[c] = true
+		}
+	}
 }
 
 // atTheGate are the conditions by which the target's propagator is found.

@@ -190,9 +190,8 @@ func TestRelyingPartiesGetAccessTokensAlone(t *testing.T) {
 	for name, c := range map[string]struct{ entries, want string }{
 		"an access token": {`{ if: acr >= level.aal1, type: bearer_jwt, audience: "https://mixed.example" }, { type: header, audience: "https://mixed.example", header: X-Who }`, ""},
 		"a header":        {`{ if: acr >= level.aal2, type: bearer_jwt, audience: "https://mixed.example" }, { type: header, audience: "https://mixed.example", header: X-Who }`, "access_denied"},
-		"a code for another": {`{ if: acr >= level.aal2, type: bearer_jwt, audience: "https://mixed.example" }, { type: one_time_code, audience: "https://mixed.example", redeemer: shop }`,
-			"access_denied"},
-		"none at all": {`{ type: header, audience: "https://mixed.example", header: X-Who }`, "invalid_target"},
+		"a one-time code": {`{ if: acr >= level.aal2, type: bearer_jwt, audience: "https://mixed.example" }, { type: one_time_code, audience: "https://mixed.example", redeemer: shop }`, "access_denied"},
+		"none at all":     {`{ type: header, audience: "https://mixed.example", header: X-Who }`, "invalid_target"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -23,7 +23,7 @@ func depot(more string) string {
     flows: [sign-in]
     targets: [stock]
     dpop: optional
-    oauth: { grants: [authorization_code], auth: client_secret_post, secret_hash: `+hashed(depotSecret)+` }
+    oauth: { grants: [authorization_code, refresh_token], auth: client_secret_post, secret_hash: `+hashed(depotSecret)+` }
   thief:
     flows: [sign-in]
     targets: [stock]
