@@ -92,21 +92,24 @@ func (t *Target) Cookies() []Cookie {
 	return out
 }
 
-// checkCookies: a cookie is for a client that runs in browsers, and the browser has no key.
 func (l *loader) checkCookies() {
 	for _, id := range slices.Sorted(maps.Keys(l.set.Clients)) {
-		c := l.set.Clients[id]
-		for _, name := range c.Targets {
-			t := l.set.Targets[name]
-			if t == nil || len(t.Cookies()) == 0 {
-				continue
-			}
-			if len(c.Origins) == 0 {
-				l.fail(c.Pos, "client %s: target %s sets a cookie, which is for clients that run in browsers: name their origins", quote(id), quote(name))
-			}
-			if c.DPoPRequired {
-				l.fail(c.Pos, "client %s: target %s sets a cookie, which is bound to no key: the client needs dpop: optional", quote(id), quote(name))
-			}
+		l.checkCookiesOf(l.set.Clients[id])
+	}
+}
+
+// checkCookiesOf: a cookie is for a client that runs in browsers, and the browser has no key.
+func (l *loader) checkCookiesOf(c *Client) {
+	for _, name := range c.Targets {
+		t := l.set.Targets[name]
+		if t == nil || len(t.Cookies()) == 0 {
+			continue
+		}
+		if len(c.Origins) == 0 {
+			l.fail(c.Pos, "client %s: target %s sets a cookie, which is for clients that run in browsers: name their origins", quote(c.ID), quote(name))
+		}
+		if c.DPoPRequired {
+			l.fail(c.Pos, "client %s: target %s sets a cookie, which is bound to no key: the client needs dpop: optional", quote(c.ID), quote(name))
 		}
 	}
 }

@@ -15,9 +15,11 @@ type Set struct {
 	Providers   map[string]*Provider
 	Directories map[string]*Directory
 	Clients     map[string]*Client
-	Levels      assurance.Scales // the built-in scales, then those that are declared, by name
-	Asked       []*Condition     // what the declared ones ask of evidence
-	Messages    *Messages
+	// ClientSources are where other clients stand, and what those may have at most.
+	ClientSources map[string]*ClientSource
+	Levels        assurance.Scales // the built-in scales, then those that are declared, by name
+	Asked         []*Condition     // what the declared ones ask of evidence
+	Messages      *Messages
 }
 
 // Pos is a place in a definition file; Line and Column count from 1.
@@ -330,8 +332,11 @@ type Client struct {
 	DPoPRequired      bool
 	SignedOutURI      string // where the browser comes back to from signing out at a provider; exact
 	OAuth             *OAuth // nil: it is no relying party of the authorization server
-	HandOver          bool   // what the app cannot draw is drawn by a page of the server, in the browser
-	Pos               Pos
+	// Requires is what its runs have to reach besides what their targets ask for, the
+	// client's own and that of where it stands; each may ask for nothing.
+	Requires, Least Requirement
+	HandOver        bool // what the app cannot draw is drawn by a page of the server, in the browser
+	Pos             Pos
 }
 
 // Catalogue knows the step types that definitions may use. Implementations are

@@ -64,7 +64,7 @@ func (e *Engine) worldOf(a *active, r *run, p *program, client *flowdefs.Client)
 		now: r.State.atLeast(e.cfg.Now().UTC()), key: r.Key, flow: r.Flow, kind: p.flow.Kind,
 		started: r.Started, request: map[string]string{"locale": r.Locale}, drawable: r.Draws,
 		scales: a.scales, departs: e.cfg.Deviations, lax: e.cfg.Unproved,
-		goal: goal{named: r.Target, requires: r.Requires, scale: r.Scale, acrValues: r.ACRValues, voluntary: r.Voluntary},
+		goal: goal{named: r.Target, requires: r.requires(), scale: r.Scale, acrValues: r.ACRValues, voluntary: r.Voluntary},
 	}
 	if r.MaxAge != nil {
 		w.goal.notBefore = r.Started.Add(-*r.MaxAge)

@@ -173,7 +173,10 @@ func (m *Model) world(f *Facts, s *State) *world {
 		lax: true, // that the guarantees are kept is what is proved
 	}
 	if t := f.Target; t != nil {
-		w.goal = goal{named: t.Name, target: t, requires: t.Requires.ACR, scale: t.Scale}
+		w.goal = goal{named: t.Name, target: t, scale: t.Scale}
+		if t.Requires.ACR != "" {
+			w.goal.requires = []string{t.Requires.ACR}
+		}
 		if age := t.Requires.MaxAge; age > 0 {
 			w.goal.notBefore = f.Started.Add(-age)
 		}

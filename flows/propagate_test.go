@@ -64,7 +64,11 @@ func TestPropagators(t *testing.T) { // invariant 3
 func TestClientsHaveNoRunForConditions(t *testing.T) {
 	t.Parallel()
 	k := newKit(t, turning(entry("acr >= level.aal1")+lastEntry))
-	if _, err := k.engine.ClientToken(t.Context(), flows.Caller{}, "app", "t", nil); !errors.Is(err, flows.ErrPeople) || len(k.tokens.all()) != 0 {
+	app, err := k.engine.OwnClient(t.Context(), "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.engine.ClientToken(t.Context(), flows.Caller{}, app, "t", nil); !errors.Is(err, flows.ErrPeople) || len(k.tokens.all()) != 0 {
 		t.Errorf("a token without a run: %v", err)
 	}
 }

@@ -51,11 +51,11 @@ func (e *Engine) Start(ctx context.Context, c Caller, q StartRequest) (View, err
 
 func (e *Engine) start(ctx context.Context, c Caller, q StartRequest) (View, error) {
 	a := e.active.Load()
-	client, p, err := a.admit(c, q)
+	client, p, err := e.admit(ctx, a, c, q)
 	if err != nil {
 		return View{}, err
 	}
-	r := e.newRun(a, c, q, p)
+	r := e.newRun(a, c, q, client, p)
 	if c.IdempotencyKey != "" {
 		alias := startAlias(client.ID, c.IdempotencyKey)
 		r.Begun, r.BegunBody = &alias, sha256.Sum256(c.Body)
@@ -81,6 +81,7 @@ func (e *Engine) start(ctx context.Context, c Caller, q StartRequest) (View, err
 
 // launch makes the first moves of a new run and stores it.
 func (e *Engine) launch(ctx context.Context, c Caller, a *active, r *run, p *program, client *flowdefs.Client) (View, error) {
+	r.client = client
 	x := &exchange{e: e, a: a, c: c, r: r, p: p, client: client, presented: c.IdempotencyKey, fresh: true}
 	x.handle, r.Handle = newHandle()
 	if err := e.pin(ctx, p.flow, r.Expires); err != nil {
@@ -144,11 +145,15 @@ func (a *active) startable(flow, target string) *program {
 }
 
 // admit checks who may start what.
-func (a *active) admit(c Caller, q StartRequest) (*flowdefs.Client, *program, error) {
-	client, ok := a.set.Clients[q.ClientID]
-	if !ok {
+func (e *Engine) admit(ctx context.Context, a *active, c Caller, q StartRequest) (*flowdefs.Client, *program, error) {
+	found, err := e.ownClient(ctx, a, q.ClientID)
+	if errors.Is(err, ErrNotFound) {
 		return nil, nil, &Problem{Kind: KindMalformed, Code: CodeUnknownClient, Detail: "No client of that id."}
 	}
+	if err != nil {
+		return nil, nil, err
+	}
+	client := found.Client
 	if (q.Flow == "") == (q.Target == "") {
 		return nil, nil, &Problem{Kind: KindMalformed, Code: CodeMalformed, Detail: "Name either a flow or a target."}
 	}
@@ -192,7 +197,7 @@ func (a *active) settable(c Caller, q StartRequest, client *flowdefs.Client) err
 	return nil
 }
 
-func (e *Engine) newRun(a *active, c Caller, q StartRequest, p *program) *run {
+func (e *Engine) newRun(a *active, c Caller, q StartRequest, client *flowdefs.Client, p *program) *run {
 	ttl := p.flow.Timeout
 	if ttl <= 0 {
 		ttl = e.cfg.RunTTL
@@ -207,14 +212,25 @@ func (e *Engine) newRun(a *active, c Caller, q StartRequest, p *program) *run {
 	}
 	if t := a.set.Targets[q.Target]; t != nil {
 		r.Requires, r.Scale = t.Requires.ACR, t.Scale
-		if age := t.Requires.MaxAge; age > 0 {
-			r.MaxAge = &age
+		r.within(t.Requires.MaxAge)
+	}
+	for _, least := range []flowdefs.Requirement{client.Requires, client.Least} {
+		if least.ACR != "" {
+			r.Wants = append(r.Wants, least.ACR)
 		}
+		r.within(least.MaxAge)
 	}
 	if q.MaxAge != nil && (r.MaxAge == nil || *q.MaxAge < *r.MaxAge) {
 		r.MaxAge = q.MaxAge
 	}
 	return r
+}
+
+// within bounds how old proofs may be; 0 is no bound.
+func (r *run) within(age time.Duration) {
+	if age > 0 && (r.MaxAge == nil || age < *r.MaxAge) {
+		r.MaxAge = &age
+	}
 }
 
 // startedBefore answers the repeat of a start. It is honoured only with a proof
@@ -244,6 +260,9 @@ func (e *Engine) startedBefore(ctx context.Context, c Caller, a *active, alias A
 	}
 	p, err := e.program(ctx, a, r.Definition)
 	if err != nil {
+		return View{}, false, err
+	}
+	if err := e.findClient(ctx, a, r); err != nil {
 		return View{}, false, err
 	}
 	if err := e.recordEffects(ctx, r); err != nil {

@@ -58,7 +58,11 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// Until the client and its redirect URI are known to be right, nothing is sent anywhere.
-	c := s.client(q.Get("client_id"))
+	c, err := s.client(r.Context(), q.Get("client_id"))
+	if err != nil {
+		s.cfg.Pages.Fail(w, r, err)
+		return
+	}
 	if c == nil || len(q["client_id"]) != 1 || !slices.Contains(c.OAuth.Grants, flowdefs.GrantCode) {
 		s.cfg.Pages.Refuse(w, r, http.StatusBadRequest, "page.unknown_client")
 		return
