@@ -1,11 +1,18 @@
 package flowdefs
 
 func (l *loader) client(key, n *node) {
+	if c := l.readClient(key, n); c != nil {
+		l.set.Clients[key.text] = c
+	}
+}
+
+// readClient reads a client, wherever it stands; nil if it is none.
+func (l *loader) readClient(key, n *node) *Client {
 	what := "client " + quote(key.text)
 	o, ok := l.object(n, what,
-		[]string{"flows", "targets", "redirect_uris", "provider_redirects", "origins", "dpop", "hand_over", "post_logout_redirect_uri", "oauth"})
+		[]string{"flows", "targets", "redirect_uris", "provider_redirects", "origins", "dpop", "hand_over", "post_logout_redirect_uri", "requires", "oauth"})
 	if !ok {
-		return
+		return nil
 	}
 	c := &Client{ID: key.text, Pos: key.pos}
 	c.Flows = l.referAll(o, "flows")
@@ -26,10 +33,13 @@ func (l *loader) client(key, n *node) {
 	if c.HandOver && len(c.RedirectURIs) == 0 {
 		l.fail(n.get("hand_over").pos, "%s hands over to the web: name redirect_uris, which the browser comes back to", what)
 	}
+	if requires := n.get("requires"); requires != nil {
+		c.Requires = l.requirement(requires, what+": requires")
+	}
 	if oauth := n.get("oauth"); oauth != nil {
 		l.oauth(c, oauth, what)
 	}
-	l.set.Clients[key.text] = c
+	return c
 }
 
 // empty reports whether a list is absent or has no entries.

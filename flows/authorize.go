@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -19,18 +20,23 @@ import (
 // keeps the run as it was completed, so that each trade passes the gate again: a
 // level decays, an account is disabled, a session ends.
 type authorization struct {
-	Run     *run            `json:"run"`
-	Session string          `json:"session"` // id of the one that the run has left
-	Secret  Alias           `json:"secret"`  // of what is good now
-	Former  *Alias          `json:"former,omitempty"`
-	Turned  time.Time       `json:"turned,omitzero"`  // when Former was traded
-	Redeem  bool            `json:"redeem,omitempty"` // the code was redeemed: what is good now is a refresh token
-	Key     string          `json:"key,omitempty"`    // thumbprint that the refresh token is bound to, "" if none
-	Detach  bool            `json:"detach,omitempty"` // it outlives its session (offline_access)
-	Until   time.Time       `json:"until"`            // when no refresh token is good any more
+	Run     *run      `json:"run"`
+	Session string    `json:"session"` // id of the one that the run has left
+	Secret  Alias     `json:"secret"`  // of what is good now
+	Former  *Alias    `json:"former,omitempty"`
+	Turned  time.Time `json:"turned,omitzero"`  // when Former was traded
+	Redeem  bool      `json:"redeem,omitempty"` // the code was redeemed: what is good now is a refresh token
+	Key     string    `json:"key,omitempty"`    // thumbprint that the refresh token is bound to, "" if none
+	Detach  bool      `json:"detach,omitempty"` // it outlives its session (offline_access)
+	Until   time.Time `json:"until"`            // when no refresh token is good any more
+
+	// Redeemer trades the code, which the run's own client has got and hands over to it; "": that client trades it itself.
+	Redeemer string `json:"redeemer,omitempty"`
 
 	id      string
 	version int64
+	until   time.Time // when its session expires; zero: it has ended
+	trades  *flowdefs.Client
 }
 
 const (
@@ -67,6 +73,10 @@ type Redemption struct {
 	// Check holds the request of the trade against that of the start. It is the adapter's:
 	// redirect URI, code verifier, scopes. Its errors come back as they are, and the grant stays.
 	Check func(request json.RawMessage, subject string) (Terms, error)
+	// Once does so where the run was started by an app for whom another client trades the
+	// code: the app has said at its start what the code verifier is made for (RFC 7636 §4.2,
+	// S256). nil: no such code is good.
+	Once func(challenge string) (Terms, error)
 }
 
 // Issued is what a relying party gets.
@@ -113,10 +123,10 @@ func (e *Engine) authorizationRecord(a *authorization, version int64, expires ti
 }
 
 // authorize makes the code that the run leaves instead of a token. The gate has opened.
-func (x *exchange) authorize() (*Grant, error) {
+func (x *exchange) authorize(out *issuance) (*Grant, error) {
 	kept := *x.r
 	kept.Answered, kept.Effects, kept.Messages, kept.Notices = nil, nil, nil, nil
-	a := &authorization{Run: &kept, Session: x.session.ID, id: authorizationPrefix + newID()}
+	a := &authorization{Run: &kept, Session: x.session.ID, Redeemer: out.as.Redeemer, id: authorizationPrefix + newID()}
 	code := a.newGrant()
 	expires := x.w.now.Add(codeLife)
 	rec, err := x.e.authorizationRecord(a, 1, expires)
@@ -124,7 +134,25 @@ func (x *exchange) authorize() (*Grant, error) {
 		return nil, err
 	}
 	x.code = &rec
-	return &Grant{Type: "authorization_code", Token: string(code), Expires: expires}, nil
+	typ := flowdefs.GrantCode
+	if a.Redeemer != "" {
+		typ = out.as.Type
+	}
+	return &Grant{Type: typ, Token: string(code), Expires: expires}, nil
+}
+
+// holder is the client that trades.
+func (a *authorization) holder() string { return cmp.Or(a.Redeemer, a.Run.Client) }
+
+// check holds a trade against what the run was started with.
+func (a *authorization) check(q Redemption) (Terms, error) {
+	switch {
+	case a.Redeemer == "":
+		return q.Check(a.Run.Code, a.Run.State.Subject)
+	case !q.Known || q.Once == nil:
+		return Terms{}, ErrGrant
+	}
+	return q.Once(a.Run.Challenge)
 }
 
 // Redeem trades a grant. A code is good once: whoever presents it again, or a refresh
@@ -145,12 +173,12 @@ func (e *Engine) redeem(ctx context.Context, c Caller, q Redemption) (Issued, er
 	if err != nil {
 		return Issued{}, err
 	}
-	if a.Run.Client != q.Client || a.Key != "" && a.Key != c.Key {
+	if a.holder() != q.Client || a.Key != "" && a.Key != c.Key {
 		return Issued{}, ErrGrant
 	}
 	now := e.cfg.Now().UTC()
 	// Who has a code and not what belongs to it (RFC 7636) trades nothing, and ends nothing either.
-	terms, err := q.Check(a.Run.Code, a.Run.State.Subject)
+	terms, err := a.check(q)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -201,28 +229,14 @@ func (e *Engine) authorization(ctx context.Context, g Secret) (*authorization, e
 
 // renew passes the gate again with what the run has proved, as things are now.
 func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authorization, terms Terms) (Issued, error) {
-	x := &exchange{e: e, a: e.active.Load(), c: c, r: a.Run}
-	x.client = x.a.set.Clients[a.Run.Client]
-	if x.client == nil || !slices.Contains(x.client.Targets, a.Run.Target) {
-		return Issued{}, ErrGrant
-	}
-	var err error
-	if x.p, err = e.program(ctx, x.a, a.Run.Definition); err != nil {
-		return Issued{}, &Problem{Kind: KindUnavailable, Code: CodeDefinitionGone, Detail: "Try again later.", Err: err}
-	}
-	if err := x.lookAgain(ctx, a); err != nil {
+	x, issued, err := e.again(ctx, c, a)
+	if err != nil {
 		return Issued{}, err
 	}
-	x.r.State.Status = InProgress
-	m := machine{ctx: ctx, p: x.p, s: x.r.State.clone(), w: x.w}
-	mv := m.gate()
-	if mv.kind != moveIssue {
-		return Issued{}, fmt.Errorf("%w: %s", ErrGrant, m.s.Failure)
-	}
 	out := Issued{Scope: terms.Scope}
-	id := x.identity(mv.issue)
-	id.Session, id.Key, id.Scope = a.Session, c.Key, terms.Scope
-	if out.Access, err = e.cfg.Propagators[mv.issue.target.Propagate.Type].Propagate(ctx, id); err != nil {
+	id := x.identity(issued)
+	id.Client, id.Session, id.Key, id.Scope = a.holder(), a.Session, c.Key, terms.Scope
+	if out.Access, err = x.propagated(ctx, issued, id); err != nil {
 		if errors.Is(err, ErrSignOnAgain) {
 			err = fmt.Errorf("%w: %w", ErrGrant, err)
 		}
@@ -237,10 +251,79 @@ func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authoriza
 		}
 		out.ID = token.Token
 	}
-	if err := e.turn(ctx, c, q, a, terms, x.p, &out, mv.issue); err != nil {
+	if q.Code {
+		if err := e.enlist(ctx, a); err != nil {
+			return Issued{}, err
+		}
+	}
+	if err := e.turn(ctx, c, q, a, terms, x.p, &out, issued); err != nil {
 		return Issued{}, err
 	}
 	return out, nil
+}
+
+// again passes the gate with what the run of a grant has proved, as things are now, and asks
+// the steps that obtained what can be taken back. [ErrGrant] if no token would be issued now.
+func (e *Engine) again(ctx context.Context, c Caller, a *authorization) (*exchange, *issuance, error) {
+	x := &exchange{e: e, a: e.active.Load(), c: c, r: a.Run}
+	err := e.findClient(ctx, x.a, a.Run)
+	if err != nil {
+		return nil, nil, err
+	}
+	if x.client = a.Run.client; x.client == nil || !slices.Contains(x.client.Targets, a.Run.Target) {
+		return nil, nil, ErrGrant
+	}
+	if err := x.redeemer(ctx, a); err != nil {
+		return nil, nil, err
+	}
+	if x.p, err = e.program(ctx, x.a, a.Run.Definition); err != nil {
+		return nil, nil, &Problem{Kind: KindUnavailable, Code: CodeDefinitionGone, Detail: "Try again later.", Err: err}
+	}
+	if err := x.lookAgain(ctx, a); err != nil {
+		return nil, nil, err
+	}
+	x.r.State.Status = InProgress
+	m := machine{ctx: ctx, p: x.p, s: x.r.State.clone(), w: x.w}
+	mv := m.gate()
+	if mv.kind != moveIssue {
+		return nil, nil, fmt.Errorf("%w: %s", ErrGrant, m.s.Failure)
+	}
+	if mv.issue.as.Redeemer != a.Redeemer {
+		return nil, nil, fmt.Errorf("%w: the target gets its token in another way by now", ErrGrant)
+	}
+	return x, mv.issue, x.stands(ctx)
+}
+
+// redeemer looks up who trades, as it is now, if that is not the run's own client.
+func (x *exchange) redeemer(ctx context.Context, a *authorization) error {
+	a.trades = x.client
+	if a.Redeemer == "" {
+		return nil
+	}
+	found, err := x.e.ownClient(ctx, x.a, a.Redeemer)
+	if errors.Is(err, ErrNotFound) || err == nil && !slices.Contains(found.Targets, a.Run.Target) {
+		return ErrGrant
+	}
+	a.trades = found.Client
+	return err
+}
+
+// stands asks the steps that the run completed whether what they obtained still stands.
+func (x *exchange) stands(ctx context.Context) error {
+	for i := range x.p.nodes {
+		n := &x.p.nodes[i]
+		k, ok := n.step.(Keeper)
+		if !ok || !x.r.State.Steps[n.def.ID].Done {
+			continue
+		}
+		if err := k.Keeps(ctx, x.visit(n, x.r.State.Turn)); err != nil {
+			if errors.Is(err, ErrWithdrawn) {
+				err = fmt.Errorf("%w: %w", ErrGrant, err)
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 // lookAgain gathers the facts of now. What the target asks about time is asked of now,
@@ -249,7 +332,10 @@ func (x *exchange) lookAgain(ctx context.Context, a *authorization) error {
 	if err := x.look(ctx); err != nil {
 		return err
 	}
-	_, err := x.e.cfg.Sessions.SessionByID(ctx, a.Session, x.w.now)
+	session, err := x.e.cfg.Sessions.SessionByID(ctx, a.Session, x.w.now)
+	if a.until = session.Expires; err != nil {
+		a.until = time.Time{}
+	}
 	switch {
 	case errors.Is(err, ErrNotFound) && !a.Detach:
 		return fmt.Errorf("%w: the session has ended", ErrGrant)
@@ -258,8 +344,14 @@ func (x *exchange) lookAgain(ctx context.Context, a *authorization) error {
 	}
 	x.w.over = false // what it stood for when the run completed, it stood for
 	x.w.goal.notBefore = time.Time{}
-	if t := x.w.goal.target; t != nil && t.Requires.MaxAge > 0 {
-		x.w.goal.notBefore = x.w.now.Add(-t.Requires.MaxAge)
+	within := []flowdefs.Requirement{x.client.Requires, x.client.Least}
+	if t := x.w.goal.target; t != nil {
+		within = append(within, t.Requires)
+	}
+	for _, least := range within {
+		if at := x.w.now.Add(-least.MaxAge); least.MaxAge > 0 && at.After(x.w.goal.notBefore) {
+			x.w.goal.notBefore = at
+		}
 	}
 	return nil
 }
@@ -300,7 +392,7 @@ func (e *Engine) turn(ctx context.Context, c Caller, q Redemption, a *authorizat
 		return err
 	}
 	return e.audited(ctx, Event{
-		ID: newID(), Time: now, Type: EventTokenIssued, Run: a.Run.ID, Flow: a.Run.Flow, Client: a.Run.Client, Target: a.Run.Target,
+		ID: newID(), Time: now, Type: EventTokenIssued, Run: a.Run.ID, Flow: a.Run.Flow, Client: a.holder(), Target: a.Run.Target,
 		Subject: a.Run.State.Subject, ACR: issued.acr, AMR: issued.result.AMR, Request: c.RequestID,
 	})
 }
@@ -311,7 +403,7 @@ func (e *Engine) Revoke(ctx context.Context, c Caller, client string, g Secret) 
 	ctx, cancel := lasting(ctx)
 	defer cancel()
 	a, err := e.authorization(ctx, g)
-	if errors.Is(err, ErrGrant) || err == nil && a.Run.Client != client {
+	if errors.Is(err, ErrGrant) || err == nil && a.holder() != client {
 		return nil
 	}
 	if err != nil {
@@ -342,7 +434,7 @@ type GrantInfo struct {
 	Expires                  time.Time
 }
 
-// Inspect tells of a refresh token that is good now; else [ErrGrant].
+// Inspect tells of a refresh token that would be traded now; else [ErrGrant].
 func (e *Engine) Inspect(ctx context.Context, g Secret) (GrantInfo, error) {
 	a, err := e.authorization(ctx, g)
 	if err != nil {
@@ -352,15 +444,8 @@ func (e *Engine) Inspect(ctx context.Context, g Secret) (GrantInfo, error) {
 	if !a.Redeem || subtle.ConstantTimeCompare(secret[:], a.Secret[:]) != 1 {
 		return GrantInfo{}, ErrGrant
 	}
-	if err := e.Alive(ctx, a.Run.State.Subject, a.Session, a.Detach); err != nil {
+	if _, _, err := e.again(ctx, Caller{}, a); err != nil {
 		return GrantInfo{}, err
-	}
-	end, err := e.cfg.Sessions.SessionsEnded(ctx, a.Run.State.Subject, e.cfg.Now())
-	if err != nil {
-		return GrantInfo{}, err
-	}
-	if end.Ends("", a.Run.Started) {
-		return GrantInfo{}, ErrGrant
 	}
 	return GrantInfo{a.Run.Client, a.Run.State.Subject, a.Session, a.Until}, nil
 }
@@ -384,32 +469,37 @@ func (e *Engine) Alive(ctx context.Context, subject, session string, detached bo
 
 // ClientToken issues a token to a client that acts for itself (RFC 6749 §4.4). The
 // adapter has authenticated it; nobody has signed in, and the token says so: it has
-// no level and no session. So it is for no target that asks for people: [ErrPeople].
-func (e *Engine) ClientToken(ctx context.Context, c Caller, client, target string, scope []string) (Issued, error) {
-	a := e.active.Load()
-	cl, t := a.set.Clients[client], a.set.Targets[target]
-	if cl == nil || t == nil || !slices.Contains(cl.Targets, target) {
+// no level and no session. So it is for no target that asks for people, or that asks
+// what a run has shown before it gives a token: [ErrPeople].
+func (e *Engine) ClientToken(ctx context.Context, c Caller, who Found, target string, scope []string) (Issued, error) {
+	t := e.active.Load().set.Targets[target]
+	if t == nil || !slices.Contains(who.Targets, target) {
 		return Issued{}, ErrGrant
 	}
-	if t.Requires != (flowdefs.Requirement{}) || len(t.Authorize) > 0 {
+	client, p := who.ID, &t.Propagate[0]
+	if t.Requires != (flowdefs.Requirement{}) || len(t.Authorize) > 0 || p.If != nil || p.Type != flowdefs.BearerJWT {
 		return Issued{}, ErrPeople
 	}
 	now := e.cfg.Now().UTC()
 	grant, err := e.cfg.Propagators[ClientToken].Propagate(ctx, Identity{
-		Subject: client, Client: client, Key: c.Key, Target: target, Audience: t.Propagate.Audience, TTL: t.Propagate.TTL, Scope: scope, Now: now,
+		Subject: client, Client: client, Key: c.Key, Target: target, Audience: p.Audience, TTL: p.TTL, Scope: scope, Now: now,
 	})
 	if err != nil {
 		return Issued{}, err
 	}
-	if err := e.audited(ctx, Event{ID: newID(), Time: now, Type: EventTokenIssued, Client: client, Target: target, Request: c.RequestID}); err != nil {
+	events := []Event{{ID: newID(), Time: now, Type: EventTokenIssued, Client: client, Target: target, Request: c.RequestID}}
+	if who.Dropped > 0 {
+		events = append(events, Event{ID: newID(), Time: now, Type: EventClientBounded, Client: client, Target: target, Request: c.RequestID})
+	}
+	if err := e.audited(ctx, events...); err != nil {
 		return Issued{}, err
 	}
 	return Issued{Access: grant, Scope: scope}, nil
 }
 
 // audited records what is about to be answered; if that fails nothing is.
-func (e *Engine) audited(ctx context.Context, ev Event) error {
-	if err := e.cfg.Recorder.Record(ctx, ev); err != nil {
+func (e *Engine) audited(ctx context.Context, events ...Event) error {
+	if err := e.cfg.Recorder.Record(ctx, events...); err != nil {
 		return fmt.Errorf("%w: audit: %w", ErrUnavailable, err)
 	}
 	return nil

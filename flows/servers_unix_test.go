@@ -58,7 +58,7 @@ type spareStore struct {
 }
 
 const emptied = `DELETE FROM runs; DELETE FROM definitions; DELETE FROM sessions; DELETE FROM session_ends; DELETE FROM root_ends; DELETE FROM counters;
-	DELETE FROM marks; DELETE FROM shared; DELETE FROM kept; DELETE FROM audit; DELETE FROM accounts`
+	DELETE FROM marks; DELETE FROM shared; DELETE FROM kept; DELETE FROM audit; DELETE FROM clients; DELETE FROM accounts`
 
 func openPostgres(t testing.TB, c cleaner) *postgres.Store {
 	t.Helper()

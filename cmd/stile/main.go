@@ -6,7 +6,7 @@
 //	stile keys          lists and makes the keys that sign tokens
 //	stile users add     adds an account
 //	stile users unlock  forgets failed attempts
-//	stile clients secret  makes a secret for a relying party
+//	stile clients       what is done to the clients of the store; makes secrets
 //	stile migrate       brings the schema of the store up to date
 //	stile version       says what this is
 //

@@ -17,7 +17,7 @@ const longestAddress = 8 << 10
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	q, ok := parameters(w, r)
 	if !ok || twice(q) {
-		s.refuse(w, http.StatusBadRequest, "The request cannot be read.")
+		s.cfg.Pages.Refuse(w, r, http.StatusBadRequest, "page.unreadable")
 		return
 	}
 	session := s.cfg.Pages.Session(r)
@@ -26,8 +26,12 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
-	to := s.afterwards(r, q)
-	err := s.leave(r, q, session, flows.Caller{RequestID: w.Header().Get("X-Request-Id")})
+	to, err := s.afterwards(r, q)
+	if err != nil {
+		s.cfg.Pages.Fail(w, r, err)
+		return
+	}
+	err = s.leave(r, q, session, flows.Caller{RequestID: w.Header().Get("X-Request-Id")})
 	switch {
 	case errors.Is(err, errAsk):
 		s.cfg.Pages.AskSignOut(w, r, PathLogout, q, to)
@@ -40,12 +44,25 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.cfg.Pages.Forget(w)
+	if session != "" { // else any link would take them
+		s.dropCookies(w)
+	}
 	if to == "" {
 		s.cfg.Pages.SignedOut(w, r, leaves)
 		return
 	}
 	w.Header().Set("Location", to)
 	w.WriteHeader(http.StatusSeeOther)
+}
+
+// dropCookies takes from the browser every cookie that a target may have left there: who
+// signs out here is signed out.
+func (s *Server) dropCookies(w http.ResponseWriter) {
+	for _, t := range s.cfg.Definitions().Targets {
+		for _, k := range t.Cookies() {
+			http.SetCookie(w, &http.Cookie{Name: k.Name, Domain: k.Domain, Path: k.Path, MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+		}
+	}
 }
 
 // What people answer to whether they want to sign out, see [Pages].
@@ -85,25 +102,26 @@ func (s *Server) leave(r *http.Request, q url.Values, session flows.Secret, call
 
 // afterwards is where the client that asks wants the browser to be sent, if that is a place
 // of its own: "" if not.
-func (s *Server) afterwards(r *http.Request, q url.Values) string {
+func (s *Server) afterwards(r *http.Request, q url.Values) (string, error) {
 	id := q.Get("client_id")
 	if t, err := s.hint(r.Context(), q.Get("id_token_hint")); err == nil && id == "" {
 		id = t.Audience
 	}
-	c, to := s.client(id), q.Get("post_logout_redirect_uri")
-	if c == nil || to == "" || !slices.Contains(c.OAuth.SignedOut, to) {
-		return ""
+	c, err := s.client(r.Context(), id)
+	to := q.Get("post_logout_redirect_uri")
+	if err != nil || c == nil || to == "" || !slices.Contains(c.OAuth.SignedOut, to) {
+		return "", err
 	}
 	u, err := url.Parse(to)
 	if err != nil {
-		return ""
+		return "", nil //nolint:nilerr // it was checked when it was read
 	}
 	if state := q.Get("state"); state != "" {
 		query := u.Query()
 		query.Set("state", state)
 		u.RawQuery = query.Encode()
 	}
-	return u.String()
+	return u.String(), nil
 }
 
 // twice says whether a parameter stands there twice.

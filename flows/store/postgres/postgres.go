@@ -66,6 +66,8 @@ var (
 	_ flows.Marks     = (*Store)(nil)
 	_ flows.Leftovers = (*Store)(nil)
 	_ flows.Recorder  = (*Store)(nil)
+
+	_ flows.StoredClients = (*Store)(nil)
 )
 
 const (

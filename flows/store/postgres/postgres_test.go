@@ -39,7 +39,7 @@ func stores(t *testing.T, cfg postgres.Config) storetest.Stores {
 	t.Helper()
 	s := open(t, cfg)
 	return storetest.Stores{
-		Runs: s, Texts: s, Values: s, Sessions: s, Throttle: s, Marks: s, Kept: s, Audit: s,
+		Runs: s, Texts: s, Values: s, Sessions: s, Throttle: s, Marks: s, Kept: s, Audit: s, Clients: s,
 		Accounts: s.Accounts(), Authenticators: s.Accounts(), Agreements: s.Accounts(),
 		Reopen: func(t *testing.T) storetest.Stores {
 			t.Helper()

@@ -31,6 +31,7 @@ type Stores struct {
 	Throttle       flows.Throttle
 	Marks          flows.Marks
 	Kept           flows.Leftovers
+	Clients        flows.StoredClients
 	Audit          Audit
 	Accounts       Accounts
 	Authenticators Authenticators
@@ -96,6 +97,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		{"accounts", kept.Accounts != nil, accountCases()},
 		{"authenticators", kept.Authenticators != nil, authenticatorCases()},
 		{"agreements", kept.Agreements != nil, agreementCases()},
+		{"clients", kept.Clients != nil, clientCases()},
 	} {
 		if !part.has {
 			continue

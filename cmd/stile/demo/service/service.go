@@ -59,8 +59,8 @@ func play(ctx context.Context, opts Options, all []line) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	w.print(fmt.Sprintf("Stile    %s\ngateway  %s\nproxy    %s\n\n", w.node.URL(), w.node.GatewayAddr(), w.proxy.url),
-		map[string]any{"stile": w.node.URL(), "gateway": w.node.GatewayAddr().String(), "proxy": w.proxy.url})
+	w.print(fmt.Sprintf("Stile      %s\ndirectory  %s\ngateway    %s\nproxy      %s\n\n", w.node.URL(), w.staff.URL, w.node.GatewayAddr(), w.proxy.url),
+		map[string]any{"stile": w.node.URL(), "directory": w.staff.URL, "gateway": w.node.GatewayAddr().String(), "proxy": w.proxy.url})
 	for _, l := range all {
 		if err := w.play(ctx, l); err != nil {
 			w.print("\nfailed: "+err.Error()+"\n", map[string]any{"ok": false, "error": err.Error()})

@@ -34,7 +34,7 @@ func TestStory(t *testing.T) {
 	}
 	for _, want := range []string{
 		"200", "401", "401 invalid_client", "400 invalid_scope", "403 insufficient_scope", "403 access_denied", "401 insufficient_user_authentication", "401 invalid_token",
-		"the shop is told: reporting, who may orders.read", "the shop is told: warehouse, who may orders.read orders.write",
+		"the shop is told: client:reporting, who may orders.read", "the shop is told: client:warehouse, who may orders.read orders.write",
 	} {
 		if !slices.Contains(shown, want) {
 			t.Errorf("%s is not shown", want)

@@ -26,12 +26,23 @@ func story() []line {
 		{"reporting may not place an order", call("POST", "/orders", "reporting"), refused(403, "insufficient_scope")},
 		{"not as a GET that is to be taken for a POST, either", call("GET", "/orders", "reporting", "X-HTTP-Method-Override"), refused(403, "access_denied")},
 		{"not by way of the news, either", call("GET", "/news/%2e%2e/orders", ""), refused(403, "access_denied")},
-		{"the warehouse gets a token for both scopes", get("warehouse", "shop", "orders.read orders.write"), ok},
+		{"the warehouse may not have what its entry says and Stile does not allow", get("warehouse", "shop", "customers.read"), refused(400, "invalid_scope")},
+		{"the warehouse gets a token for both scopes, one of them by its group", get("warehouse", "shop", "orders.read orders.write"), ok},
 		{"the warehouse places an order", call("POST", "/orders", "warehouse"), ok},
 		{"refunds are for people: a service has authenticated nobody", call("POST", "/refunds", "warehouse"), refused(401, "insufficient_user_authentication")},
 		{"what the map does not name is nobody's", call("GET", "/customers", "warehouse"), refused(403, "access_denied")},
 		{"reporting gets a token for the bank", get("reporting", "bank", "orders.read"), ok},
 		{"that is none for the shop", call("GET", "/orders", "reporting"), refused(401, "invalid_token")},
+		{"out of the group, the warehouse gets no token for orders.write", changed(writers, "member", "", get("warehouse", "shop", "orders.write")), refused(400, "invalid_scope")},
+		{"reporting, which the directory has retired, gets no token", changed("cn=reporting,"+services, "l", "retired", get("reporting", "shop", "orders.read")), refused(401, "invalid_client")},
+	}
+}
+
+// changed is what happens once the directory says something else of an entry.
+func changed(dn, attribute, value string, then func(context.Context, *world) (answer, error)) func(context.Context, *world) (answer, error) {
+	return func(ctx context.Context, w *world) (answer, error) {
+		w.staff.Set(dn, attribute, value)
+		return then(ctx, w)
 	}
 }
 

@@ -3,9 +3,7 @@ package service
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stile-auth/stile/cmd/stile/config"
+	"github.com/stile-auth/stile/cmd/stile/demo/directory"
 	"github.com/stile-auth/stile/cmd/stile/node"
 )
 
@@ -31,6 +30,7 @@ type world struct {
 	opts    Options
 	folder  string
 	node    *node.Node
+	staff   *directory.Directory
 	shop    *server // nobody but the proxy knows where it is
 	proxy   *server
 	secrets map[string]string // of the service accounts
@@ -71,13 +71,14 @@ func open(ctx context.Context, opts Options) (w *world, err error) {
 
 // startNode starts Stile as "stile serve" would.
 func (w *world) startNode(ctx context.Context, origin string) error {
-	flows := flowsYAML
-	for _, name := range []string{"reporting", "warehouse"} {
-		w.secrets[name] = rand.Text() + rand.Text()
-		sum := sha256.Sum256([]byte(w.secrets[name]))
-		flows = strings.ReplaceAll(flows, "HASH-OF-"+strings.ToUpper(name), hex.EncodeToString(sum[:]))
+	password := rand.Text()
+	if err := w.startDirectory(password); err != nil {
+		return err
 	}
-	for name, text := range map[string]string{"flows/flows.yaml": flows, "stile.yaml": strings.ReplaceAll(stileYAML, "ORIGIN", origin)} {
+	for name, text := range map[string]string{
+		"flows/flows.yaml": flowsYAML, "stile.yaml": strings.NewReplacer("ORIGIN", origin, "LDAP", w.staff.URL).Replace(stileYAML),
+		"ca.pem": string(w.staff.CA), "ldap-password": password,
+	} {
 		path := filepath.Join(w.folder, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
 			return err
@@ -95,6 +96,29 @@ func (w *world) startNode(ctx context.Context, origin string) error {
 	return err
 }
 
+// The names of entries.
+const (
+	reader   = "cn=stile,dc=shop,dc=example"
+	services = "ou=services,dc=shop,dc=example"
+	writers  = "cn=order-writers,ou=groups,dc=shop,dc=example"
+)
+
+// startDirectory starts the directory of the shop, with its service accounts.
+func (w *world) startDirectory(password string) (err error) {
+	entries := []directory.Entry{
+		{DN: reader, Password: password},
+		{DN: writers, Attributes: map[string][]string{"cn": {"order-writers"}, "member": {"cn=warehouse," + services}}},
+	}
+	for name, scopes := range map[string]string{"reporting": "orders.read", "warehouse": "orders.read customers.read"} {
+		w.secrets[name] = rand.Text() + rand.Text()
+		entries = append(entries, directory.Entry{DN: "cn=" + name + "," + services, Password: w.secrets[name], Attributes: map[string][]string{
+			"objectclass": {"account"}, "uid": {name}, "description": {scopes},
+		}})
+	}
+	w.staff, err = directory.Open(reader, entries...)
+	return err
+}
+
 func (w *world) close() error {
 	var errs []error
 	for _, s := range []*server{w.proxy, w.shop} {
@@ -104,6 +128,9 @@ func (w *world) close() error {
 	}
 	if w.node != nil {
 		errs = append(errs, w.node.Shutdown(context.Background())) // also when the story was cut short
+	}
+	if w.staff != nil {
+		errs = append(errs, w.staff.Close())
 	}
 	w.client.CloseIdleConnections()
 	if w.folder != "" {

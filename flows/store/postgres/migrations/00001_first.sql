@@ -95,6 +95,15 @@ CREATE TABLE kept (
 CREATE INDEX kept_owner ON kept (owner);
 CREATE INDEX kept_until ON kept (until);
 
+CREATE TABLE clients (
+    id       bytea   PRIMARY KEY,
+    version  bigint  NOT NULL,
+    text     bytea   NOT NULL, -- in the words of the definitions
+    disabled boolean NOT NULL,
+    created  bigint  NOT NULL,
+    changed  bigint  NOT NULL
+);
+
 CREATE TABLE audit (
     row   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id    bytea  NOT NULL UNIQUE,
