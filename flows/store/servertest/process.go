@@ -33,7 +33,7 @@ start() { "$@" </dev/null & p=$!; }
 start "$@"
 while read -r word; do case $word in
 	stop) kill -s "$signal" $p; wait $p;;
-	crash) kill -s KILL $p $(ps -o pid= --ppid $p); wait $p;; # its children too, which would notice later
+	crash) kill -s STOP $p; kill -s KILL $p $(ps -o pid= --ppid $p); wait $p;; # its children too, which would notice later
 	pause) kill -s STOP $p;;
 	resume) kill -s CONT $p;;
 	start) start "$@";;
