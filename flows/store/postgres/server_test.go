@@ -75,9 +75,9 @@ func TestSchema(t *testing.T) {
 		t.Errorf("again: from %d to %d, %v", from, to, err)
 	}
 	server.Exec(t, name, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, true)`)
-	fails(cfg, "4711")
+	fails(cfg, "4711", "newer one")
 	cfg.Manual = false
-	fails(cfg, "4711")
+	fails(cfg, "4711", "newer one")
 	if _, _, err := postgres.Migrate(t.Context(), cfg); !errors.Is(err, postgres.ErrSchema) {
 		t.Errorf("migrate: %v", err)
 	}
