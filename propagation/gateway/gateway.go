@@ -40,6 +40,7 @@ type Gateway struct {
 	guards    map[guarded]*rp.Guard
 	apps      *rp.APIKeys
 	proxies   []netip.Prefix
+	cookies   []string // that hold tokens, of whatever resource
 }
 
 // guarded is what a guard is for.
@@ -75,6 +76,9 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	for _, r := range cfg.Resources {
 		add(g.guard(cfg, r))
+		if r.Cookie != "" && !slices.Contains(g.cookies, r.Cookie) {
+			g.cookies = append(g.cookies, r.Cookie)
+		}
 	}
 	return g, errors.Join(errs...)
 }
@@ -105,38 +109,61 @@ func refused() *rp.Refusal {
 // ServeHTTP answers a proxy: 200 with the headers of the application, or what the
 // client is to be told.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	token, app, err := g.decide(r)
+	p, err := g.decide(r)
 	if err != nil {
 		refuse(w, r, err)
 		return
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	identity(h, token, app)
+	identity(h, p.token, p.app)
+	g.handOn(h, r.Header, p)
 	w.WriteHeader(http.StatusOK)
 }
 
-func (g *Gateway) decide(r *http.Request) (token rp.Token, app string, err error) {
+// passed is who passes: with a token, or an application with its key, or nobody in
+// particular.
+type passed struct {
+	token  rp.Token
+	app    string
+	bearer string // the Authorization that the application gets in the place of a cookie
+}
+
+func (g *Gateway) decide(r *http.Request) (p passed, err error) {
 	if !g.isProxy(r.RemoteAddr) || smuggled(r.Header) {
-		return token, "", refused()
+		return p, refused()
 	}
 	o, err := read(r)
 	if err != nil {
-		return token, "", refused()
+		return p, refused()
 	}
 	resource := g.resources.find(o)
 	if resource == nil {
-		return token, "", refused()
+		return p, refused()
 	}
 	switch resource.For {
 	case ForEveryone:
-		return token, "", nil
+		return p, nil
 	case ForApp:
 		key, err := g.apps.Check(r, resource.Name)
-		return token, key.Name, err
+		p.app = key.Name
+		return p, err
 	}
-	token, err = g.guards[guarded{resource.Audience, resource.Origin}].Check(o.request(r), resource.Rule)
-	return token, "", err
+	return g.decideByToken(o.request(r), resource, o)
+}
+
+func (g *Gateway) decideByToken(r *http.Request, resource *Resource, o original) (p passed, err error) {
+	with := r
+	if resource.Cookie != "" {
+		if with, err = g.withCookie(r, resource, o); err != nil {
+			return p, err
+		}
+	}
+	p.token, err = g.guards[guarded{resource.Audience, resource.Origin}].Check(with, resource.Rule)
+	if with != r && resource.Forward == ForwardToken {
+		p.bearer = with.Header.Get("Authorization")
+	}
+	return p, err
 }
 
 // isProxy says whether a question comes from where questions come from.

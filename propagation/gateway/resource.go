@@ -27,7 +27,19 @@ type Resource struct {
 	// Audience and Rule are for ForToken.
 	Audience string
 	Rule     rp.Rule
+	// Cookie is the name of a cookie that may hold the token, for ForToken: browsers send it
+	// by themselves, so a request with it has to come from a page of Origin.
+	Cookie string
+	// Forward is ForwardToken if the application gets the token of the cookie, as a bearer
+	// token. Default: it gets the headers alone.
+	Forward string
 }
+
+// ForwardToken hands the token of a cookie to the application.
+const ForwardToken = "token"
+
+// cookieName are the characters of names of cookies that nobody quotes or encodes.
+const cookieName = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
 // check says what is wrong with a resource.
 func (r *Resource) check() error {
@@ -49,11 +61,15 @@ func (r *Resource) check() error {
 	switch r.For {
 	case ForToken:
 		need(r.Audience != "", "it is for tokens, and names no audience")
+		need(r.Cookie == "" || strings.Trim(r.Cookie, cookieName) == "", "%q is no name of a cookie", r.Cookie)
+		need(r.Cookie == "" || u == nil || u.Scheme != "https" || strings.HasPrefix(r.Cookie, hostPrefix) && len(r.Cookie) > len(hostPrefix),
+			"the name of the cookie does not begin with %s, so other hosts could set it", hostPrefix)
+		need(r.Forward == "" || r.Forward == ForwardToken && r.Cookie != "", "it forwards %q, of no cookie", r.Forward)
 		if err := r.Rule.Check(); err != nil {
 			errs = append(errs, fmt.Errorf("gateway: resource %s: %w", r.Name, err))
 		}
 	case ForApp, ForEveryone:
-		need(!asks, "it is for %s, and asks for tokens", r.For)
+		need(!asks && r.Cookie == "" && r.Forward == "", "it is for %s, and asks for tokens", r.For)
 	default:
 		need(false, "it is for %q", r.For)
 	}

@@ -60,7 +60,8 @@ func gatewayOf(c config.Gateway) (gateway.Config, error) {
 		r := c.Resources[name]
 		out.Resources = append(out.Resources, gateway.Resource{
 			Name: name, Origin: r.Origin, Path: r.Path, Methods: r.Methods, For: cmp.Or(r.For, gateway.ForToken), Audience: r.Audience,
-			Rule: rp.Rule{ACR: r.ACR, AMR: r.AMR, MaxAge: r.MaxAge, Scopes: r.Scopes, Roles: r.Roles, Entitlements: r.Entitlements},
+			Rule:   rp.Rule{ACR: r.ACR, AMR: r.AMR, MaxAge: r.MaxAge, Scopes: r.Scopes, Roles: r.Roles, Entitlements: r.Entitlements},
+			Cookie: r.Cookie, Forward: r.Forward,
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.APIKeys)) {
