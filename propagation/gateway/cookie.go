@@ -27,12 +27,23 @@ func (g *Gateway) withCookie(r *http.Request, resource *Resource, o original) (*
 			Challenges: []string{`Bearer error="invalid_request", error_description="There is more than one token."`},
 		}
 	case !ownPage(r.Header, o.method, resource.Origin):
-		return nil, &rp.Refusal{Status: http.StatusForbidden, Code: "access_denied", Detail: "A page of another site may not ask for that."}
+		return nil, notOwn()
+	}
+	if app := g.apps.at(o.host); app.holds(resource) {
+		var k kept
+		if err := g.open(app, useSession, values[0], &k); err != nil {
+			k.Access = "-" // is no token
+		}
+		values[0] = k.Access
 	}
 	out := *r
 	out.Header = r.Header.Clone()
 	out.Header.Set("Authorization", "Bearer "+values[0]) // so a token that is bound to a key is refused
 	return &out, nil
+}
+
+func notOwn() *rp.Refusal {
+	return &rp.Refusal{Status: http.StatusForbidden, Code: "access_denied", Detail: "A page of another site may not ask for that."}
 }
 
 // cookies are the values of the cookies of that name, in whatever lines they are. Names

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/stile-auth/stile/propagation"
 	"github.com/stile-auth/stile/propagation/rp"
 )
@@ -23,6 +25,13 @@ type Config struct {
 	Resources []Resource
 	// APIKeys are the keys of applications; their uses are names of resources.
 	APIKeys []rp.APIKey
+	// Apps are applications in browsers whose people the gateway signs in.
+	Apps []App
+	// Sealer seals their cookies. Required if there are any.
+	Sealer Sealer
+	// Server carries requests to the authorization server, which is the Issuer. Required if
+	// there are Apps.
+	Server http.RoundTripper
 	// Proxies are the addresses that questions come from. Default: this machine.
 	Proxies []netip.Prefix
 	// Taken remembers used DPoP proofs, as in [rp.Config].
@@ -38,9 +47,17 @@ type Config struct {
 type Gateway struct {
 	resources table
 	guards    map[guarded]*rp.Guard
-	apps      *rp.APIKeys
+	keys      *rp.APIKeys
 	proxies   []netip.Prefix
 	cookies   []string // that hold tokens, of whatever resource
+
+	// For Apps.
+	apps       apps
+	issuer     string
+	sealer     Sealer
+	server     http.RoundTripper
+	now        func() time.Time
+	refreshing singleflight.Group
 }
 
 // guarded is what a guard is for.
@@ -53,7 +70,9 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.Issuer == "" || cfg.Keys == nil || cfg.Now == nil {
 		return nil, errors.New("gateway: Issuer, Keys and Now are required")
 	}
-	g := &Gateway{guards: map[guarded]*rp.Guard{}, proxies: cfg.Proxies}
+	g := &Gateway{
+		guards: map[guarded]*rp.Guard{}, proxies: cfg.Proxies, issuer: cfg.Issuer, sealer: cfg.Sealer, server: cfg.Server, now: cfg.Now,
+	}
 	if len(g.proxies) == 0 {
 		g.proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	}
@@ -71,30 +90,43 @@ func New(cfg Config) (*Gateway, error) {
 			}
 		}
 	}
-	if g.apps, err = rp.NewAPIKeys(cfg.APIKeys); err != nil {
+	if g.keys, err = rp.NewAPIKeys(cfg.APIKeys); err != nil {
+		add(err)
+	}
+	cfg.Apps = slices.Clone(cfg.Apps)
+	if g.apps, err = newApps(cfg); err != nil {
 		add(err)
 	}
 	for _, r := range cfg.Resources {
-		add(g.guard(cfg, r))
-		if r.Cookie != "" && !slices.Contains(g.cookies, r.Cookie) {
-			g.cookies = append(g.cookies, r.Cookie)
-		}
+		add(g.guard(cfg, r.Name, guarded{r.Audience, r.Origin}))
+		g.hold(r.Cookie)
+	}
+	for _, a := range cfg.Apps {
+		add(g.guard(cfg, a.Name, guarded{a.Audience, a.Origin}))
+		g.hold(a.Cookie)
+		g.hold(a.loginCookie())
 	}
 	return g, errors.Join(errs...)
 }
 
-// guard makes the guard of a resource, if there is none for its audience yet.
-func (g *Gateway) guard(cfg Config, r Resource) error {
-	id := guarded{r.Audience, r.Origin}
-	if r.For != ForToken || r.Audience == "" || g.guards[id] != nil {
+// hold takes a cookie into those that no application gets.
+func (g *Gateway) hold(cookie string) {
+	if cookie != "" && !slices.Contains(g.cookies, cookie) {
+		g.cookies = append(g.cookies, cookie)
+	}
+}
+
+// guard makes a guard, if there is none for its audience yet.
+func (g *Gateway) guard(cfg Config, name string, id guarded) error {
+	if id.audience == "" || g.guards[id] != nil {
 		return nil
 	}
 	made, err := rp.New(rp.Config{
-		Issuer: cfg.Issuer, Audience: r.Audience, Origin: r.Origin, Keys: published{cfg.Keys},
+		Issuer: cfg.Issuer, Audience: id.audience, Origin: id.origin, Keys: published{cfg.Keys},
 		Algorithms: propagation.Algorithms(), Taken: cfg.Taken, Remember: cfg.Remember, Now: cfg.Now,
 	})
 	if err != nil {
-		return fmt.Errorf("gateway: resource %s: %w", r.Name, err)
+		return fmt.Errorf("gateway: %s: %w", name, err)
 	}
 	g.guards[id] = made
 	return nil
@@ -109,6 +141,10 @@ func refused() *rp.Refusal {
 // ServeHTTP answers a proxy: 200 with the headers of the application, or what the
 // client is to be told.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, PathApp) && g.isProxy(r.RemoteAddr) {
+		g.serveApp(w, r)
+		return
+	}
 	p, err := g.decide(r)
 	if err != nil {
 		refuse(w, r, err)
@@ -145,7 +181,7 @@ func (g *Gateway) decide(r *http.Request) (p passed, err error) {
 	case ForEveryone:
 		return p, nil
 	case ForApp:
-		key, err := g.apps.Check(r, resource.Name)
+		key, err := g.keys.Check(r, resource.Name)
 		p.app = key.Name
 		return p, err
 	}

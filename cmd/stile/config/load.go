@@ -160,6 +160,12 @@ func (c *Config) resolve(folder string) {
 		}
 		c.Directories[name] = d
 	}
+	for name, a := range c.Gateway.Apps {
+		if f := a.ClientSecret.File; f != "" && !filepath.IsAbs(f) {
+			a.ClientSecret.File = filepath.Join(folder, f)
+			c.Gateway.Apps[name] = a
+		}
+	}
 	for id, s := range c.Keys.Peppers {
 		if f := s.File; f != "" && !filepath.IsAbs(f) {
 			c.Keys.Peppers[id] = Secret{File: filepath.Join(folder, f)}

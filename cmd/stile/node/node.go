@@ -129,7 +129,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.openGateway(); err != nil {
+	if err := n.openGateway(handler); err != nil {
 		return err
 	}
 	if n.server, err = httpapi.NewServer("", handler, n.opts.Logger); err != nil {
