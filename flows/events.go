@@ -38,5 +38,6 @@ const (
 	EventPageOpened      = "handover_opened"   // a browser has taken the link
 	EventPageAnswered    = "handover_answered" // what was typed there waits for the client
 	EventTokenIssued     = "token_issued"      // to a relying party, for a code, a refresh token, or itself
+	EventGatewayRefused  = "gateway_refused"   // a request did not pass; Target is the resource, Reason why
 	EventGrantRevoked    = "grant_revoked"     // a code or refresh tokens; Reason: revoked, or grant_reused
 )

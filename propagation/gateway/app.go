@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -47,41 +46,35 @@ const (
 // 6265bis §5.5).
 const maxCookie = 4096 - 100
 
-// check says what is wrong with an app.
-func (a *App) check() error {
-	r := Resource{Name: a.Name, Origin: a.Origin, Path: "/", For: ForToken, Audience: a.Audience, Cookie: a.Cookie, Rule: rp.Rule{Scopes: a.Scopes}}
-	if err := r.check(); err != nil {
-		return fmt.Errorf("gateway: app %s: %w", a.Name, errors.Join(err))
-	}
+// check adds what is wrong with an app, and says whether nothing is.
+func (a *App) check(m *mistakes) bool {
+	like := Resource{Name: a.Name, Origin: a.Origin, Path: "/", For: ForToken, Audience: a.Audience, Cookie: a.Cookie, Rule: rp.Rule{Scopes: a.Scopes}}
+	ok := like.check(AboutApp, m)
 	if a.Client == "" || a.Secret == "" || a.Cookie == "" {
-		return fmt.Errorf("gateway: app %s: the client, its secret and the cookie are required", a.Name)
+		m.add(AboutApp, a.Name, "the client, its secret and the cookie are required")
+		return false
 	}
-	return nil
+	return ok
 }
 
 // apps are the apps by authority.
 type apps map[string]*App
 
-func newApps(cfg Config) (apps, error) {
+func newApps(of []App, m *mistakes) apps {
 	all := apps{}
-	var errs []error
-	if len(cfg.Apps) > 0 && (cfg.Sealer == nil || cfg.Server == nil) {
-		errs = append(errs, errors.New("gateway: Sealer and Server are required for apps"))
-	}
-	for i := range cfg.Apps {
-		a := &cfg.Apps[i]
-		if err := a.check(); err != nil {
-			errs = append(errs, err)
+	for i := range of {
+		a := &of[i]
+		if !a.check(m) {
 			continue
 		}
 		scheme, host, _ := strings.Cut(a.Origin, "://")
 		at := authority(host, scheme)
 		if other := all[at]; other != nil {
-			errs = append(errs, fmt.Errorf("gateway: apps %s and %s have one origin", other.Name, a.Name))
+			m.add(AboutApp, a.Name, "apps %s and %s have one origin", other.Name, a.Name)
 		}
 		all[at] = a
 	}
-	return all, errors.Join(errs...)
+	return all
 }
 
 // at finds the app of a host; nil if there is none.

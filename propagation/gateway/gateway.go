@@ -40,7 +40,10 @@ type Config struct {
 	// origin: none longer than it lives, and none whose key has been taken back.
 	// Default: none.
 	Remember int
-	Now      func() time.Time // required
+	// Decided is told of each decision: the name of the resource, "" if none, and why the
+	// request was refused, a closed word, or "" if it passed. Optional.
+	Decided func(ctx context.Context, resource, reason string)
+	Now     func() time.Time // required
 }
 
 // Gateway answers proxies. It is safe for concurrent use.
@@ -50,6 +53,7 @@ type Gateway struct {
 	keys      *rp.APIKeys
 	proxies   []netip.Prefix
 	cookies   []string // that hold tokens, of whatever resource
+	decided   func(ctx context.Context, resource, reason string)
 
 	// For Apps.
 	apps       apps
@@ -71,30 +75,28 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, errors.New("gateway: Issuer, Keys and Now are required")
 	}
 	g := &Gateway{
-		guards: map[guarded]*rp.Guard{}, proxies: cfg.Proxies, issuer: cfg.Issuer, sealer: cfg.Sealer, server: cfg.Server, now: cfg.Now,
+		guards: map[guarded]*rp.Guard{}, proxies: cfg.Proxies, issuer: cfg.Issuer, sealer: cfg.Sealer, server: cfg.Server, now: cfg.Now, decided: cfg.Decided,
+	}
+	if g.decided == nil {
+		g.decided = func(context.Context, string, string) {}
 	}
 	if len(g.proxies) == 0 {
 		g.proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	}
+	if len(cfg.Apps) > 0 && (cfg.Sealer == nil || cfg.Server == nil) {
+		return nil, errors.New("gateway: Sealer and Server are required for apps")
+	}
+	var wrong mistakes
+	cfg.Resources, cfg.Apps = slices.Clone(cfg.Resources), slices.Clone(cfg.Apps)
+	checkKeys(cfg, &wrong)
+	g.resources, g.apps = newTable(cfg.Resources, &wrong), newApps(cfg.Apps, &wrong)
+	if err := wrong.joined(); err != nil {
+		return nil, err
+	}
 	var errs []error
 	add := func(err error) { errs = append(errs, err) }
 	var err error
-	cfg.Resources = slices.Clone(cfg.Resources)
-	if g.resources, err = newTable(cfg.Resources); err != nil {
-		add(err)
-	}
-	for _, k := range cfg.APIKeys {
-		for _, use := range k.Uses {
-			if !slices.ContainsFunc(cfg.Resources, func(r Resource) bool { return r.Name == use && r.For == ForApp }) {
-				add(fmt.Errorf("gateway: the API key %q is for the resource %q, and no resource of that name is for apps", k.Name, use))
-			}
-		}
-	}
 	if g.keys, err = rp.NewAPIKeys(cfg.APIKeys); err != nil {
-		add(err)
-	}
-	cfg.Apps = slices.Clone(cfg.Apps)
-	if g.apps, err = newApps(cfg); err != nil {
 		add(err)
 	}
 	for _, r := range cfg.Resources {
@@ -146,6 +148,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p, err := g.decide(r)
+	g.decided(r.Context(), p.resource, reason(err))
 	if err != nil {
 		refuse(w, r, err)
 		return
@@ -160,9 +163,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // passed is who passes: with a token, or an application with its key, or nobody in
 // particular.
 type passed struct {
-	token  rp.Token
-	app    string
-	bearer string // the Authorization that the application gets in the place of a cookie
+	resource string // its name, also of who does not pass
+	token    rp.Token
+	app      string
+	bearer   string // the Authorization that the application gets in the place of a cookie
 }
 
 func (g *Gateway) decide(r *http.Request) (p passed, err error) {
@@ -177,6 +181,7 @@ func (g *Gateway) decide(r *http.Request) (p passed, err error) {
 	if resource == nil {
 		return p, refused()
 	}
+	p.resource = resource.Name
 	switch resource.For {
 	case ForEveryone:
 		return p, nil
@@ -188,7 +193,22 @@ func (g *Gateway) decide(r *http.Request) (p passed, err error) {
 	return g.decideByToken(o.request(r), resource, o)
 }
 
+// reason is why somebody is refused, in a word.
+func reason(err error) string {
+	var r *rp.Refusal
+	switch {
+	case err == nil:
+		return ""
+	case !errors.As(err, &r):
+		return "temporarily_unavailable"
+	case r.Code == "":
+		return "no_credentials"
+	}
+	return r.Code
+}
+
 func (g *Gateway) decideByToken(r *http.Request, resource *Resource, o original) (p passed, err error) {
+	p.resource = resource.Name
 	with := r
 	if resource.Cookie != "" {
 		if with, err = g.withCookie(r, resource, o); err != nil {

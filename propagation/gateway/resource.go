@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -41,12 +39,13 @@ const ForwardToken = "token"
 // cookieName are the characters of names of cookies that nobody quotes or encodes.
 const cookieName = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
-// check says what is wrong with a resource.
-func (r *Resource) check() error {
-	var errs []error
+// check adds what is wrong with a resource, or with what is like one, and says whether
+// nothing is.
+func (r *Resource) check(about string, m *mistakes) bool {
+	before := len(*m)
 	need := func(ok bool, format string, args ...any) {
 		if !ok {
-			errs = append(errs, fmt.Errorf("gateway: resource %s: %s", r.Name, fmt.Sprintf(format, args...)))
+			m.add(about, r.Name, format, args...)
 		}
 	}
 	u, err := url.Parse(r.Origin)
@@ -65,15 +64,14 @@ func (r *Resource) check() error {
 		need(r.Cookie == "" || u == nil || u.Scheme != "https" || strings.HasPrefix(r.Cookie, hostPrefix) && len(r.Cookie) > len(hostPrefix),
 			"the name of the cookie does not begin with %s, so other hosts could set it", hostPrefix)
 		need(r.Forward == "" || r.Forward == ForwardToken && r.Cookie != "", "it forwards %q, of no cookie", r.Forward)
-		if err := r.Rule.Check(); err != nil {
-			errs = append(errs, fmt.Errorf("gateway: resource %s: %w", r.Name, err))
-		}
+		err := r.Rule.Check()
+		need(err == nil, "%v", err)
 	case ForApp, ForEveryone:
 		need(!asks && r.Cookie == "" && r.Forward == "", "it is for %s, and asks for tokens", r.For)
 	default:
 		need(false, "it is for %q", r.For)
 	}
-	return errors.Join(errs...)
+	return len(*m) == before
 }
 
 // takes says whether the resource is for requests of that method.
@@ -84,28 +82,26 @@ func (r *Resource) takes(method string) bool {
 // table finds the resource of a request.
 type table map[string][]*Resource // by authority; the longest path first
 
-func newTable(all []Resource) (table, error) {
+func newTable(all []Resource, m *mistakes) table {
 	t := table{}
-	var errs []error
 	names := map[string]bool{}
 	for i := range all {
 		r := &all[i]
-		if err := r.check(); err != nil {
-			errs = append(errs, err)
+		if !r.check(AboutResource, m) {
 			continue
 		}
 		if names[r.Name] {
-			errs = append(errs, fmt.Errorf("gateway: there are two resources %s", r.Name))
+			m.add(AboutResource, r.Name, "there are two resources %s", r.Name)
 		}
 		names[r.Name] = true
 		scheme, host, _ := strings.Cut(r.Origin, "://")
 		at := authority(host, scheme)
 		for _, other := range t[at] {
 			if strings.EqualFold(other.Path, r.Path) && (other.Path != r.Path || overlap(other, r)) {
-				errs = append(errs, fmt.Errorf("gateway: resources %s and %s are for the same requests", other.Name, r.Name))
+				m.add(AboutResource, r.Name, "resources %s and %s are for the same requests", other.Name, r.Name)
 			}
 			if other.Origin != r.Origin {
-				errs = append(errs, fmt.Errorf("gateway: resources %s and %s have one host and two origins", other.Name, r.Name))
+				m.add(AboutResource, r.Name, "resources %s and %s have one host and two origins", other.Name, r.Name)
 			}
 		}
 		t[at] = append(t[at], r)
@@ -113,7 +109,7 @@ func newTable(all []Resource) (table, error) {
 	for _, rs := range t {
 		slices.SortStableFunc(rs, func(a, b *Resource) int { return len(b.Path) - len(a.Path) })
 	}
-	return t, errors.Join(errs...)
+	return t
 }
 
 // overlap says whether there is a method that both take, though neither is the more particular.

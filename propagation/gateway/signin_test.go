@@ -377,13 +377,13 @@ func TestRefreshFails(t *testing.T) {
 func TestNewWithApps(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*gateway.Config){
-		"Sealer and Server are required": func(c *gateway.Config) { c.Sealer = nil },
-		"and Server are required":        func(c *gateway.Config) { c.Server = nil },
-		"app shop: gateway":              func(c *gateway.Config) { c.Apps[0].Origin = "shop.example" },
-		"does not begin with __Host-":    func(c *gateway.Config) { c.Apps[0].Cookie = "shop" },
-		"its secret and the cookie are":  func(c *gateway.Config) { c.Apps[0].Secret = "" },
-		"names no audience":              func(c *gateway.Config) { c.Apps[0].Audience = "" },
-		"have one origin":                func(c *gateway.Config) { c.Apps = slices.Repeat(c.Apps, 2) },
+		"Sealer and Server are required":  func(c *gateway.Config) { c.Sealer = nil },
+		"and Server are required":         func(c *gateway.Config) { c.Server = nil },
+		"app shop: the origin is not one": func(c *gateway.Config) { c.Apps[0].Origin = "shop.example" },
+		"does not begin with __Host-":     func(c *gateway.Config) { c.Apps[0].Cookie = "shop" },
+		"its secret and the cookie are":   func(c *gateway.Config) { c.Apps[0].Secret = "" },
+		"names no audience":               func(c *gateway.Config) { c.Apps[0].Audience = "" },
+		"have one origin":                 func(c *gateway.Config) { c.Apps = slices.Repeat(c.Apps, 2) },
 	} {
 		w, _ := newWorld(t).withApp()
 		change(&w.cfg)
