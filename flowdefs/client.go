@@ -1,11 +1,18 @@
 package flowdefs
 
 func (l *loader) client(key, n *node) {
+	if c := l.readClient(key, n); c != nil {
+		l.set.Clients[key.text] = c
+	}
+}
+
+// readClient reads a client, wherever it stands; nil if it is none.
+func (l *loader) readClient(key, n *node) *Client {
 	what := "client " + quote(key.text)
 	o, ok := l.object(n, what,
 		[]string{"flows", "targets", "redirect_uris", "provider_redirects", "origins", "dpop", "hand_over", "post_logout_redirect_uri", "oauth"})
 	if !ok {
-		return
+		return nil
 	}
 	c := &Client{ID: key.text, Pos: key.pos}
 	c.Flows = l.referAll(o, "flows")
@@ -29,7 +36,7 @@ func (l *loader) client(key, n *node) {
 	if oauth := n.get("oauth"); oauth != nil {
 		l.oauth(c, oauth, what)
 	}
-	l.set.Clients[key.text] = c
+	return c
 }
 
 // empty reports whether a list is absent or has no entries.

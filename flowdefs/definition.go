@@ -15,9 +15,11 @@ type Set struct {
 	Providers   map[string]*Provider
 	Directories map[string]*Directory
 	Clients     map[string]*Client
-	Levels      assurance.Scales // the built-in scales, then those that are declared, by name
-	Asked       []*Condition     // what the declared ones ask of evidence
-	Messages    *Messages
+	// ClientSources are where other clients stand, and what those may have at most.
+	ClientSources map[string]*ClientSource
+	Levels        assurance.Scales // the built-in scales, then those that are declared, by name
+	Asked         []*Condition     // what the declared ones ask of evidence
+	Messages      *Messages
 }
 
 // Pos is a place in a definition file; Line and Column count from 1.

@@ -129,14 +129,15 @@ func (w *schemaWriter) file() object7 {
 	w.inside = false
 	w.definitions["param"] = documented(closed(object7{"param": text7()}, "param"), "The value of a parameter of the subflow.")
 	sections := object7{
-		"levels":      documented(named(scale7()), "Scales of levels by their own names, beside the built-in ones."),
-		"flows":       documented(named(flow), "What runs go through, step by step."),
-		"subflows":    documented(named(sub), "Lists of steps that flows use."),
-		"targets":     documented(named(target7()), "Applications that an identity is propagated to."),
-		"providers":   documented(named(provider7()), "Remote OpenID providers."),
-		"directories": documented(named(directory7()), "LDAP directories."),
-		"clients":     documented(named(client7()), "Apps that may start flows."),
-		"messages":    documented(messages7(), "Texts by language tag and id. In a text {name} stands for an argument."),
+		"levels":         documented(named(scale7()), "Scales of levels by their own names, beside the built-in ones."),
+		"flows":          documented(named(flow), "What runs go through, step by step."),
+		"subflows":       documented(named(sub), "Lists of steps that flows use."),
+		"targets":        documented(named(target7()), "Applications that an identity is propagated to."),
+		"providers":      documented(named(provider7()), "Remote OpenID providers."),
+		"directories":    documented(named(directory7()), "LDAP directories."),
+		"clients":        documented(named(client7()), "Apps that may start flows."),
+		"client_sources": documented(named(clientSource7()), "Where other clients stand, and what these may have at most."),
+		"messages":       documented(messages7(), "Texts by language tag and id. In a text {name} stands for an argument."),
 	}
 	return closed(sections)
 }

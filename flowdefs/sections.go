@@ -44,7 +44,7 @@ func newLoader(cat Catalogue) (*loader, error) {
 		cat: cat, cel: c,
 		set: &Set{
 			Flows: map[string]*Flow{}, Targets: map[string]*Target{},
-			Providers: map[string]*Provider{}, Directories: map[string]*Directory{}, Clients: map[string]*Client{},
+			Providers: map[string]*Provider{}, Directories: map[string]*Directory{}, Clients: map[string]*Client{}, ClientSources: map[string]*ClientSource{},
 			Levels: assurance.BuiltIn(),
 		},
 		declared:     map[string]map[string]bool{},
@@ -57,7 +57,7 @@ func newLoader(cat Catalogue) (*loader, error) {
 
 // sections is what a file may hold, in the order in which it is read.
 func sections() []string {
-	return []string{"levels", "subflows", "flows", "targets", "providers", "directories", "clients", "messages"}
+	return []string{"levels", "subflows", "flows", "targets", "providers", "directories", "clients", "client_sources", "messages"}
 }
 
 // file reads some sections of one file. They are read in a fixed order, not in the file's.
@@ -65,7 +65,7 @@ func (l *loader) file(root *node, which ...string) {
 	o := object{l, root, "the file"}
 	read := map[string]func(key, n *node){
 		"levels": l.scale, "subflows": l.subflow, "flows": l.flow, "targets": l.target, "providers": l.provider, "directories": l.directory, "clients": l.client,
-		"messages": l.messages,
+		"client_sources": l.clientSource, "messages": l.messages,
 	}
 	for _, section := range which {
 		n := o.n.get(section)
@@ -107,7 +107,7 @@ func (l *loader) declare(section string, key *node) {
 	if section == "levels" {
 		word = "scale"
 	}
-	l.checkName(key, word)
+	l.checkName(key, strings.ReplaceAll(word, "_", " "))
 	id := section + " " + key.text
 	if first, dup := l.places[id]; dup {
 		l.fail(key.pos, "%s %s is defined twice; the other is at %s", word, quote(key.text), first)

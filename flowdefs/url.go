@@ -80,6 +80,15 @@ func redirectURL(u *url.URL, text string) string {
 	return ""
 }
 
+// logoutURL checks where a relying party hears of logouts: it may have a query and no
+// fragment (OpenID Connect Back-Channel Logout 1.0 §2.2). What tells of a logout is not to be read on the way.
+func logoutURL(u *url.URL, text string) string {
+	if strings.Contains(text, "#") {
+		return "the address has no fragment"
+	}
+	return webURL(u)
+}
+
 // originURL checks a web origin as browsers write it (RFC 6454 §6.2).
 func originURL(u *url.URL, text string) string {
 	if message := webURL(u); message != "" {

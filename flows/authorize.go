@@ -19,18 +19,19 @@ import (
 // keeps the run as it was completed, so that each trade passes the gate again: a
 // level decays, an account is disabled, a session ends.
 type authorization struct {
-	Run     *run            `json:"run"`
-	Session string          `json:"session"` // id of the one that the run has left
-	Secret  Alias           `json:"secret"`  // of what is good now
-	Former  *Alias          `json:"former,omitempty"`
-	Turned  time.Time       `json:"turned,omitzero"`  // when Former was traded
-	Redeem  bool            `json:"redeem,omitempty"` // the code was redeemed: what is good now is a refresh token
-	Key     string          `json:"key,omitempty"`    // thumbprint that the refresh token is bound to, "" if none
-	Detach  bool            `json:"detach,omitempty"` // it outlives its session (offline_access)
-	Until   time.Time       `json:"until"`            // when no refresh token is good any more
+	Run     *run      `json:"run"`
+	Session string    `json:"session"` // id of the one that the run has left
+	Secret  Alias     `json:"secret"`  // of what is good now
+	Former  *Alias    `json:"former,omitempty"`
+	Turned  time.Time `json:"turned,omitzero"`  // when Former was traded
+	Redeem  bool      `json:"redeem,omitempty"` // the code was redeemed: what is good now is a refresh token
+	Key     string    `json:"key,omitempty"`    // thumbprint that the refresh token is bound to, "" if none
+	Detach  bool      `json:"detach,omitempty"` // it outlives its session (offline_access)
+	Until   time.Time `json:"until"`            // when no refresh token is good any more
 
 	id      string
 	version int64
+	until   time.Time // when its session expires; zero: it has ended
 }
 
 const (
@@ -201,28 +202,14 @@ func (e *Engine) authorization(ctx context.Context, g Secret) (*authorization, e
 
 // renew passes the gate again with what the run has proved, as things are now.
 func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authorization, terms Terms) (Issued, error) {
-	x := &exchange{e: e, a: e.active.Load(), c: c, r: a.Run}
-	x.client = x.a.set.Clients[a.Run.Client]
-	if x.client == nil || !slices.Contains(x.client.Targets, a.Run.Target) {
-		return Issued{}, ErrGrant
-	}
-	var err error
-	if x.p, err = e.program(ctx, x.a, a.Run.Definition); err != nil {
-		return Issued{}, &Problem{Kind: KindUnavailable, Code: CodeDefinitionGone, Detail: "Try again later.", Err: err}
-	}
-	if err := x.lookAgain(ctx, a); err != nil {
+	x, issued, err := e.again(ctx, c, a)
+	if err != nil {
 		return Issued{}, err
 	}
-	x.r.State.Status = InProgress
-	m := machine{ctx: ctx, p: x.p, s: x.r.State.clone(), w: x.w}
-	mv := m.gate()
-	if mv.kind != moveIssue {
-		return Issued{}, fmt.Errorf("%w: %s", ErrGrant, m.s.Failure)
-	}
 	out := Issued{Scope: terms.Scope}
-	id := x.identity(mv.issue)
+	id := x.identity(issued)
 	id.Session, id.Key, id.Scope = a.Session, c.Key, terms.Scope
-	if out.Access, err = e.cfg.Propagators[mv.issue.target.Propagate.Type].Propagate(ctx, id); err != nil {
+	if out.Access, err = e.cfg.Propagators[issued.target.Propagate.Type].Propagate(ctx, id); err != nil {
 		if errors.Is(err, ErrSignOnAgain) {
 			err = fmt.Errorf("%w: %w", ErrGrant, err)
 		}
@@ -237,10 +224,59 @@ func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authoriza
 		}
 		out.ID = token.Token
 	}
-	if err := e.turn(ctx, c, q, a, terms, x.p, &out, mv.issue); err != nil {
+	if q.Code {
+		if err := e.enlist(ctx, a); err != nil {
+			return Issued{}, err
+		}
+	}
+	if err := e.turn(ctx, c, q, a, terms, x.p, &out, issued); err != nil {
 		return Issued{}, err
 	}
 	return out, nil
+}
+
+// again passes the gate with what the run of a grant has proved, as things are now, and asks
+// the steps that obtained what can be taken back. [ErrGrant] if no token would be issued now.
+func (e *Engine) again(ctx context.Context, c Caller, a *authorization) (*exchange, *issuance, error) {
+	x := &exchange{e: e, a: e.active.Load(), c: c, r: a.Run}
+	err := e.findClient(ctx, x.a, a.Run)
+	if err != nil {
+		return nil, nil, err
+	}
+	if x.client = a.Run.client; x.client == nil || !slices.Contains(x.client.Targets, a.Run.Target) {
+		return nil, nil, ErrGrant
+	}
+	if x.p, err = e.program(ctx, x.a, a.Run.Definition); err != nil {
+		return nil, nil, &Problem{Kind: KindUnavailable, Code: CodeDefinitionGone, Detail: "Try again later.", Err: err}
+	}
+	if err := x.lookAgain(ctx, a); err != nil {
+		return nil, nil, err
+	}
+	x.r.State.Status = InProgress
+	m := machine{ctx: ctx, p: x.p, s: x.r.State.clone(), w: x.w}
+	mv := m.gate()
+	if mv.kind != moveIssue {
+		return nil, nil, fmt.Errorf("%w: %s", ErrGrant, m.s.Failure)
+	}
+	return x, mv.issue, x.stands(ctx)
+}
+
+// stands asks the steps that the run completed whether what they obtained still stands.
+func (x *exchange) stands(ctx context.Context) error {
+	for i := range x.p.nodes {
+		n := &x.p.nodes[i]
+		k, ok := n.step.(Keeper)
+		if !ok || !x.r.State.Steps[n.def.ID].Done {
+			continue
+		}
+		if err := k.Keeps(ctx, x.visit(n, x.r.State.Turn)); err != nil {
+			if errors.Is(err, ErrWithdrawn) {
+				err = fmt.Errorf("%w: %w", ErrGrant, err)
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 // lookAgain gathers the facts of now. What the target asks about time is asked of now,
@@ -249,7 +285,10 @@ func (x *exchange) lookAgain(ctx context.Context, a *authorization) error {
 	if err := x.look(ctx); err != nil {
 		return err
 	}
-	_, err := x.e.cfg.Sessions.SessionByID(ctx, a.Session, x.w.now)
+	session, err := x.e.cfg.Sessions.SessionByID(ctx, a.Session, x.w.now)
+	if a.until = session.Expires; err != nil {
+		a.until = time.Time{}
+	}
 	switch {
 	case errors.Is(err, ErrNotFound) && !a.Detach:
 		return fmt.Errorf("%w: the session has ended", ErrGrant)
@@ -342,7 +381,7 @@ type GrantInfo struct {
 	Expires                  time.Time
 }
 
-// Inspect tells of a refresh token that is good now; else [ErrGrant].
+// Inspect tells of a refresh token that would be traded now; else [ErrGrant].
 func (e *Engine) Inspect(ctx context.Context, g Secret) (GrantInfo, error) {
 	a, err := e.authorization(ctx, g)
 	if err != nil {
@@ -352,15 +391,8 @@ func (e *Engine) Inspect(ctx context.Context, g Secret) (GrantInfo, error) {
 	if !a.Redeem || subtle.ConstantTimeCompare(secret[:], a.Secret[:]) != 1 {
 		return GrantInfo{}, ErrGrant
 	}
-	if err := e.Alive(ctx, a.Run.State.Subject, a.Session, a.Detach); err != nil {
+	if _, _, err := e.again(ctx, Caller{}, a); err != nil {
 		return GrantInfo{}, err
-	}
-	end, err := e.cfg.Sessions.SessionsEnded(ctx, a.Run.State.Subject, e.cfg.Now())
-	if err != nil {
-		return GrantInfo{}, err
-	}
-	if end.Ends("", a.Run.Started) {
-		return GrantInfo{}, ErrGrant
 	}
 	return GrantInfo{a.Run.Client, a.Run.State.Subject, a.Session, a.Until}, nil
 }
@@ -385,12 +417,12 @@ func (e *Engine) Alive(ctx context.Context, subject, session string, detached bo
 // ClientToken issues a token to a client that acts for itself (RFC 6749 §4.4). The
 // adapter has authenticated it; nobody has signed in, and the token says so: it has
 // no level and no session. So it is for no target that asks for people: [ErrPeople].
-func (e *Engine) ClientToken(ctx context.Context, c Caller, client, target string, scope []string) (Issued, error) {
-	a := e.active.Load()
-	cl, t := a.set.Clients[client], a.set.Targets[target]
-	if cl == nil || t == nil || !slices.Contains(cl.Targets, target) {
+func (e *Engine) ClientToken(ctx context.Context, c Caller, who Found, target string, scope []string) (Issued, error) {
+	t := e.active.Load().set.Targets[target]
+	if t == nil || !slices.Contains(who.Targets, target) {
 		return Issued{}, ErrGrant
 	}
+	client := who.ID
 	if t.Requires != (flowdefs.Requirement{}) || len(t.Authorize) > 0 {
 		return Issued{}, ErrPeople
 	}
@@ -401,15 +433,19 @@ func (e *Engine) ClientToken(ctx context.Context, c Caller, client, target strin
 	if err != nil {
 		return Issued{}, err
 	}
-	if err := e.audited(ctx, Event{ID: newID(), Time: now, Type: EventTokenIssued, Client: client, Target: target, Request: c.RequestID}); err != nil {
+	events := []Event{{ID: newID(), Time: now, Type: EventTokenIssued, Client: client, Target: target, Request: c.RequestID}}
+	if who.Dropped > 0 {
+		events = append(events, Event{ID: newID(), Time: now, Type: EventClientBounded, Client: client, Target: target, Request: c.RequestID})
+	}
+	if err := e.audited(ctx, events...); err != nil {
 		return Issued{}, err
 	}
 	return Issued{Access: grant, Scope: scope}, nil
 }
 
 // audited records what is about to be answered; if that fails nothing is.
-func (e *Engine) audited(ctx context.Context, ev Event) error {
-	if err := e.cfg.Recorder.Record(ctx, ev); err != nil {
+func (e *Engine) audited(ctx context.Context, events ...Event) error {
+	if err := e.cfg.Recorder.Record(ctx, events...); err != nil {
 		return fmt.Errorf("%w: audit: %w", ErrUnavailable, err)
 	}
 	return nil

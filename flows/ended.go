@@ -65,6 +65,5 @@ func (x *exchange) endOthers() *SessionsEnd {
 		return nil
 	}
 	at := x.e.cfg.Now().UTC()
-	x.r.Changed = true
 	return &SessionsEnd{Subject: x.r.State.Subject, At: at, Spared: x.sessionID(), Until: at.Add(endKept)}
 }

@@ -40,6 +40,8 @@ type EngineConfig struct {
 	LinkURL     string               // external address of the pages that links in messages lead to; default: none, and steps that send links are unavailable
 	CallbackURL string               // external address that providers send browsers back to, with the provider's name behind it; default: none, and no browser runs flows with a sign-on
 	Leftovers   Leftovers            // keeps what proofs leave; default: none, and steps that leave something fail
+	Clients     StoredClients        // clients that the definitions do not have; default: none
+	Services    ServiceClients       // those of a directory; default: none
 	Departures  Departures           // where people sign out elsewhere; default: nowhere
 	Ended       func()               // is told that sessions have ended; default: nobody is
 	Deviations  assurance.Deviations // from the rules of package assurance; default none
@@ -122,6 +124,7 @@ type active struct {
 	targets  map[string]*program // by target name: the flow with what it authorizes
 	programs sync.Map            // content hash -> *program, also of definitions that only running runs use
 	origins  []string
+	stored   readClients // clients of the store
 }
 
 // NewEngine checks the configuration and compiles all flows; it returns every mistake at once.

@@ -265,7 +265,8 @@ func (x *exchange) signal(ctx context.Context, n *node, out Outcome) (signal, er
 			x.enrolled = append(x.enrolled, out.enrolled)
 		}
 		if len(out.removed) > 0 || n.typ.EndsSessions && out.enrolled != "" {
-			x.ends = true
+			x.ends, x.r.Changed = true, true
+			x.r.Leaves = x.sessionID() // a code that this request makes goes on with that session too
 			x.events = append(x.events, Event{Type: EventSessionsEnded, Step: n.def.ID})
 		}
 		if out.enrolled != "" && !n.typ.Enrols {

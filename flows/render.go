@@ -12,7 +12,7 @@ import (
 func (e *Engine) view(a *active, r *run, p *program) View {
 	s := &r.State
 	v := View{Flow: FlowView{ID: r.ID, Name: r.Flow, Status: s.Status, Turn: s.Turn, ExpiresAt: r.Expires}, Locale: r.Locale, Request: r.Code}
-	w := e.worldOf(a, r, p, a.set.Clients[r.Client])
+	w := e.worldOf(a, r, p, r.client)
 	v.Assurance.AMR = w.assess(s.Evidence).AMR
 	if acr := w.best(s.Evidence); acr != "" {
 		v.Assurance.ACR = &acr

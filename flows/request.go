@@ -157,8 +157,8 @@ func (e *Engine) departure(ctx context.Context, s Session) *Departure {
 		return nil
 	}
 	var client flowdefs.Client
-	if c := e.active.Load().set.Clients[s.Client]; c != nil {
-		client = *c
+	if found, err := e.OwnClient(ctx, s.Client); err == nil {
+		client = *found.Client
 	}
 	to, err := e.cfg.Departures.Depart(ctx, s, client)
 	if err != nil {
@@ -255,6 +255,9 @@ func (e *Engine) resume(ctx context.Context, x *exchange, again bool) (*exchange
 	if x.p, err = e.program(ctx, x.a, r.Definition); err != nil {
 		return nil, &Problem{Kind: KindUnavailable, Code: CodeDefinitionGone, Detail: "Try again later.", Err: err}
 	}
+	if err := e.findClient(ctx, x.a, r); err != nil {
+		return nil, err
+	}
 	if err := e.recordEffects(ctx, r); err != nil {
 		return x, err
 	}
@@ -270,10 +273,9 @@ func (e *Engine) resume(ctx context.Context, x *exchange, again bool) (*exchange
 		v := e.view(x.a, r, x.p)
 		return x, &Problem{Kind: KindFinished, Code: CodeFinished, Detail: "The flow has ended.", View: &v}
 	}
-	client, ok := x.a.set.Clients[r.Client]
-	if !ok || !slices.Contains(client.Flows, r.Flow) {
+	if r.client == nil || !slices.Contains(r.client.Flows, r.Flow) {
 		return x, &Problem{Kind: KindFailed, Code: CodeNotAllowed, Detail: "The client may not run this flow any more."}
 	}
-	x.client, x.before = client, r.State
+	x.client, x.before = r.client, r.State
 	return x, x.look(ctx)
 }

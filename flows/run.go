@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/stile-auth/stile/flowdefs"
 )
 
 // run is one execution of a flow as it is kept, sealed, in the store.
@@ -51,7 +53,8 @@ type run struct {
 	Notices   []Message    `json:"notices,omitempty"`  // that it tells the account's owner, likewise
 
 	version int64
-	ignored bool // a session was presented that counts for nothing
+	ignored bool             // a session was presented that counts for nothing
+	client  *flowdefs.Client // as it is now; nil: it is none any more
 }
 
 // sessionClient is whose the session is that the run leaves: the client's, or, if

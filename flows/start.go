@@ -47,7 +47,7 @@ func (e *Engine) Start(ctx context.Context, c Caller, q StartRequest) (View, err
 
 func (e *Engine) start(ctx context.Context, c Caller, q StartRequest) (View, error) {
 	a := e.active.Load()
-	client, p, err := a.admit(c, q)
+	client, p, err := e.admit(ctx, a, c, q)
 	if err != nil {
 		return View{}, err
 	}
@@ -77,6 +77,7 @@ func (e *Engine) start(ctx context.Context, c Caller, q StartRequest) (View, err
 
 // launch makes the first moves of a new run and stores it.
 func (e *Engine) launch(ctx context.Context, c Caller, a *active, r *run, p *program, client *flowdefs.Client) (View, error) {
+	r.client = client
 	x := &exchange{e: e, a: a, c: c, r: r, p: p, client: client, presented: c.IdempotencyKey, fresh: true}
 	x.handle, r.Handle = newHandle()
 	if err := e.pin(ctx, p.flow, r.Expires); err != nil {
@@ -140,11 +141,15 @@ func (a *active) startable(flow, target string) *program {
 }
 
 // admit checks who may start what.
-func (a *active) admit(c Caller, q StartRequest) (*flowdefs.Client, *program, error) {
-	client, ok := a.set.Clients[q.ClientID]
-	if !ok {
+func (e *Engine) admit(ctx context.Context, a *active, c Caller, q StartRequest) (*flowdefs.Client, *program, error) {
+	found, err := e.ownClient(ctx, a, q.ClientID)
+	if errors.Is(err, ErrNotFound) {
 		return nil, nil, &Problem{Kind: KindMalformed, Code: CodeUnknownClient, Detail: "No client of that id."}
 	}
+	if err != nil {
+		return nil, nil, err
+	}
+	client := found.Client
 	if (q.Flow == "") == (q.Target == "") {
 		return nil, nil, &Problem{Kind: KindMalformed, Code: CodeMalformed, Detail: "Name either a flow or a target."}
 	}
@@ -218,6 +223,9 @@ func (e *Engine) startedBefore(ctx context.Context, c Caller, a *active, alias A
 	}
 	p, err := e.program(ctx, a, r.Definition)
 	if err != nil {
+		return View{}, false, err
+	}
+	if err := e.findClient(ctx, a, r); err != nil {
 		return View{}, false, err
 	}
 	if err := e.recordEffects(ctx, r); err != nil {

@@ -3,6 +3,7 @@ package flows
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/assurance"
@@ -28,6 +29,16 @@ type Step interface {
 type Claimer interface {
 	// Claim returns the identifier in the answer, "" if it has none.
 	Claim(in Input) (identifier string, err error)
+}
+
+// ErrWithdrawn says that what a step obtained was taken back.
+var ErrWithdrawn = errors.New("flows: it was taken back")
+
+// Keeper is implemented by steps that obtain what can be taken back. The engine asks
+// those that a run has completed again whenever a relying party trades what it left.
+type Keeper interface {
+	// Keeps returns nil as long as what the step obtained stands; [ErrWithdrawn].
+	Keeps(ctx context.Context, v *Visit) error
 }
 
 // StepType is a kind of step: a value, listed once in package steps.

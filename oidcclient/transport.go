@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -88,6 +89,12 @@ const (
 	Private  Network = "private"  // those, and the ones of private networks
 	Loopback Network = "loopback" // those of Public, and this machine, by plain HTTP too: for trials
 )
+
+// Transport carries requests to addresses that others have chosen: it connects only to
+// those that are in the network, and trusts neither the environment nor what names resolve to.
+func Transport(n Network, roots *x509.CertPool) *http.Transport {
+	return newTransport(Config{Network: n, RootCAs: roots})
+}
 
 // newTransport makes a transport with connections of its own, which trusts neither
 // the environment nor what names resolve to.

@@ -163,7 +163,7 @@ func checkIdentity(id flows.Identity) error {
 		return missing("time")
 	case id.AuthTime.After(id.Now):
 		return fmt.Errorf("%w: the authentication time lies ahead", ErrIncomplete)
-	case id.Subject == id.Client: // RFC 9068 §5: such a token says that the client acts for itself
+	case id.Subject == id.Client, strings.HasPrefix(id.Subject, ClientSubject): // RFC 9068 §5: such a token says that the client acts for itself
 		return fmt.Errorf("%w: the subject is a client", ErrIncomplete)
 	}
 	return checkThumbprint(id.Key)

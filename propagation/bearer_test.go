@@ -223,6 +223,7 @@ func TestIncompleteIdentityIsRefused(t *testing.T) {
 		"auth_time ahead":        func(id *flows.Identity) { id.AuthTime = id.Now.Add(time.Second) },
 		"no time":                func(id *flows.Identity) { id.Now = time.Time{} },
 		"subject is client":      func(id *flows.Identity) { id.Subject = id.Client },
+		"a client's subject":     func(id *flows.Identity) { id.Subject = propagation.ClientSubject + "other" },
 		"key is no thumbprint":   func(id *flows.Identity) { id.Key = "abc" },
 		"key not canonical":      func(id *flows.Identity) { id.Key = strings.Repeat("A", 42) + "B" },
 		"claim without a name":   func(id *flows.Identity) { id.Claims = map[string]any{"": "x"} },

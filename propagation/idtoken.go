@@ -68,8 +68,13 @@ func (t *IDTokens) Propagate(ctx context.Context, id flows.Identity) (flows.Gran
 	return flows.Grant{Type: flows.IDToken, Token: text, Expires: expires.UTC()}, err
 }
 
-// ClientTokens makes access tokens (RFC 9068) for clients that act for themselves:
-// subject and client are the same (§5), and nothing is said of a person. It is safe for concurrent use.
+// ClientSubject goes before the id of a client in the "sub" of a token that it gets for
+// itself: no account's subject begins so, and no client can pass for a person by its name
+// (RFC 9700 §4.15).
+const ClientSubject = "client:"
+
+// ClientTokens makes access tokens (RFC 9068) for clients that act for themselves: the
+// subject is the client (§2.2), and nothing is said of a person. It is safe for concurrent use.
 type ClientTokens struct{ *BearerJWT }
 
 var _ flows.Propagator = ClientTokens{}
@@ -89,7 +94,7 @@ func (t ClientTokens) Propagate(ctx context.Context, id flows.Identity) (flows.G
 	}
 	expires := id.Now.Add(ttl).Truncate(time.Second)
 	claims := jwt.MapClaims{
-		"iss": t.cfg.Issuer, "sub": id.Client, "client_id": id.Client, "aud": id.Audience,
+		"iss": t.cfg.Issuer, "sub": ClientSubject + id.Client, "client_id": id.Client, "aud": id.Audience,
 		"iat": id.Now.Unix(), "exp": expires.Unix(), "jti": rand.Text(),
 	}
 	bind(claims, id)

@@ -100,6 +100,7 @@ func compare(before, after *flowdefs.Set, was, is []prove.Verdict) []change {
 	each(d, "provider", before.Providers, after.Providers, more, d.provider)
 	each(d, "directory", before.Directories, after.Directories, more, d.directory)
 	each(d, "client", before.Clients, after.Clients, more, d.client)
+	each(d, "client source", before.ClientSources, after.ClientSources, more, d.clientSource)
 	d.weakest(was, is)
 	return d.out
 }
@@ -464,7 +465,7 @@ func (d *differ) oauth(a, b *flowdefs.OAuth) {
 		return
 	case a == nil:
 		d.note(more, "is a relying party of the authorization server")
-		a = &flowdefs.OAuth{Auth: b.Auth, SecretHash: b.SecretHash, Keys: b.Keys, Refresh: b.Refresh}
+		a = &flowdefs.OAuth{Auth: b.Auth, Secrets: b.Secrets, Keys: b.Keys, Refresh: b.Refresh}
 	case b == nil:
 		d.note(less, "is no relying party of the authorization server any more")
 		return
@@ -472,10 +473,11 @@ func (d *differ) oauth(a, b *flowdefs.OAuth) {
 	d.list("grant", more, a.Grants, b.Grants)
 	d.list("scope", more, a.Scopes, b.Scopes)
 	d.list("post-logout redirect URI", more, a.SignedOut, b.SignedOut)
+	d.judge("backchannel_logout_uri", a.BackChannel, b.BackChannel)
 	if a.Auth != b.Auth {
 		d.note(more, "auth is %s: it was %s", b.Auth, a.Auth)
 	}
-	if a.SecretHash != b.SecretHash || a.Keys != b.Keys {
+	if !slices.Equal(a.Secrets, b.Secrets) || a.Keys != b.Keys {
 		d.note(more, "has another secret or other keys")
 	}
 	if a.Refresh != b.Refresh {

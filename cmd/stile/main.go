@@ -6,7 +6,7 @@
 //	stile keys          lists and makes the keys that sign tokens
 //	stile users add     adds an account
 //	stile users unlock  forgets failed attempts
-//	stile clients secret  makes a secret for a relying party
+//	stile clients       what is done to the clients of the store; makes secrets
 //	stile version       says what this is
 //
 // Exit codes: 0 it worked, 1 it did not, 2 the command line was wrong.

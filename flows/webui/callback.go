@@ -3,10 +3,10 @@ package webui
 import (
 	"encoding/json"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/stile-auth/stile/flows"
 )
@@ -26,11 +26,9 @@ func (p *Pages) callback(w http.ResponseWriter, r *http.Request) {
 func (p *Pages) callbackForm(w http.ResponseWriter, r *http.Request) {
 	values, ok := posted(w, r)
 	fields := map[string]string{}
-	var hidden []pair
 	for name, value := range values {
 		ok = ok && len(value) == 1 && len(values) <= maxFields
 		fields[name] = value[0]
-		hidden = append(hidden, pair{name, value[0]})
 	}
 	if !ok || len(fields) == 0 {
 		p.fail(w, r, &flows.Problem{Kind: flows.KindNotFound, Code: flows.CodeNotFound})
@@ -40,14 +38,22 @@ func (p *Pages) callbackForm(w http.ResponseWriter, r *http.Request) {
 		p.respond(w, r, map[string]any{"form": fields})
 		return
 	}
-	slices.SortFunc(hidden, func(a, b pair) int { return strings.Compare(a.Name, b.Name) })
+	p.PostOn(w, r, CallbackPath+"/"+r.PathValue("provider"), values)
+}
+
+// PostOn is a page that posts these values by itself. Where the form leads the policy
+// cannot say: browsers hold the redirects of whoever takes it against that too, and
+// nobody here knows where these go. The page has one form, which is ours.
+func (p *Pages) PostOn(w http.ResponseWriter, r *http.Request, to string, values url.Values) {
+	p.headers(w)
 	s := p.speaker("", r)
 	v := view{
 		Title: s.say("page.title", nil), Texts: []string{s.say("page.onward", nil)}, Button: s.say("action.submit", nil),
-		Action: CallbackPath + "/" + r.PathValue("provider"), Hidden: hidden, Script: template.JS(onwardScript), //nolint:gosec // a constant of ours
+		Action: to, Script: template.JS(onwardScript), //nolint:gosec // a constant of ours
 	}
-	// Which client the run goes back to, at the end, is not known here, and browsers hold
-	// that redirect too against what forms may lead to: this page has one form, which is ours.
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		v.Hidden = append(v.Hidden, pair{name, values.Get(name)})
+	}
 	w.Header().Set("Content-Security-Policy", p.bare+"; script-src "+hashOf(onwardScript))
 	s.write(w, p, http.StatusOK, v)
 }

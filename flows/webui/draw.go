@@ -70,7 +70,7 @@ type shown struct {
 	URL         string            `json:"url"`
 	Client      string            `json:"client"`
 	New         []string          `json:"new"`
-	Codes       []string          `json:"codes"`
+	Codes       json.RawMessage   `json:"codes"` // a list to keep, or how many are asked for
 	QRCodeSVG   string            `json:"qrCodeSvg"`
 	Secret      string            `json:"secret"`
 	URI         string            `json:"uri"`
@@ -171,7 +171,9 @@ func (s speaker) words(v *view, d shown) {
 	if strings.HasPrefix(d.URL, "https://") {
 		v.Document, v.DocumentText = d.URL, s.say("page.document", nil)
 	}
-	v.Codes = d.Codes
+	if len(d.Codes) > 0 && d.Codes[0] == '[' && json.Unmarshal(d.Codes, &v.Codes) != nil {
+		v.Codes = nil
+	}
 	if d.Secret != "" {
 		v.Key, v.KeyText = d.Secret, s.say("page.key", nil)
 	}

@@ -188,7 +188,7 @@ func (p *Pages) prompt(w http.ResponseWriter, r *http.Request, v flows.View, pr 
 			}
 		}
 	}
-	p.allow(w, out, p.Returner.Target(v))
+	p.allow(w, out, formTargets(p.Returner.Target(v)))
 	s.write(w, p, status, out)
 }
 

@@ -37,7 +37,7 @@ func (p *Pages) AskSignOut(w http.ResponseWriter, r *http.Request, action string
 		}
 	}
 	slices.SortFunc(v.Hidden, func(a, b pair) int { return strings.Compare(a.Name, b.Name) })
-	p.allow(w, v, redirect)
+	p.allow(w, v, formTargets(redirect))
 	s.write(w, p, http.StatusOK, v)
 }
 
@@ -68,7 +68,6 @@ func (p *Pages) SignedOut(w http.ResponseWriter, r *http.Request, answer string)
 
 // Fail tells the person that something does not work, as all pages do.
 func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, err error) {
-	p.headers(w)
 	p.fail(w, r, err)
 }
 

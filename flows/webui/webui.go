@@ -115,8 +115,8 @@ func New(cfg Config) (*Pages, error) {
 
 // allow lets a page do what it has to: lead where its run goes back to (else the
 // browser would not), show a picture that it brings along, run our script.
-func (p *Pages) allow(w http.ResponseWriter, v view, redirect string) {
-	policy := p.csp + " " + formTarget(redirect)
+func (p *Pages) allow(w http.ResponseWriter, v view, target string) {
+	policy := p.csp + " " + target
 	if v.Picture != "" {
 		policy += "; img-src data:"
 	}
@@ -223,7 +223,7 @@ func (p *Pages) draw(w http.ResponseWriter, r *http.Request, secret string, page
 	if wrong != "" {
 		v.Wrong = wrong
 	}
-	p.allow(w, v, page.Redirect)
+	p.allow(w, v, formTarget(page.Redirect))
 	s.write(w, p, status, v)
 }
 
@@ -308,8 +308,14 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status >= http.StatusInternalServerError {
 		p.Logger.Error("page", zap.String("request_id", requestID(w)), zap.Int("status", status), zap.Error(err))
 	}
+	p.Refuse(w, r, status, id)
+}
+
+// Refuse is a page with one text.
+func (p *Pages) Refuse(w http.ResponseWriter, r *http.Request, status int, message string) {
+	p.headers(w)
 	s := p.speaker("", r)
-	s.write(w, p, status, view{Title: s.say("page.title", nil), Texts: []string{s.say(id, nil)}})
+	s.write(w, p, status, view{Title: s.say("page.title", nil), Texts: []string{s.say(message, nil)}})
 }
 
 func requestID(w http.ResponseWriter) string { return w.Header().Get("X-Request-Id") }
@@ -330,4 +336,15 @@ func formTarget(redirect string) string {
 		return u.Scheme + "://" + u.Host
 	}
 	return u.Scheme + ":"
+}
+
+// formTargets is the same of a relying party, which may sign people on for another one:
+// browsers hold every redirect of the chain that a form begins against the policy (CSP
+// Level 3 §6.4.1), and only its first link is known here.
+func formTargets(redirect string) string {
+	u, err := url.Parse(redirect)
+	if err != nil || u.Scheme == "https" || u.Scheme == "" {
+		return "https:"
+	}
+	return "https: " + u.Scheme + ":"
 }

@@ -4,7 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"html/template"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,6 +24,8 @@ const (
 	promptNone   = "none"
 	promptLogin  = "login"
 	promptSelect = "select_account"
+
+	maxQuery = 4096 // of a form that can as well be a query; more than that proxies may refuse
 
 	scopeOpenID  = "openid"
 	scopeOffline = "offline_access"
@@ -45,23 +48,34 @@ type request struct {
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	q, ok := parameters(w, r)
 	if !ok {
-		s.refuse(w, http.StatusBadRequest, "The request cannot be read.")
+		s.cfg.Pages.Refuse(w, r, http.StatusBadRequest, "page.unreadable")
+		return
+	}
+	if r.Method == http.MethodPost && len(q.Encode()) <= maxQuery {
+		// A form of another site comes without the cookie of the session; what the browser is led to comes with it.
+		w.Header().Set("Location", PathAuthorize+"?"+q.Encode())
+		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
 	// Until the client and its redirect URI are known to be right, nothing is sent anywhere.
-	c := s.client(q.Get("client_id"))
+	c, err := s.client(r.Context(), q.Get("client_id"))
+	if err != nil {
+		s.cfg.Logger.Error("request failed", zapError(err))
+		s.cfg.Pages.Refuse(w, r, http.StatusServiceUnavailable, flowdefs.FailureMessage(flows.CodeUnavailable))
+		return
+	}
 	if c == nil || len(q["client_id"]) != 1 || !slices.Contains(c.OAuth.Grants, flowdefs.GrantCode) {
-		s.refuse(w, http.StatusBadRequest, "This application is not known here.")
+		s.cfg.Pages.Refuse(w, r, http.StatusBadRequest, "page.unknown_client")
 		return
 	}
 	if len(q["redirect_uri"]) != 1 || !c.Redirects(q.Get("redirect_uri")) {
-		s.refuse(w, http.StatusBadRequest, "The application wants to send you to an address that is not one of its own.")
+		s.cfg.Pages.Refuse(w, r, http.StatusBadRequest, "page.foreign_redirect")
 		return
 	}
 	a := &request{Client: c.ID, Redirect: q.Get("redirect_uri"), Mode: modeQuery, State: q.Get("state")}
 	start, f := s.read(r.Context(), a, c, q)
 	if f != nil {
-		s.respond(w, a, "", f)
+		s.respond(w, r, a, "", f)
 		return
 	}
 	s.start(w, r, a, start, q)
@@ -71,7 +85,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 func (s *Server) start(w http.ResponseWriter, r *http.Request, a *request, start flows.StartRequest, q url.Values) {
 	kept, err := json.Marshal(a)
 	if err != nil {
-		s.respond(w, a, "", failureOf(err))
+		s.respond(w, r, a, "", failureOf(err))
 		return
 	}
 	start.Code, start.Capabilities = kept, s.cfg.Pages.Draws()
@@ -86,7 +100,7 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, a *request, start
 		v = *pr.View
 	}
 	if err != nil {
-		s.respond(w, a, "", failureOf(err))
+		s.respond(w, r, a, "", failureOf(err))
 		return
 	}
 	if v.Flow.Status == flows.InProgress && slices.Contains(prompts, promptNone) {
@@ -95,10 +109,10 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request, a *request, start
 			code = errInteraction
 		}
 		if _, err := s.cfg.Engine.Cancel(r.Context(), v.Handle, caller); err != nil {
-			s.respond(w, a, "", failureOf(err))
+			s.respond(w, r, a, "", failureOf(err))
 			return
 		}
-		s.respond(w, a, "", fail(code, "somebody has to do something"))
+		s.respond(w, r, a, "", fail(code, "somebody has to do something"))
 		return
 	}
 	s.cfg.Pages.Begin(w, r, v)
@@ -211,20 +225,19 @@ func necessary(start *flows.StartRequest, claims string) *failure {
 }
 
 // Return answers the relying party when its run has ended: with the code, or with why there is none.
-func (s *Server) Return(w http.ResponseWriter, _ *http.Request, v flows.View, why string) {
+func (s *Server) Return(w http.ResponseWriter, r *http.Request, v flows.View, why string) {
 	var a request
 	if err := json.Unmarshal(v.Request, &a); err != nil {
-		s.cfg.Logger.Error("a run without its request")
-		s.refuse(w, http.StatusInternalServerError, "Something went wrong here.")
+		s.cfg.Pages.Fail(w, r, fmt.Errorf("a run without its request: %w", err))
 		return
 	}
 	switch {
 	case v.Flow.Status == flows.Completed && v.Result != nil && v.Result.Grant != nil:
-		s.respond(w, &a, v.Result.Grant.Token, nil)
+		s.respond(w, r, &a, v.Result.Grant.Token, nil)
 	case why == flows.CodeUnmet:
-		s.respond(w, &a, "", fail(errUnmet, "what is asked for cannot be reached"))
+		s.respond(w, r, &a, "", fail(errUnmet, "what is asked for cannot be reached"))
 	default:
-		s.respond(w, &a, "", fail(errDenied, "the sign-in was not completed"))
+		s.respond(w, r, &a, "", fail(errDenied, "the sign-in was not completed"))
 	}
 }
 
@@ -237,58 +250,32 @@ func (s *Server) Target(v flows.View) string {
 	return a.Redirect
 }
 
-//nolint:gochecknoglobals // a page that never changes
-var postPage = template.Must(template.New("post").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Signing in</title>
-<form method="post" action="{{.To}}">{{range .Fields}}<input type="hidden" name="{{.Name}}" value="{{.Value}}">{{end}}
-<button>Continue</button></form><script>document.forms[0].submit()</script></html>`))
-
-// postScript is the hash of the page's script, which the policy allows.
-const postScript = "'sha256-ePniVEkSivX/c7XWBGafqh8tSpiRrKiqYeqbG7N1TOE='"
-
 // respond sends the browser back with a code or a failure, always with the issuer (RFC 9207).
-func (s *Server) respond(w http.ResponseWriter, a *request, code string, f *failure) {
-	type field struct{ Name, Value string }
-	fields := []field{{"iss", s.cfg.Issuer}}
+func (s *Server) respond(w http.ResponseWriter, r *http.Request, a *request, code string, f *failure) {
+	fields := url.Values{"iss": {s.cfg.Issuer}}
 	if a.State != "" {
-		fields = append(fields, field{"state", a.State})
+		fields.Set("state", a.State)
 	}
 	if f != nil {
-		fields = append(fields, field{"error", f.Code}, field{"error_description", f.Description})
+		fields.Set("error", f.Code)
+		fields.Set("error_description", f.Description)
 	} else {
-		fields = append(fields, field{"code", code})
+		fields.Set("code", code)
 	}
 	u, err := url.Parse(a.Redirect)
 	if err != nil {
-		s.refuse(w, http.StatusInternalServerError, "Something went wrong here.")
+		s.cfg.Pages.Fail(w, r, err)
 		return
 	}
 	if a.Mode == modeForm {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; script-src "+postScript+"; form-action "+u.Scheme+"://"+u.Host)
-		if err := postPage.Execute(w, map[string]any{"To": template.URL(a.Redirect), "Fields": fields}); err != nil { //nolint:gosec // it is one of the client's redirect URIs
-			s.cfg.Logger.Warn("page not written")
-		}
+		s.cfg.Pages.PostOn(w, r, a.Redirect, fields)
 		return
 	}
 	query := u.Query()
-	for _, one := range fields {
-		query.Set(one.Name, one.Value)
-	}
+	maps.Copy(query, fields)
 	u.RawQuery = query.Encode()
 	w.Header().Set("Location", u.String())
 	w.WriteHeader(http.StatusSeeOther)
-}
-
-//nolint:gochecknoglobals // a page that never changes
-var refusal = template.Must(template.New("refusal").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign-in</title><h1>That did not work</h1><p>{{.}}</p></html>`))
-
-// refuse tells the person what cannot be told to the application.
-func (s *Server) refuse(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	if err := refusal.Execute(w, text); err != nil {
-		s.cfg.Logger.Warn("page not written")
-	}
 }
 
 // parameters are those of a GET or of a POST (OpenID Connect Core 1.0 §3.1.2.1).

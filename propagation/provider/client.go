@@ -58,8 +58,9 @@ func form(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
 type asked struct {
 	url.Values
 	client *flowdefs.Client
-	key    string // thumbprint of its DPoP proof, "" if there was none
-	id     string // of the request
+	found  flows.Found // the same
+	key    string      // thumbprint of its DPoP proof, "" if there was none
+	id     string      // of the request
 }
 
 func (q *asked) caller() flows.Caller { return flows.Caller{Key: q.key, RequestID: q.id} }
@@ -104,9 +105,10 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request) (*asked, error) {
 	}
 	q := &asked{Values: values, id: w.Header().Get("X-Request-Id")}
 	var err error
-	if q.client, err = s.authenticate(r, values); err != nil {
+	if q.found, err = s.authenticate(r, values, q.caller()); err != nil {
 		return nil, err
 	}
+	q.client = q.found.Client
 	q.key, err = s.proof(w, r, "")
 	return q, err
 }
@@ -134,33 +136,48 @@ func (s *Server) proof(w http.ResponseWriter, r *http.Request, token string) (st
 type credentials struct{ method, id, secret, assertion string }
 
 // authenticate finds out which client asks. Whatever is wrong, the answer is the same.
-func (s *Server) authenticate(r *http.Request, q url.Values) (*flowdefs.Client, error) {
+func (s *Server) authenticate(r *http.Request, q url.Values, caller flows.Caller) (flows.Found, error) {
 	refused := &failure{Code: errClient, Description: "the client is not known, or has not proved who it is", status: http.StatusUnauthorized}
 	given, err := s.credentials(r, q)
 	if err != nil {
-		return nil, refused
+		return flows.Found{}, refused
 	}
-	c := s.client(given.id)
-	if c == nil || c.OAuth.Auth != given.method {
-		return nil, refused
+	c, err := s.proved(r.Context(), caller, given)
+	var f *failure
+	switch {
+	case err == nil:
+		return c, nil
+	case errors.As(err, &f):
+		return flows.Found{}, f
+	case errors.Is(err, errCredentials) || errors.Is(err, flows.ErrNotFound):
+		refused.cause = err
+		return flows.Found{}, refused
+	}
+	return flows.Found{}, failureOf(err)
+}
+
+// proved is the client that the credentials belong to.
+func (s *Server) proved(ctx context.Context, caller flows.Caller, given credentials) (c flows.Found, err error) {
+	admitted := false
+	switch given.method {
+	case flowdefs.AuthBasic, flowdefs.AuthPost:
+		c, admitted, err = s.cfg.Engine.Admit(ctx, caller, given.id, given.method, given.secret)
+	default:
+		c, err = s.cfg.Engine.OwnClient(ctx, given.id)
+	}
+	if err != nil || admitted {
+		return c, err
+	}
+	if c.OAuth == nil || c.OAuth.Auth != given.method {
+		return c, errCredentials
 	}
 	switch given.method {
 	case flowdefs.AuthNone:
 		return c, nil
 	case flowdefs.AuthPrivateKey:
-		err = s.assertion(r.Context(), c, given.assertion)
-	default:
-		err = checkSecret(c.OAuth.SecretHash, given.secret)
+		return c, s.assertion(ctx, c.Client, given.assertion)
 	}
-	var f *failure
-	if errors.As(err, &f) {
-		return nil, f
-	}
-	if err != nil {
-		refused.cause = err
-		return nil, refused
-	}
-	return c, nil
+	return c, checkSecret(c.OAuth.Secrets, given.secret)
 }
 
 var errCredentials = errors.New("provider: credentials")
@@ -210,14 +227,17 @@ func basic(header, id string) (credentials, error) {
 	return credentials{method: flowdefs.AuthBasic, id: name, secret: secret}, nil
 }
 
-// checkSecret holds a secret of 256 random bits against its hash: nobody guesses it, so a plain hash does.
-func checkSecret(hash, secret string) error {
-	want, err := hex.DecodeString(hash)
+// checkSecret holds a secret of 256 random bits against the hashes of those that are good:
+// nobody guesses it, so a plain hash does.
+func checkSecret(hashes []string, secret string) error {
 	sum := sha256.Sum256([]byte(secret))
-	if err != nil || len(want) != len(sum) || subtle.ConstantTimeCompare(want, sum[:]) != 1 {
-		return errCredentials
+	for _, hash := range hashes {
+		want, err := hex.DecodeString(hash)
+		if err == nil && len(want) == len(sum) && subtle.ConstantTimeCompare(want, sum[:]) == 1 {
+			return nil
+		}
 	}
-	return nil
+	return errCredentials
 }
 
 // claimedBy is who an assertion says that it is by; nothing is checked yet.
@@ -244,11 +264,11 @@ func claimedBy(assertion string) string {
 func (s *Server) assertion(ctx context.Context, c *flowdefs.Client, text string) error {
 	jws, err := jose.ParseSignedCompact(text, assertionAlgorithms())
 	if err != nil {
-		return err
+		return errCredentials
 	}
 	var set jose.JSONWebKeySet
 	if err := json.Unmarshal([]byte(c.OAuth.Keys), &set); err != nil {
-		return err
+		return errCredentials
 	}
 	header := jws.Signatures[0].Protected
 	i := slices.IndexFunc(set.Keys, func(k jose.JSONWebKey) bool {
@@ -259,7 +279,7 @@ func (s *Server) assertion(ctx context.Context, c *flowdefs.Client, text string)
 	}
 	payload, err := jws.Verify(set.Keys[i].Key)
 	if err != nil {
-		return err
+		return errCredentials
 	}
 	var claims struct {
 		Issuer   string  `json:"iss"`
@@ -271,7 +291,7 @@ func (s *Server) assertion(ctx context.Context, c *flowdefs.Client, text string)
 		Before   float64 `json:"nbf"`
 	}
 	if err := json.Unmarshal(payload, &claims); err != nil {
-		return err
+		return errCredentials
 	}
 	audience := claims.Audience
 	if list, ok := audience.([]any); ok && len(list) == 1 {

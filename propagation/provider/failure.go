@@ -3,7 +3,10 @@ package provider
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/stile-auth/stile/flows"
 )
@@ -36,6 +39,7 @@ type failure struct {
 	Description string `json:"error_description,omitempty"`
 	URI         string `json:"error_uri,omitempty"`
 	status      int
+	wait        time.Duration // until it may be tried again; 0: a moment
 	cause       error
 }
 
@@ -67,6 +71,8 @@ func failureOf(err error) *failure {
 	}
 	out := &failure{status: http.StatusBadRequest, cause: err}
 	switch {
+	case pr.Kind == flows.KindThrottled:
+		out.Code, out.Description, out.status, out.wait = errBusy, "too many attempts: try again later", http.StatusTooManyRequests, pr.RetryAfter
 	case pr.Kind == flows.KindUnavailable:
 		out.Code, out.Description, out.status = errBusy, "try again later", http.StatusServiceUnavailable
 	case pr.Kind == flows.KindInternal:
@@ -83,8 +89,8 @@ func failureOf(err error) *failure {
 
 // write answers a request that no browser has sent.
 func (f *failure) write(w http.ResponseWriter) {
-	if f.status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
+	if f.status == http.StatusServiceUnavailable || f.wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(f.wait.Seconds())))))
 	}
 	writeJSON(w, f.status, f)
 }

@@ -83,11 +83,14 @@ func (s *Server) access(ctx context.Context, text string) (said, error) {
 	if !s.cfg.Now().Before(time.Unix(t.Expires, 0)) {
 		return t, errNotOurs
 	}
+	find := s.cfg.Engine.OwnClient
 	if t.Session == "" { // a client's own
-		if s.client(t.Client) == nil {
-			return t, errNotOurs
-		}
-		return t, nil
+		find = s.cfg.Engine.Client
+	}
+	if _, err := find(ctx, t.Client); errors.Is(err, flows.ErrNotFound) {
+		return t, errNotOurs
+	} else if err != nil || t.Session == "" {
+		return t, err
 	}
 	detached := slices.Contains(strings.Fields(t.Scope), scopeOffline)
 	if err := s.cfg.Engine.Alive(ctx, t.Subject, t.Session, detached); err != nil {

@@ -17,7 +17,7 @@ const longestAddress = 8 << 10
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	q, ok := parameters(w, r)
 	if !ok || twice(q) {
-		s.refuse(w, http.StatusBadRequest, "The request cannot be read.")
+		s.cfg.Pages.Refuse(w, r, http.StatusBadRequest, "page.unreadable")
 		return
 	}
 	session := s.cfg.Pages.Session(r)
@@ -26,8 +26,12 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
-	to := s.afterwards(r, q)
-	err := s.leave(r, q, session, flows.Caller{RequestID: w.Header().Get("X-Request-Id")})
+	to, err := s.afterwards(r, q)
+	if err != nil {
+		s.cfg.Pages.Fail(w, r, err)
+		return
+	}
+	err = s.leave(r, q, session, flows.Caller{RequestID: w.Header().Get("X-Request-Id")})
 	switch {
 	case errors.Is(err, errAsk):
 		s.cfg.Pages.AskSignOut(w, r, PathLogout, q, to)
@@ -85,25 +89,26 @@ func (s *Server) leave(r *http.Request, q url.Values, session flows.Secret, call
 
 // afterwards is where the client that asks wants the browser to be sent, if that is a place
 // of its own: "" if not.
-func (s *Server) afterwards(r *http.Request, q url.Values) string {
+func (s *Server) afterwards(r *http.Request, q url.Values) (string, error) {
 	id := q.Get("client_id")
 	if t, err := s.hint(r.Context(), q.Get("id_token_hint")); err == nil && id == "" {
 		id = t.Audience
 	}
-	c, to := s.client(id), q.Get("post_logout_redirect_uri")
-	if c == nil || to == "" || !slices.Contains(c.OAuth.SignedOut, to) {
-		return ""
+	c, err := s.client(r.Context(), id)
+	to := q.Get("post_logout_redirect_uri")
+	if err != nil || c == nil || to == "" || !slices.Contains(c.OAuth.SignedOut, to) {
+		return "", err
 	}
 	u, err := url.Parse(to)
 	if err != nil {
-		return ""
+		return "", nil //nolint:nilerr // it was checked when it was read
 	}
 	if state := q.Get("state"); state != "" {
 		query := u.Query()
 		query.Set("state", state)
 		u.RawQuery = query.Encode()
 	}
-	return u.String()
+	return u.String(), nil
 }
 
 // twice says whether a parameter stands there twice.

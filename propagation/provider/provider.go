@@ -35,6 +35,14 @@ type engine interface {
 	SignOut(ctx context.Context, session flows.Secret, c flows.Caller) (*flows.Departure, error)
 	SignOutOf(ctx context.Context, session flows.Secret, id string, c flows.Caller) error
 	grants
+	clients
+}
+
+// clients finds them, wherever they stand.
+type clients interface {
+	Client(ctx context.Context, id string) (flows.Found, error)
+	OwnClient(ctx context.Context, id string) (flows.Found, error)
+	Admit(ctx context.Context, caller flows.Caller, id, method, secret string) (c flows.Found, admitted bool, err error)
 }
 
 type grants interface {
@@ -42,7 +50,7 @@ type grants interface {
 	Revoke(ctx context.Context, c flows.Caller, client string, g flows.Secret) error
 	Inspect(ctx context.Context, g flows.Secret) (flows.GrantInfo, error)
 	Alive(ctx context.Context, subject, session string, detached bool) error
-	ClientToken(ctx context.Context, c flows.Caller, client, target string, scope []string) (flows.Issued, error)
+	ClientToken(ctx context.Context, c flows.Caller, client flows.Found, target string, scope []string) (flows.Issued, error)
 	TakeProof(ctx context.Context, thumbprint, jti string, expires time.Time) error
 }
 
@@ -64,6 +72,7 @@ type Pages interface {
 	// Forget drops the session that the browser holds.
 	Forget(w http.ResponseWriter)
 	Leaving
+	Telling
 	// Draws are the codes of the steps that pages can draw.
 	Draws() []string
 }
@@ -78,8 +87,16 @@ type Leaving interface {
 	AnswerOf(r *http.Request, parameters url.Values) string
 	// SignedOut is the page behind an answer that leads nowhere else.
 	SignedOut(w http.ResponseWriter, r *http.Request, answer string)
+}
+
+// Telling is what pages say where no run is drawn.
+type Telling interface {
+	// Refuse tells the person what cannot be told to the application, by the id of the text.
+	Refuse(w http.ResponseWriter, r *http.Request, status int, message string)
 	// Fail tells the person that something does not work.
 	Fail(w http.ResponseWriter, r *http.Request, err error)
+	// PostOn sends the browser to an address with the values of a form.
+	PostOn(w http.ResponseWriter, r *http.Request, to string, values url.Values)
 }
 
 // Config is what the endpoints are made of. All fields are required.
@@ -144,6 +161,7 @@ func Metadata(issuer string) map[string]any {
 		"token_endpoint_auth_methods_supported": append([]string{flowdefs.AuthNone}, auth...), "token_endpoint_auth_signing_alg_values_supported": assertionNames(),
 		"revocation_endpoint_auth_methods_supported": append([]string{flowdefs.AuthNone}, auth...), "revocation_endpoint_auth_signing_alg_values_supported": assertionNames(),
 		"introspection_endpoint_auth_methods_supported": auth, "introspection_endpoint_auth_signing_alg_values_supported": assertionNames(),
+		"backchannel_logout_supported": true, "backchannel_logout_session_supported": true,
 		"authorization_response_iss_parameter_supported": true, "claims_parameter_supported": true,
 		"request_parameter_supported": false, "request_uri_parameter_supported": false,
 		"scopes_supported":        []string{scopeOpenID, scopeOffline},
@@ -152,13 +170,13 @@ func Metadata(issuer string) map[string]any {
 	}
 }
 
-// client is a relying party, nil if there is none of that id.
-func (s *Server) client(id string) *flowdefs.Client {
-	c := s.cfg.Definitions().Clients[id]
-	if c == nil || c.OAuth == nil {
-		return nil
+// client is a relying party that may send people here, nil if there is none of that id.
+func (s *Server) client(ctx context.Context, id string) (*flowdefs.Client, error) {
+	found, err := s.cfg.Engine.OwnClient(ctx, id)
+	if errors.Is(err, flows.ErrNotFound) || err == nil && found.OAuth == nil {
+		return nil, nil //nolint:nilnil // see above
 	}
-	return c
+	return found.Client, err
 }
 
 // target is what a client asks a token for: the target of its resource (RFC 8707 §2), or the only one that it has.

@@ -86,7 +86,7 @@ func (s *Server) forItself(ctx context.Context, q *asked) (flows.Issued, error) 
 	if len(wanted) > 0 && len(scope) == 0 {
 		return flows.Issued{}, fail(errScope, "the client may have none of these")
 	}
-	return s.cfg.Engine.ClientToken(ctx, q.caller(), q.client.ID, t.Name, scope)
+	return s.cfg.Engine.ClientToken(ctx, q.caller(), q.found, t.Name, scope)
 }
 
 // personal scopes mean nothing where there is no person.

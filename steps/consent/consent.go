@@ -17,7 +17,8 @@ const doc = `Asks the person whether the app may have what it asks for.
 
 The account remembers what each app was given, and when. Who has given an app all of
 this is not asked again; when more is asked for, the prompt says what is new. What was
-given can be taken back (stile users revoke), which counts from the next run on.
+given can be taken back (stile users revoke): the app is asked about again in the next
+run, and its refresh tokens are not traded any more.
 Somebody must have proved to be there.
 
 	prompt  CONSENT_REQUIRED
@@ -123,16 +124,30 @@ type step struct {
 
 // Enter asks who has not given all of this yet.
 func (s *step) Enter(ctx context.Context, v *flows.Visit) (flows.Outcome, error) {
-	before, err := s.before(ctx, v)
+	more, err := s.more(ctx, v)
 	if err != nil {
 		return flows.Outcome{}, err
 	}
-	more := slices.DeleteFunc(s.cfg.asked(), func(name string) bool { return slices.Contains(before, name) })
 	if len(more) == 0 {
 		return flows.Done(), nil
 	}
 	claims := append([]string{}, s.cfg.Claims...)
 	return flows.Ask(flows.Prompt{Data: prompt{v.Client.ID, s.cfg.Scopes, claims, more}}), nil
+}
+
+// Keeps holds the app to what it has been given: a consent that was taken back ends what rests on it.
+func (s *step) Keeps(ctx context.Context, v *flows.Visit) error {
+	more, err := s.more(ctx, v)
+	if err == nil && len(more) > 0 {
+		err = flows.ErrWithdrawn
+	}
+	return err
+}
+
+// more is what is asked for and was not given yet.
+func (s *step) more(ctx context.Context, v *flows.Visit) ([]string, error) {
+	before, err := s.before(ctx, v)
+	return slices.DeleteFunc(s.cfg.asked(), func(name string) bool { return slices.Contains(before, name) }), err
 }
 
 // before is what the app was given before.

@@ -205,18 +205,14 @@ func (d *Directory) entry(ctx context.Context, found *ldap.Entry) (Entry, error)
 	if d.def.GroupBase == "" {
 		return out, nil
 	}
-	q := ldap.NewSearchRequest(d.def.GroupBase, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, int(requestWait.Seconds()), false,
-		fmt.Sprintf("(%s=%s)", d.def.Member, ldap.EscapeFilter(found.DN)), []string{"cn"}, nil)
-	groups, err := d.query(ctx, q)
+	names, err := d.groupsOf(ctx, found.DN, d.def.GroupBase, d.def.Member)
 	if err != nil {
 		return Entry{}, err
 	}
 	var roles []string
-	for _, g := range groups {
-		for _, cn := range g.GetEqualFoldAttributeValues("cn") {
-			if role := d.def.Roles[cn]; role != "" {
-				roles = append(roles, role)
-			}
+	for _, cn := range names {
+		if role := d.def.Roles[cn]; role != "" {
+			roles = append(roles, role)
 		}
 	}
 	slices.Sort(roles)

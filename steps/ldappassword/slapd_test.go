@@ -79,6 +79,46 @@ dn: cn=directors,ou=groups,dc=bank,dc=example
 objectClass: groupOfNames
 cn: directors
 member: uid=john,ou=people,dc=bank,dc=example
+
+dn: ou=services,dc=bank,dc=example
+objectClass: organizationalUnit
+ou: services
+
+dn: cn=batch,ou=services,dc=bank,dc=example
+objectClass: inetOrgPerson
+uid: svc-batch
+cn: batch
+sn: batch
+description: orders.read admin
+entryUUID: 33333333-3333-4333-8333-333333333333
+userPassword: a password of a service
+
+dn: cn=retired,ou=services,dc=bank,dc=example
+objectClass: inetOrgPerson
+uid: svc-retired
+cn: retired
+sn: retired
+employeeType: retired
+userPassword: a password of a service
+
+dn: cn=one,ou=services,dc=bank,dc=example
+objectClass: inetOrgPerson
+uid: svc-twice
+cn: one
+sn: one
+userPassword: a password of a service
+
+dn: cn=two,ou=services,dc=bank,dc=example
+objectClass: inetOrgPerson
+uid: svc-twice
+cn: two
+sn: two
+userPassword: a password of a service
+
+dn: cn=writers,ou=groups,dc=bank,dc=example
+objectClass: groupOfNames
+cn: writers
+member: cn=batch,ou=services,dc=bank,dc=example
 `
 )
 

@@ -152,7 +152,7 @@ func (k *Keeper) put(ctx context.Context, fresh flows.Kept, heir string) error {
 	if err != nil {
 		return err
 	}
-	forsaken, err := k.cfg.Kept.Forsaken(ctx, k.cfg.Now(), revokeAtOnce)
+	forsaken, err := k.cfg.Kept.Forsaken(ctx, k.cfg.Now(), flows.ForsakenAhead)
 	if err != nil {
 		return err
 	}

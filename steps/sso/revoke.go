@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/stile-auth/stile/flows"
@@ -22,10 +23,12 @@ const (
 // some at a time, and returns how many are done with. What cannot be told is told
 // again later, for about two days; any node may.
 func (k *Keeper) Revoke(ctx context.Context) (int, error) {
-	all, err := k.cfg.Kept.Forsaken(ctx, k.cfg.Now(), revokeAtOnce)
+	all, err := k.cfg.Kept.Forsaken(ctx, k.cfg.Now(), flows.ForsakenAhead)
 	if err != nil {
 		return 0, err
 	}
+	all = slices.DeleteFunc(all, func(kept flows.Kept) bool { return flows.PartyOf(kept) != "" }) // they are told, and have no tokens
+	all = all[:min(len(all), revokeAtOnce)]
 	var errs []error
 	n := 0
 	for _, kept := range all {

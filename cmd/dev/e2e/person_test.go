@@ -57,6 +57,7 @@ const look = `(() => {
   return {
     prompt: document.querySelector("main").dataset.prompt, wrong: document.querySelector("[role=alert]")?.textContent ?? "", faults,
     options: all("input[type=radio][name=select]").map((e) => e.value), fields: fields.map((e) => e.name),
+    listed: document.querySelector("input[type=radio][name=authenticator]")?.value ?? "",
     others: all("button[name=_other]").map((e) => e.value), key: document.getElementById("key")?.textContent ?? "",
     codes: all("#codes code").map((e) => e.textContent), address: location.href,
   };

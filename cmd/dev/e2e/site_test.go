@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"math/big"
@@ -33,6 +34,10 @@ type site struct {
 	listen    string // where stile has to serve
 	authority string // hash of the key
 	client    *http.Client
+
+	certificate       tls.Certificate
+	certificates, key string // the same and its key in PEM, with the authority
+	root              string // the authority in PEM
 }
 
 func newSite(t *testing.T) *site {
@@ -65,6 +70,12 @@ func newSite(t *testing.T) *site {
 		t: t, authority: base64.StdEncoding.EncodeToString(sum[:]), listen: free(t),
 		client: &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}},
 	}
+	leafDER, err := x509.MarshalPKCS8PrivateKey(leafKey)
+	must(t, err)
+	s.certificate = certificate
+	s.root = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root}))
+	s.certificates = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})) + s.root
+	s.key = string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: leafDER}))
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: s.listen})
 	s.server = s.serve(certificate, proxy)
 	s.party = s.serve(certificate, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

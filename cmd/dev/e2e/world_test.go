@@ -90,6 +90,7 @@ type world struct {
 	device webauthn.AuthenticatorID
 	binary string
 	folder string
+	env    []string // of the server, beside that of the test
 }
 
 func newWorld(t *testing.T) *world {
@@ -151,7 +152,7 @@ func (w *world) serveOn(address string) string {
 	w.t.Helper()
 	cmd := exec.Command(w.binary, "serve", "--format", "json", "--listen", address)
 	var logged bytes.Buffer
-	cmd.Dir, cmd.Stderr = w.folder, &logged
+	cmd.Dir, cmd.Stderr, cmd.Env = w.folder, &logged, append(os.Environ(), w.env...)
 	out, err := cmd.StdoutPipe()
 	must(w.t, err)
 	must(w.t, cmd.Start())

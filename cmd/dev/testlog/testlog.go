@@ -132,12 +132,15 @@ func (p *printer) explain(k *pkg, e event, failed int) {
 		p.print(p.builds[e.FailedBuild])
 		delete(p.builds, e.FailedBuild) // once is enough
 	}
+	crashed := k.crashed()
 	for _, name := range k.order {
-		if t := k.tests[name]; t.state() == "fail" {
+		// The last words of a process that dies may come under the name of a test that had
+		// passed: what such a test has said after its end.
+		if t := k.tests[name]; t.state() == "fail" || crashed && t.action == "pass" {
 			p.print(t.output)
 		}
 	}
-	if failed == 0 || k.crashed() {
+	if failed == 0 || crashed {
 		p.print(k.output)
 	}
 }

@@ -195,3 +195,19 @@ func TestOnlyTheTenSlowestAreKept(t *testing.T) {
 		t.Errorf("%d slow, %d passed; want 10, 12", len(tally.Slow), tally.Passed)
 	}
 }
+
+// What a process says when it dies is shown, also if it comes under the name of a test
+// that has passed.
+func TestLastWords(t *testing.T) {
+	t.Parallel()
+	_, out := read(t, `{"Action":"run","Package":"m/a","Test":"TestDone"}
+{"Action":"output","Package":"m/a","Test":"TestDone","Output":"chatter\n"}
+{"Action":"pass","Package":"m/a","Test":"TestDone","Elapsed":1}
+{"Action":"run","Package":"m/a","Test":"TestHangs"}
+{"Action":"output","Package":"m/a","Test":"TestDone","Output":"panic: test timed out after 20m0s\n"}
+{"Action":"fail","Package":"m/a","Elapsed":1200}
+`)
+	if !strings.Contains(out, "panic: test timed out") || strings.Contains(out, "chatter") {
+		t.Error(out)
+	}
+}

@@ -30,6 +30,8 @@ type Config struct {
 
 	Directories map[string]Directory `yaml:"directories" doc:"Replaces parts of directories of the definitions, by name."`
 
+	RelyingParties RelyingParties `yaml:"relying_parties" doc:"How relying parties are told that sessions have ended."`
+
 	Gateway Gateway `yaml:"gateway" doc:"Answers proxies whether a request may pass."`
 }
 
@@ -195,6 +197,12 @@ type Directory struct {
 	URL          string `yaml:"url" doc:"Its address instead of the definitions'."`
 	BindPassword Secret `yaml:"bind_password" doc:"Where the password of bind_dn is, instead of where the definitions say."`
 	CA           string `yaml:"ca" doc:"File of the certificates (PEM) that its own is held against. Default: those of the system."`
+}
+
+// RelyingParties says how relying parties are told that sessions have ended.
+type RelyingParties struct {
+	CA      string `yaml:"ca" doc:"File of the certificates (PEM) that theirs are held against. Default: those of the system."`
+	Network string `yaml:"network" default:"public" enum:"public,private,loopback" doc:"Where they may be: public addresses, private networks too (private), or this machine too (loopback): for trials."`
 }
 
 // Gateway answers proxies in front of applications.

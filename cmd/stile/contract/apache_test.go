@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -18,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stile-auth/stile/flows"
 )
 
 const apacheModules = "/usr/lib/apache2/modules"
@@ -183,5 +187,44 @@ func TestApache(t *testing.T) {
 	thief.goes(apache + "/callback?" + url.Values{"code": {"x"}, "state": {"y"}, "iss": {s.node.URL()}}.Encode())
 	if thief.status == http.StatusOK {
 		t.Errorf("a code that was not asked for: %d", thief.status)
+	}
+}
+
+// Apache ends its session when ours ends, because it is told (OpenID Connect Back-Channel Logout 1.0).
+func TestApacheHearsOfLogouts(t *testing.T) {
+	t.Parallel()
+	port := freePort(t)
+	any := httptest.NewTLSServer(nil) // every one of them has the same certificate
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	write(t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: any.Certificate().Raw})))
+	any.Close()
+	s := newSecure(t, shop(fmt.Sprintf(`  apache:
+    flows: [sign-in]
+    targets: [orders]
+    redirect_uris: ["https://127.0.0.1:%[1]s/callback"]
+    dpop: optional
+    oauth:
+      auth: client_secret_basic
+      secret_hash: %[2]s
+      scopes: [openid]
+      backchannel_logout_uri: "https://127.0.0.1:%[1]s/callback?logout=backchannel"
+`, port, hashed(shopSecret))), fmt.Sprintf("relying_parties: { network: loopback, ca: %q }\n", ca))
+	apache := startApache(t, s, port)
+	b := s.visitor(t)
+	b.goes(apache + "/index.html")
+	b.signIn()
+	if b.follow(); b.status != http.StatusOK || !strings.Contains(b.page, "inside .") {
+		t.Fatalf("signed on: %d\n%s", b.status, b.page)
+	}
+	if b.goes(apache + "/index.html"); !strings.Contains(b.page, "inside .") {
+		t.Fatalf("it does not stay signed on: %d\n%s", b.status, b.page)
+	}
+	b.open(s.node.URL() + "/oauth2/logout")
+	form := url.Values{"_answer": {"leave"}, "_token": {hiddenField.FindStringSubmatch(b.page)[2]}}
+	b.post(s.node.URL()+"/oauth2/logout", form, "same-origin")
+	b.shows(http.StatusOK, "You are signed out.")
+	eventually(t, s.world, flows.EventLogoutTold, 1)
+	if b.goes(apache + "/index.html"); strings.Contains(b.page, "inside .") || !strings.Contains(b.page, `name="password"`) {
+		t.Errorf("Apache still has its session: %d\n%s", b.status, b.page)
 	}
 }

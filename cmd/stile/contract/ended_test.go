@@ -3,6 +3,10 @@ package contract_test
 import (
 	"testing"
 	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/stile-auth/stile/cmd/stile/users"
 )
 
 const changes = `
@@ -64,3 +68,42 @@ func TestNewPasswordEndsOtherSessions(t *testing.T) {
 		})
 	}
 }
+
+// The run that changed the password goes on, and so does what it gives a relying party,
+// also if it is over with that change.
+func TestTheChangeItselfSignsOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, t, setup{definitions: changing, person: &users.Person{}})
+	t.Cleanup(func() { w.close(t) })
+	p := newParty(t, w, "shop", "", "https://shop.example/back", "openid", "offline_access")
+	b := newVisitor(t, w)
+	b.open(p.address())
+	b.signIn()
+	w.clock.pass(time.Minute)
+	b.submit(map[string]string{"current": password, "new": "another canary, and wider valleys"})
+	token, err := p.trade(b.code())
+	must(t, err)
+	w.clock.pass(time.Minute)
+	if _, err := p.TokenSource(t.Context(), &oauth2.Token{RefreshToken: token.RefreshToken}).Token(); err != nil {
+		t.Error(err)
+	}
+}
+
+const changing = `
+flows:
+  change:
+    steps:
+      - { id: password, type: password }
+      - { id: new, type: password_change }
+targets:
+  orders: { flow: change, propagate: { type: bearer_jwt, audience: "https://orders.example" } }
+providers:
+  corporate: { issuer: "https://idp.bank.example", client_id: stile }
+clients:
+  shop:
+    flows: [change]
+    targets: [orders]
+    redirect_uris: ["https://shop.example/back"]
+    dpop: optional
+    oauth: { auth: none, grants: [authorization_code, refresh_token], scopes: [openid, offline_access] }
+`

@@ -532,7 +532,7 @@ func TestClientCredentials(t *testing.T) {
 	}
 	access, _ := out["access_token"].(string)
 	status, told := w.direct(t, "/oauth2/introspect", url.Values{"token": {access}}, true)
-	if status != http.StatusOK || told["active"] != true || told["sub"] != "shop" || told["acr"] != nil || told["sid"] != nil || told["aud"] != "https://orders.example" {
+	if status != http.StatusOK || told["active"] != true || told["sub"] != "client:shop" || told["acr"] != nil || told["sid"] != nil || told["aud"] != "https://orders.example" {
 		t.Errorf("%d %v", status, told)
 	}
 	for name, c := range map[string]struct {

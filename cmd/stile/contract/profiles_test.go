@@ -463,7 +463,7 @@ func formPostPage(f *profile) {
 	resp, _ := f.get(http.MethodGet, f.p.address("resource", orders, "response_mode", "form_post", "prompt", "none"), "", "")
 	policy := resp.Header.Get("Content-Security-Policy")
 	if resp.Header.Get("Cache-Control") != "no-store" || resp.Header.Get("X-Frame-Options") != "DENY" ||
-		!strings.Contains(policy, "script-src 'sha256-") || strings.Contains(policy, "unsafe") || !strings.Contains(policy, "form-action https://shop.example") {
+		!strings.Contains(policy, "script-src 'sha256-") || strings.Contains(policy, "unsafe") || !strings.Contains(policy, "default-src 'none'") {
 		f.Errorf("%v", resp.Header)
 	}
 }

@@ -34,13 +34,13 @@ type secure struct {
 	keyFile  string
 }
 
-func newSecure(t *testing.T, definitions string) *secure {
+func newSecure(t *testing.T, definitions string, more ...string) *secure {
 	t.Helper()
 	proxy := httptest.NewUnstartedServer(nil)
 	origin := "https://" + proxy.Listener.Addr().String()
 	live := newClock()
 	live.live = true
-	s := &secure{world: newWorld(t, t, setup{definitions: definitions, more: "base_url: " + origin + "\n", clock: live}), roots: x509.NewCertPool()}
+	s := &secure{world: newWorld(t, t, setup{definitions: definitions, more: "base_url: " + origin + "\n" + strings.Join(more, ""), clock: live}), roots: x509.NewCertPool()}
 	t.Cleanup(func() { s.close(t) })
 	to, err := url.Parse("http://" + s.node.Addr().String())
 	must(t, err)

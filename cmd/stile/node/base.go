@@ -39,6 +39,7 @@ type counters interface {
 type sessions interface {
 	flows.Sessions
 	flows.Leftovers
+	flows.StoredClients
 }
 
 // Base is what lasts, with the keys to it: what serving needs and what

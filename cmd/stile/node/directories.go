@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stile-auth/stile/cmd/stile/config"
 	"github.com/stile-auth/stile/flowdefs"
+	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/steps/ldappassword"
 )
 
@@ -24,7 +26,12 @@ func (n *Node) directories(l *loaded) (ldappassword.Directories, error) {
 			errs = append(errs, fmt.Errorf("node: directories.%s: the definitions have no such directory", name))
 		}
 	}
-	all, before := ldappassword.Directories{}, n.connected
+	if source := l.set.ClientsFrom(flowdefs.FromDirectory); source != nil {
+		if err := ldappassword.CheckEntries(source.Entries); err != nil {
+			errs = append(errs, fmt.Errorf("node: client_sources.%s: %w", source.Name, err))
+		}
+	}
+	all, before, services := ldappassword.Directories{}, n.connected, ldappassword.Services{}
 	n.connected = nil
 	for _, name := range slices.Sorted(maps.Keys(l.set.Directories)) {
 		d := *l.set.Directories[name]
@@ -34,13 +41,27 @@ func (n *Node) directories(l *loaded) (ldappassword.Directories, error) {
 			errs = append(errs, fmt.Errorf("node: directory %s: %w", name, err))
 		}
 		if made != nil {
-			known.Verifier, known.Reader = made, made
+			known.Verifier, known.Reader, services[name] = made, made, made
 			n.connected = append(n.connected, made)
 		}
 		all[name] = known
 	}
+	n.services.Store(&services)
 	// Requests that are under way go on with what they have.
 	return all, errors.Join(append(errs, closeAll(before))...)
+}
+
+// serviceClients are those of the directories as they are now.
+type serviceClients struct{ n *Node }
+
+// Client implements [flows.ServiceClients].
+func (s serviceClients) Client(ctx context.Context, source *flowdefs.ClientSource, id string) (flows.Found, error) {
+	return s.n.services.Load().Client(ctx, source, id)
+}
+
+// Admit implements [flows.ServiceClients].
+func (s serviceClients) Admit(ctx context.Context, source *flowdefs.ClientSource, id, secret string) (flows.Found, error) {
+	return s.n.services.Load().Admit(ctx, source, id, secret)
 }
 
 func closeAll(all []*ldappassword.Directory) error {

@@ -54,7 +54,9 @@ type Node struct {
 	engine   *flows.Engine
 	keys     *propagation.Keyring
 	keeper   *sso.Keeper
-	ended    chan struct{}   // holds something if sessions have ended since the keeper has looked
+	ended    chan struct{} // holds something if sessions have ended since the keeper has looked
+	farewell *provider.Farewell
+	left     chan struct{}   // likewise, of farewell
 	outbox   *delivery.Queue // nil: nothing carries messages
 	server   *http.Server
 	gate     gate // what answers proxies
@@ -72,6 +74,7 @@ type Node struct {
 	tried     string // what the last reload found; under reloading
 
 	connected []*ldappassword.Directory // of what is active; under reloading
+	services  atomic.Pointer[ldappassword.Services]
 }
 
 // Start opens everything and serves until Shutdown. Mistakes of the definitions
@@ -86,7 +89,7 @@ func Start(ctx context.Context, cfg config.Config, opts Options) (*Node, error) 
 	if opts.Watch == 0 {
 		opts.Watch = watchEvery
 	}
-	n := &Node{cfg: cfg, opts: opts, failed: make(chan error, 2), closing: make(chan struct{}), ended: make(chan struct{}, 1)}
+	n := &Node{cfg: cfg, opts: opts, failed: make(chan error, 2), closing: make(chan struct{}), ended: make(chan struct{}, 1), left: make(chan struct{}, 1)}
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.release())
 	}
@@ -171,6 +174,9 @@ func (n *Node) handler(ctx context.Context, l *loaded) (http.Handler, error) {
 	if n.engine, err = n.newEngine(l.set, registry, bearer); err != nil {
 		return nil, err
 	}
+	if n.farewell, err = n.newFarewell(); err != nil {
+		return nil, err
+	}
 	l.since = n.opts.Now().UTC()
 	n.loaded.Store(l)
 	n.logActive(l)
@@ -195,6 +201,7 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer *pr
 			propagation.TypeBearerJWT: bearer, flows.ClientToken: propagation.ClientTokens{BearerJWT: bearer}, flows.IDToken: ids,
 			sso.TypeProviderToken: n.keeper,
 		},
+		Clients: b.Store, Services: serviceClients{n},
 		Leftovers: b.Store, Departures: n.keeper, Ended: n.wake,
 		Logger: n.opts.Logger.Named("flows"), Now: n.opts.Now, DecoyKey: b.decoy,
 		Deviations: Deviations(n.cfg.Assurance.Deviations),

@@ -25,7 +25,10 @@ func (n *Node) serve() {
 	n.stop = stop
 	n.done.Go(func() { n.sweep(ctx) })
 	n.done.Go(func() { n.refreshKeys(ctx) })
-	n.done.Go(func() { n.tidy(ctx) })
+	n.done.Go(func() { n.tidy(ctx, n.ended, "tokens of providers not revoked; tried again later", n.keeper.Revoke) })
+	n.done.Go(func() {
+		n.tidy(ctx, n.left, "relying parties not told of a logout; tried again later", n.farewell.Tell)
+	})
 	if n.cfg.Definitions != "" && n.opts.Watch > 0 {
 		n.done.Go(func() { n.watch(ctx) })
 	}

@@ -185,7 +185,7 @@ func (p *play) startEngine() (err error) {
 func (s *Stage) of(used []*flowdefs.Flow) *flowdefs.Set {
 	part := &flowdefs.Set{
 		Flows: map[string]*flowdefs.Flow{}, Targets: map[string]*flowdefs.Target{},
-		Providers: s.set.Providers, Directories: s.set.Directories, Clients: s.set.Clients, Messages: s.set.Messages, Levels: s.set.Levels, Asked: s.set.Asked,
+		Providers: s.set.Providers, Directories: s.set.Directories, Clients: s.set.Clients, ClientSources: s.set.ClientSources, Messages: s.set.Messages, Levels: s.set.Levels, Asked: s.set.Asked,
 	}
 	for _, f := range used {
 		part.Flows[f.Name] = s.set.Flows[f.Name]

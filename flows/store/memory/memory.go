@@ -29,16 +29,18 @@ type Store struct {
 	events   []flows.Event
 	eventIDs map[string]struct{}
 	kept     map[string]flows.Kept
+	clients  map[string]flows.StoredClient
 }
 
 var (
-	_ flows.Store     = (*Store)(nil)
-	_ flows.Texts     = (*Store)(nil)
-	_ flows.Sessions  = (*Store)(nil)
-	_ flows.Throttle  = (*Store)(nil)
-	_ flows.Marks     = (*Store)(nil)
-	_ flows.Recorder  = (*Store)(nil)
-	_ flows.Leftovers = (*Store)(nil)
+	_ flows.Store         = (*Store)(nil)
+	_ flows.Texts         = (*Store)(nil)
+	_ flows.Sessions      = (*Store)(nil)
+	_ flows.Throttle      = (*Store)(nil)
+	_ flows.Marks         = (*Store)(nil)
+	_ flows.Recorder      = (*Store)(nil)
+	_ flows.Leftovers     = (*Store)(nil)
+	_ flows.StoredClients = (*Store)(nil)
 )
 
 // New returns an empty store.
@@ -53,6 +55,7 @@ func New() *Store {
 		marks:    map[string]mark{},
 		eventIDs: map[string]struct{}{},
 		kept:     map[string]flows.Kept{},
+		clients:  map[string]flows.StoredClient{},
 	}
 }
 

@@ -13,7 +13,7 @@ func TestStore(t *testing.T) {
 		t.Helper()
 		s := memory.New()
 		return storetest.Stores{
-			Runs: s, Texts: s, Values: s, Sessions: s, Throttle: s, Marks: s, Kept: s, Audit: s,
+			Runs: s, Texts: s, Values: s, Sessions: s, Throttle: s, Marks: s, Kept: s, Clients: s, Audit: s,
 			Accounts: s.Accounts(), Authenticators: s.Accounts(), Agreements: s.Accounts(),
 		}
 	})

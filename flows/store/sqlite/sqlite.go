@@ -45,12 +45,13 @@ type Store struct {
 }
 
 var (
-	_ flows.Store    = (*Store)(nil)
-	_ flows.Texts    = (*Store)(nil)
-	_ flows.Sessions = (*Store)(nil)
-	_ flows.Throttle = (*Store)(nil)
-	_ flows.Marks    = (*Store)(nil)
-	_ flows.Recorder = (*Store)(nil)
+	_ flows.Store         = (*Store)(nil)
+	_ flows.Texts         = (*Store)(nil)
+	_ flows.Sessions      = (*Store)(nil)
+	_ flows.Throttle      = (*Store)(nil)
+	_ flows.Marks         = (*Store)(nil)
+	_ flows.Recorder      = (*Store)(nil)
+	_ flows.StoredClients = (*Store)(nil)
 )
 
 // maxReaders bounds the connections that read at once.

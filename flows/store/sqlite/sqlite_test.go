@@ -20,7 +20,7 @@ func stores(t *testing.T, path string) storetest.Stores {
 	t.Helper()
 	s := open(t, sqlite.Config{Path: path})
 	return storetest.Stores{
-		Runs: s, Texts: s, Values: s, Sessions: s, Throttle: s, Marks: s, Kept: s, Audit: s,
+		Runs: s, Texts: s, Values: s, Sessions: s, Throttle: s, Marks: s, Kept: s, Clients: s, Audit: s,
 		Accounts: s.Accounts(), Authenticators: s.Accounts(), Agreements: s.Accounts(),
 		Reopen: func(t *testing.T) storetest.Stores {
 			t.Helper()

@@ -30,6 +30,7 @@ type Stores struct {
 	Throttle       flows.Throttle
 	Marks          flows.Marks
 	Kept           flows.Leftovers
+	Clients        flows.StoredClients
 	Audit          Audit
 	Accounts       Accounts
 	Authenticators Authenticators
@@ -81,7 +82,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	for name, cases := range map[string][]testCase{
 		"runs": runCases(), "texts": textCases(), "values": valueCases(), "sessions": sessionCases(), "throttle": throttleCases(),
 		"marks": markCases(), "audit": auditCases(), "accounts": accountCases(), "authenticators": authenticatorCases(),
-		"agreements": agreementCases(), "kept": keptCases(),
+		"agreements": agreementCases(), "kept": keptCases(), "clients": clientCases(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
