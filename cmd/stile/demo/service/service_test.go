@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/stile-auth/stile/cmd/stile/demo/service"
+	"github.com/stile-auth/stile/cmd/stile/demo/story"
 )
 
 // The story goes as it should, and shows each answer that it is about.
 func TestStory(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	if err := service.Play(t.Context(), service.Options{Out: &out, Now: time.Now, JSON: true}); err != nil {
+	if err := service.Play(t.Context(), story.Options{Out: &out, Now: time.Now, JSON: true}); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	var shown []string
@@ -34,7 +35,7 @@ func TestStory(t *testing.T) {
 	}
 	for _, want := range []string{
 		"200", "401", "401 invalid_client", "400 invalid_scope", "403 insufficient_scope", "403 access_denied", "401 insufficient_user_authentication", "401 invalid_token",
-		"the shop is told: reporting, who may orders.read", "the shop is told: warehouse, who may orders.read orders.write",
+		"the shop is told: client:reporting, who may orders.read", "the shop is told: client:warehouse, who may orders.read orders.write",
 	} {
 		if !slices.Contains(shown, want) {
 			t.Errorf("%s is not shown", want)
@@ -46,8 +47,8 @@ func TestStory(t *testing.T) {
 func TestStoryFails(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	err := service.PlayWrongly(t.Context(), service.Options{Out: &out, Now: time.Now})
-	var failed *service.Error
+	err := service.PlayWrongly(t.Context(), story.Options{Out: &out, Now: time.Now})
+	var failed *story.Error
 	if !errors.As(err, &failed) || failed.Line != "reporting may not place an order" || !strings.Contains(out.String(), "403 insufficient_scope, and had to be 200") {
 		t.Errorf("%v\n%s", err, out.String())
 	}

@@ -1,9 +1,0 @@
-// Package service plays how a service without a user gets to the resources of another
-// one, over HTTP, against a server as "stile serve" runs it.
-//
-// A shop has an API that knows nothing of tokens. A proxy in front of it asks Stile's
-// gateway about each request; the gateway's configuration maps resources to scopes.
-// Service accounts get tokens with their secret (client credentials, RFC 6749 §4.4).
-// Each line says how it has to be answered; anything else ends the story with an
-// [Error].
-package service
