@@ -12,7 +12,9 @@ import (
 
 	"github.com/stile-auth/stile/cmd/stile/config"
 	"github.com/stile-auth/stile/cmd/stile/demo"
+	"github.com/stile-auth/stile/cmd/stile/demo/catalog"
 	"github.com/stile-auth/stile/cmd/stile/demo/external"
+	"github.com/stile-auth/stile/cmd/stile/demo/party"
 	"github.com/stile-auth/stile/cmd/stile/demo/service"
 	"github.com/stile-auth/stile/cmd/stile/demo/story"
 	"github.com/stile-auth/stile/cmd/stile/demo/tour"
@@ -22,7 +24,7 @@ type demoCmd struct {
 	Keep   bool          `help:"Leave everything running afterwards, and print how to drive a flow by hand."`
 	JSON   bool          `name:"json" help:"Print a transcript for machines, one JSON object a line."`
 	Pace   time.Duration `placeholder:"DURATION" help:"Wait this long before each step, for an audience (at most 5s)."`
-	Story  string        `enum:"bank,step-up,authenticators,external-identity,service-account" default:"bank" help:"What is played: ${enum}."`
+	Story  string        `enum:"bank,step-up,authenticators,external-identity,service-account,catalog,relying-party" default:"bank" help:"What is played: ${enum}."`
 	Factor string        `enum:"pin,code,biometric" default:"pin" help:"What the user chooses in the third run: ${enum}."`
 }
 
@@ -56,7 +58,9 @@ func (c demoCmd) Run(w *world) error {
 // stories are those that leave nothing to go on with.
 var stories = map[string]func(context.Context, story.Options) error{ //nolint:gochecknoglobals // a constant
 	"authenticators":    tour.Play,
+	"catalog":           catalog.Play,
 	"external-identity": external.Play,
+	"relying-party":     party.Play,
 	"service-account":   service.Play,
 }
 

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/stile-auth/stile/cmd/stile/demo/app"
-	"github.com/stile-auth/stile/cmd/stile/demo/story"
 	"github.com/stile-auth/stile/propagation/rp"
 )
 
@@ -87,11 +86,8 @@ func withKey(path string, key func(*shop) string) func(context.Context, *world) 
 
 // send sends a request without a proof of a phone.
 func (w *world) send(req *http.Request) (answer, error) {
-	resp, said, err := w.Send(req)
-	if err != nil {
-		return answer{}, err
-	}
-	return answer{Status: resp.StatusCode, Code: story.Text(said, "code"), More: story.Text(said, "content")}, nil
+	said, err := w.Send(req)
+	return answer{Status: said.Status, Code: said.Text("code"), More: said.Text("content")}, err
 }
 
 func answerOf(status int, body []byte) answer {

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-
-	"github.com/stile-auth/stile/cmd/stile/demo/story"
 )
 
 // scenes are the story, in the order in which it is told.
@@ -97,13 +95,10 @@ func call(method, path, who string, lucky ...string) func(context.Context, *worl
 
 // send sends a request, and returns the texts of the answer's object.
 func (w *world) send(r *http.Request) (status int, texts map[string]string, err error) {
-	resp, said, err := w.Send(r)
-	if err != nil {
-		return 0, nil, err
-	}
+	said, err := w.Send(r)
 	texts = map[string]string{}
-	for name := range said {
-		texts[name] = story.Text(said, name)
+	for name := range said.Object {
+		texts[name] = said.Text(name)
 	}
-	return resp.StatusCode, texts, nil
+	return said.Status, texts, err
 }

@@ -111,25 +111,33 @@ func (h *House) Client() *http.Client {
 
 const maxBody = 64 << 10
 
-// Send sends a request, and returns the object of the answer, nil if it is none.
-func (h *House) Send(r *http.Request) (resp *http.Response, said map[string]any, err error) {
-	resp, err = h.Client().Do(r)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	if err != nil {
-		return nil, nil, err
-	}
-	if json.Unmarshal(text, &said) != nil {
-		return resp, nil, nil
-	}
-	return resp, said, nil
+// Said is an answer: its object is nil if it has none.
+type Said struct {
+	Status int
+	Header http.Header
+	Object map[string]any
 }
 
-// Text is a member of what was said, "" if it is no text.
-func Text(said map[string]any, name string) string {
-	text, _ := said[name].(string)
+// Send sends a request.
+func (h *House) Send(r *http.Request) (Said, error) {
+	resp, err := h.Client().Do(r) //nolint:gosec // the servers are the story's own
+	if err != nil {
+		return Said{}, err
+	}
+	defer resp.Body.Close()
+	said := Said{Status: resp.StatusCode, Header: resp.Header}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	if err != nil {
+		return said, err
+	}
+	if json.Unmarshal(text, &said.Object) != nil {
+		said.Object = nil
+	}
+	return said, nil
+}
+
+// Text is a member of the object, "" if it is no text.
+func (s Said) Text(name string) string {
+	text, _ := s.Object[name].(string)
 	return text
 }
