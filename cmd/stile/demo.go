@@ -14,6 +14,7 @@ import (
 	"github.com/stile-auth/stile/cmd/stile/demo"
 	"github.com/stile-auth/stile/cmd/stile/demo/catalog"
 	"github.com/stile-auth/stile/cmd/stile/demo/external"
+	"github.com/stile-auth/stile/cmd/stile/demo/page"
 	"github.com/stile-auth/stile/cmd/stile/demo/party"
 	"github.com/stile-auth/stile/cmd/stile/demo/service"
 	"github.com/stile-auth/stile/cmd/stile/demo/story"
@@ -24,7 +25,7 @@ type demoCmd struct {
 	Keep   bool          `help:"Leave everything running afterwards, and print how to drive a flow by hand."`
 	JSON   bool          `name:"json" help:"Print a transcript for machines, one JSON object a line."`
 	Pace   time.Duration `placeholder:"DURATION" help:"Wait this long before each step, for an audience (at most 5s)."`
-	Story  string        `enum:"bank,step-up,authenticators,external-identity,service-account,catalog,relying-party" default:"bank" help:"What is played: ${enum}."`
+	Story  string        `enum:"bank,step-up,authenticators,external-identity,service-account,relying-party,single-page-app,catalog" default:"bank" help:"What is played: ${enum}."`
 	Factor string        `enum:"pin,code,biometric" default:"pin" help:"What the user chooses in the third run: ${enum}."`
 }
 
@@ -62,6 +63,7 @@ var stories = map[string]func(context.Context, story.Options) error{ //nolint:go
 	"external-identity": external.Play,
 	"relying-party":     party.Play,
 	"service-account":   service.Play,
+	"single-page-app":   page.Play,
 }
 
 // tell tells one of them. It has told what went wrong.
