@@ -10,7 +10,7 @@ func (l *loader) client(key, n *node) {
 func (l *loader) readClient(key, n *node) *Client {
 	what := "client " + quote(key.text)
 	o, ok := l.object(n, what,
-		[]string{"flows", "targets", "redirect_uris", "provider_redirects", "origins", "dpop", "hand_over", "post_logout_redirect_uri", "oauth"})
+		[]string{"flows", "targets", "redirect_uris", "provider_redirects", "origins", "dpop", "hand_over", "post_logout_redirect_uri", "requires", "oauth"})
 	if !ok {
 		return nil
 	}
@@ -32,6 +32,9 @@ func (l *loader) readClient(key, n *node) *Client {
 	c.HandOver = o.word("hand_over", "web") == "web"
 	if c.HandOver && len(c.RedirectURIs) == 0 {
 		l.fail(n.get("hand_over").pos, "%s hands over to the web: name redirect_uris, which the browser comes back to", what)
+	}
+	if requires := n.get("requires"); requires != nil {
+		c.Requires = l.requirement(requires, what+": requires")
 	}
 	if oauth := n.get("oauth"); oauth != nil {
 		l.oauth(c, oauth, what)

@@ -24,6 +24,7 @@ type ClientSource struct {
 	Auth                           []string      // nor another way to prove who it is
 	Refresh                        time.Duration // nor refresh tokens that are good for longer
 	DPoPRequired                   bool          // whatever the client says
+	Requires                       Requirement   // of the runs of each client, likewise
 
 	Entries *Entries // of FromDirectory
 	Pos     Pos
@@ -55,7 +56,7 @@ func (s *Set) ClientsFrom(kind string) *ClientSource {
 func (l *loader) clientSource(key, n *node) {
 	what := "client source " + quote(key.text)
 	o, ok := l.object(n, what, []string{
-		"from", "flows", "targets", "grants", "auth", "scopes", "refresh", "dpop", "directory", "base", "object_class", "id", "filter", "scope_attribute", "groups",
+		"from", "flows", "targets", "grants", "auth", "scopes", "refresh", "dpop", "requires", "directory", "base", "object_class", "id", "filter", "scope_attribute", "groups",
 	})
 	if !ok {
 		return
@@ -69,6 +70,9 @@ func (l *loader) clientSource(key, n *node) {
 	s.Flows, s.Targets = l.referAll(o, "flows"), l.referAll(o, "targets")
 	s.Grants, s.Scopes = l.grants(o, what), l.allowed(o)
 	s.DPoPRequired = o.word("dpop", "required", "optional") != "optional"
+	if requires := n.get("requires"); requires != nil {
+		s.Requires = l.requirement(requires, what+": requires")
+	}
 	l.ways(o, s, what)
 	for _, other := range l.set.ClientSources {
 		if other.From == s.From && s.From != "" {
@@ -172,7 +176,7 @@ func (s *ClientSource) Bound(c *Client) (bounded *Client, dropped int, err error
 		return kept
 	}
 	out.Flows, out.Targets = keep(c.Flows, s.Flows), keep(c.Targets, s.Targets)
-	out.DPoPRequired = c.DPoPRequired || s.DPoPRequired
+	out.DPoPRequired, out.Least = c.DPoPRequired || s.DPoPRequired, s.Requires
 	if c.OAuth == nil {
 		return &out, dropped, nil
 	}
@@ -201,6 +205,10 @@ func (s *Set) StoredClient(id string, text []byte) (c *Client, dropped int, err 
 		l.checkName(key, "client")
 		c = l.readClient(key, root)
 		l.checkReferences()
+		l.checkRedeeming()
+		if c != nil {
+			l.checkCookiesOf(c)
+		}
 	}
 	if len(l.problems) > 0 {
 		return nil, 0, l.problems.sorted()
@@ -222,14 +230,15 @@ func namesOf[T any](m map[string]T) map[string]bool {
 func clientSource7() object7 {
 	attribute := formed(attributeForm.String())
 	s := closed(object7{
-		"from":    documented(words7(FromStore, FromDirectory), "Where its clients stand."),
-		"flows":   documented(set7(text7()), "The flows that they may run; none if absent."),
-		"targets": documented(set7(text7()), "The targets that they may have tokens for; none if absent."),
-		"grants":  documented(set7(words7(GrantCode, GrantRefresh, GrantClient)), "The grants that they may have; authorization_code if absent."),
-		"auth":    documented(set7(words7(AuthNone, AuthBasic, AuthPost, AuthPrivateKey)), "How they may prove who they are; client_secret_basic if absent."),
-		"scopes":  documented(set7(formed(scopeForm.String())), "The scopes that they may have; none if absent."),
-		"refresh": documented(length(), "How long their refresh tokens are good at most; 720h if absent."),
-		"dpop":    documented(words7("required", "optional"), "Whether their tokens are bound to a key, whatever they say; required if absent."),
+		"from":     documented(words7(FromStore, FromDirectory), "Where its clients stand."),
+		"flows":    documented(set7(text7()), "The flows that they may run; none if absent."),
+		"targets":  documented(set7(text7()), "The targets that they may have tokens for; none if absent."),
+		"grants":   documented(set7(words7(GrantCode, GrantRefresh, GrantClient)), "The grants that they may have; authorization_code if absent."),
+		"auth":     documented(set7(words7(AuthNone, AuthBasic, AuthPost, AuthPrivateKey)), "How they may prove who they are; client_secret_basic if absent."),
+		"scopes":   documented(set7(formed(scopeForm.String())), "The scopes that they may have; none if absent."),
+		"refresh":  documented(length(), "How long their refresh tokens are good at most; 720h if absent."),
+		"dpop":     documented(words7("required", "optional"), "Whether their tokens are bound to a key, whatever they say; required if absent."),
+		"requires": documented(requirement7(), "What their runs have to reach at least."),
 
 		"directory":       documented(text7(), "The directory in which they are."),
 		"base":            documented(filled(), "DN below which they are."),

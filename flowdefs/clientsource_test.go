@@ -22,7 +22,7 @@ directories:
   staff: { url: "ldaps://ldap.example", base: "dc=example" }
 client_sources:
   partners:
-    { from: store, flows: [f], targets: [t], grants: [authorization_code, client_credentials], auth: [client_secret_basic], scopes: [read], refresh: 1h, dpop: optional }
+    { from: store, flows: [f], targets: [t], grants: [authorization_code, client_credentials], auth: [client_secret_basic], scopes: [read], refresh: 1h, dpop: optional, requires: { acr: aal2 } }
   services:
     from: directory
     directory: staff
@@ -76,6 +76,9 @@ func TestStoredClientsAreBounded(t *testing.T) {
 	if c.ID != "partner" || dropped != 3 || !cmp.Equal(c.Targets, []string{"t"}) || !cmp.Equal(c.OAuth.Grants, []string{"authorization_code"}) ||
 		!cmp.Equal(c.OAuth.Scopes, []string{"read"}) || c.OAuth.Refresh != time.Hour || !cmp.Equal(c.OAuth.Secrets, []string{aHash}) {
 		t.Errorf("client %+v %+v, %d dropped", c, c.OAuth, dropped)
+	}
+	if c.Least.ACR != "aal2" {
+		t.Errorf("requires at least %+v", c.Least)
 	}
 	if set.Clients["partner"] != nil {
 		t.Error("reading a client has changed the definitions")

@@ -64,12 +64,13 @@ func (e *Engine) worldOf(a *active, r *run, p *program, client *flowdefs.Client)
 		now: r.State.atLeast(e.cfg.Now().UTC()), key: r.Key, flow: r.Flow, kind: p.flow.Kind,
 		started: r.Started, request: map[string]string{"locale": r.Locale}, drawable: r.Draws,
 		scales: a.scales, departs: e.cfg.Deviations, lax: e.cfg.Unproved,
-		goal: goal{named: r.Target, requires: r.Requires, scale: r.Scale, acrValues: r.ACRValues, voluntary: r.Voluntary},
+		goal: goal{named: r.Target, requires: r.requires(), scale: r.Scale, acrValues: r.ACRValues, voluntary: r.Voluntary},
 	}
 	if r.MaxAge != nil {
 		w.goal.notBefore = r.Started.Add(-*r.MaxAge)
 	}
 	if client != nil {
+		w.party = r.Code != nil
 		w.keyed, w.web = client.DPoPRequired && r.Code == nil, e.pages(client, r.Draws)
 		if slices.Contains(client.Targets, r.Target) {
 			w.goal.target = a.set.Targets[r.Target]
@@ -81,6 +82,7 @@ func (e *Engine) worldOf(a *active, r *run, p *program, client *flowdefs.Client)
 // look gathers the facts that the machine may see.
 func (x *exchange) look(ctx context.Context) error {
 	x.w = x.e.worldOf(x.a, x.r, x.p, x.client)
+	x.w.page = x.client != nil && slices.Contains(x.client.Origins, x.c.Origin)
 	if ps := x.r.State.Session; ps != nil {
 		_, err := x.e.cfg.Sessions.SessionByID(ctx, ps.ID, x.w.now)
 		if err != nil && !errors.Is(err, ErrNotFound) {

@@ -12,7 +12,7 @@ import (
 type goal struct {
 	named     string           // the target, "" if none
 	target    *flowdefs.Target // nil if none, or if it is gone or the client may not use it any more
-	requires  string           // a level, "" if none
+	requires  []string         // levels, each of which has to be reached
 	scale     string           // whose levels the token speaks of
 	acrValues []string         // what the client asks for, the first most; empty: nothing
 	voluntary bool             // acrValues are wished for, not necessary
@@ -20,12 +20,12 @@ type goal struct {
 }
 
 // asks says whether there is anything to reach beyond having proved something.
-func (g *goal) asks() bool { return g.requires != "" || len(g.acrValues) > 0 && !g.voluntary }
+func (g *goal) asks() bool { return len(g.requires) > 0 || len(g.acrValues) > 0 && !g.voluntary }
 
 // met returns nil if evidence amounts to what the goal asks for.
 func (g *goal) met(scales assurance.Scales, ev []assurance.Evidence, now time.Time, p assurance.Policy) error {
-	if g.requires != "" {
-		if err := scales.Reach(g.requires, ev, now, p); err != nil {
+	for _, level := range g.requires {
+		if err := scales.Reach(level, ev, now, p); err != nil {
 			return err
 		}
 	}
@@ -42,7 +42,10 @@ func (g *goal) met(scales assurance.Scales, ev []assurance.Evidence, now time.Ti
 
 // floor is the least that what the run has to reach can amount to.
 func (g *goal) floor(scales assurance.Scales) assurance.Level {
-	l := scales.Floor(g.requires)
+	l := assurance.None
+	for _, level := range g.requires {
+		l = max(l, scales.Floor(level))
+	}
 	if least := assurance.AAL3; len(g.acrValues) > 0 && !g.voluntary {
 		for _, v := range g.acrValues {
 			if f := scales.Floor(v); f > assurance.None {
@@ -58,8 +61,8 @@ func (g *goal) floor(scales assurance.Scales) assurance.Level {
 // to carry the goal: what is too old for it is asked for again.
 func (g *goal) oldest(scales assurance.Scales, started time.Time) time.Time {
 	age := g.floor(scales).MaxAge()
-	if g.requires != "" {
-		age = min(age, scales.MaxAge(g.requires))
+	for _, level := range g.requires {
+		age = min(age, scales.MaxAge(level))
 	}
 	if len(g.acrValues) > 0 && !g.voluntary {
 		var most time.Duration

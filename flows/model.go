@@ -102,6 +102,7 @@ const (
 type Move struct {
 	Kind  MoveKind
 	Enter *flowdefs.Node
+	Issue *flowdefs.Propagate // what the target turns a completed run into; nil: it has none
 	Notes []Event
 }
 
@@ -159,6 +160,9 @@ func (m *Model) Step(ctx context.Context, s State, sig Signal, f *Facts) (State,
 	if mv.enter != nil {
 		out.Enter = mv.enter.def
 	}
+	if mv.issue != nil {
+		out.Issue = mv.issue.as
+	}
 	return next, out
 }
 
@@ -169,7 +173,10 @@ func (m *Model) world(f *Facts, s *State) *world {
 		lax: true, // that the guarantees are kept is what is proved
 	}
 	if t := f.Target; t != nil {
-		w.goal = goal{named: t.Name, target: t, requires: t.Requires.ACR, scale: t.Scale}
+		w.goal = goal{named: t.Name, target: t, scale: t.Scale}
+		if t.Requires.ACR != "" {
+			w.goal.requires = []string{t.Requires.ACR}
+		}
 		if age := t.Requires.MaxAge; age > 0 {
 			w.goal.notBefore = f.Started.Add(-age)
 		}

@@ -26,12 +26,14 @@ type run struct {
 	ACRValues  []string       `json:"acrValues,omitempty"`
 	Voluntary  bool           `json:"voluntary,omitempty"` // ACRValues are wished for, not necessary
 	Requires   string         `json:"requires,omitempty"`  // of the target when the run started
+	Wants      []string       `json:"wants,omitempty"`     // likewise of the client: each of these levels
 	Scale      string         `json:"scale,omitempty"`     // likewise
 	MaxAge     *time.Duration `json:"maxAge,omitempty"`    // goal: what was proved longer than this before the start does not count; nil: no limit
 	Started    time.Time      `json:"started"`
 
 	Code json.RawMessage `json:"code,omitempty"` // of a run that leaves an authorization code: what its adapter wants to know then
 
+	Challenge   string            `json:"challenge,omitempty"`   // of a one-time code: see [StartRequest.CodeChallenge]
 	Transaction map[string]string `json:"transaction,omitempty"` // in the client's words
 	Expires     time.Time         `json:"expires"`
 	Proved      bool              `json:"proved,omitempty"` // the handle was replaced at the first proof
@@ -55,6 +57,14 @@ type run struct {
 	version int64
 	ignored bool             // a session was presented that counts for nothing
 	client  *flowdefs.Client // as it is now; nil: it is none any more
+}
+
+// requires are the levels that the run has to reach.
+func (r *run) requires() []string {
+	if r.Requires == "" {
+		return r.Wants
+	}
+	return append([]string{r.Requires}, r.Wants...)
 }
 
 // sessionClient is whose the session is that the run leaves: the client's, or, if

@@ -17,6 +17,7 @@ func (d *differ) clientSource(a, b *flowdefs.ClientSource) {
 	case !a.DPoPRequired && b.DPoPRequired:
 		d.note(less, "dpop is required: it was optional")
 	}
+	d.requirement(a.Requires, b.Requires)
 	x, y := entriesOf(a), entriesOf(b)
 	for _, one := range []struct{ what, before, after string }{
 		{"from", a.From, b.From},

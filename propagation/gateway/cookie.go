@@ -9,9 +9,13 @@ import (
 	"github.com/stile-auth/stile/propagation/rp"
 )
 
-// hostPrefix is that of cookies which no other host and no page without TLS can set
-// (RFC 6265bis §4.1.3.2): nobody can sign a browser in as somebody else with one.
-const hostPrefix = "__Host-"
+// Prefixes of names of cookies (RFC 6265bis §4.1.3). What begins with the first no other
+// host and no page without TLS can set: nobody can sign a browser in as somebody else with
+// one. What begins with the second every host of its domain can set, with TLS.
+const (
+	hostPrefix   = "__Host-"
+	securePrefix = "__Secure-"
+)
 
 // withCookie returns the request with the token of the resource's cookie as its bearer
 // token, and what the application is to get as Authorization. A request without the

@@ -164,6 +164,7 @@ func TestNewWithCookies(t *testing.T) {
 	for want, change := range map[string]func(*gateway.Resource){
 		"does not begin with __Host-": func(r *gateway.Resource) { r.Cookie = "__host-shop" },
 		"could set it":                func(r *gateway.Resource) { r.Cookie = "__Host-" },
+		"other hosts could set it":    func(r *gateway.Resource) { r.Cookie = "shop" },
 		`"__Host-a b" is no name`:     func(r *gateway.Resource) { r.Cookie = "__Host-a b" },
 		`forwards "x"`:                func(r *gateway.Resource) { r.Forward = "x" },
 		`of no cookie`:                func(r *gateway.Resource) { r.Cookie = "" },
@@ -176,7 +177,10 @@ func TestNewWithCookies(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
-	w := newWorld(t).withCookies() // on this machine, without TLS, browsers take no __Host-
+	w := newWorld(t).withCookies() // of a domain, as an authorization server at another host sets it
+	w.cfg.Resources[len(w.cfg.Resources)-1].Cookie = "__Secure-shop"
+	w.gateway()
+	w = newWorld(t).withCookies() // on this machine, without TLS, browsers take no __Host-
 	w.cfg.Resources = w.cfg.Resources[len(w.cfg.Resources)-2:]
 	w.cfg.APIKeys = nil
 	for i := range w.cfg.Resources {

@@ -61,8 +61,8 @@ func (r *Resource) check(about string, m *mistakes) bool {
 	case ForToken:
 		need(r.Audience != "", "it is for tokens, and names no audience")
 		need(r.Cookie == "" || strings.Trim(r.Cookie, cookieName) == "", "%q is no name of a cookie", r.Cookie)
-		need(r.Cookie == "" || u == nil || u.Scheme != "https" || strings.HasPrefix(r.Cookie, hostPrefix) && len(r.Cookie) > len(hostPrefix),
-			"the name of the cookie does not begin with %s, so other hosts could set it", hostPrefix)
+		need(r.Cookie == "" || u == nil || u.Scheme != "https" || prefixed(r.Cookie, about),
+			"the name of the cookie does not begin with %s, so pages without TLS and other hosts could set it", hostPrefix)
 		need(r.Forward == "" || r.Forward == ForwardToken && r.Cookie != "", "it forwards %q, of no cookie", r.Forward)
 		err := r.Rule.Check()
 		need(err == nil, "%v", err)
@@ -72,6 +72,18 @@ func (r *Resource) check(about string, m *mistakes) bool {
 		need(false, "it is for %q", r.For)
 	}
 	return len(*m) == before
+}
+
+// prefixed says whether the name of a cookie keeps others from setting it, as far as can be:
+// one that an authorization server sets for all hosts of a domain is one that they all set.
+// An app's own is for one host.
+func prefixed(cookie, about string) bool {
+	for _, prefix := range []string{hostPrefix, securePrefix} {
+		if strings.HasPrefix(cookie, prefix) && len(cookie) > len(prefix) {
+			return prefix == hostPrefix || about == AboutResource
+		}
+	}
+	return false
 }
 
 // takes says whether the resource is for requests of that method.

@@ -87,23 +87,24 @@ func (f *Farewell) Tell(ctx context.Context) (int, error) {
 
 // party tells one of them of several sessions. Once it has failed the rest is put off, too.
 func (f *Farewell) party(ctx context.Context, all []flows.Kept) (done int, err error) {
+	var errs []error
 	for i, kept := range all {
 		ok, err := f.one(ctx, kept)
 		if ok {
 			done++
 		}
-		if err != nil {
-			errs := []error{err}
+		errs = append(errs, err)
+		if err != nil && !ok {
 			for _, rest := range all[i+1:] {
 				rest.Version, rest.Until = rest.Version+1, f.cfg.Now().Add(farewellFirst).UTC()
 				if err := f.cfg.Kept.UpdateKept(ctx, rest); err != nil && !moved(err) {
 					errs = append(errs, err)
 				}
 			}
-			return done, errors.Join(errs...)
+			break
 		}
 	}
-	return done, nil
+	return done, errors.Join(errs...)
 }
 
 // moved says that somebody else cares for it.

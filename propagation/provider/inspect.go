@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -36,21 +37,43 @@ var errNotOurs = errors.New("provider: no token of ours")
 
 // verify checks that we have signed a token, and as what.
 func (s *Server) verify(ctx context.Context, text, typ string) (said, error) {
+	set, err := s.cfg.Keys.Current(ctx)
+	if err != nil {
+		return said{}, errors.Join(flows.ErrUnavailable, err)
+	}
+	t, err := s.signed(set, text, typ)
+	return t.said, err
+}
+
+// verifyAgain is verify for tokens that come again and again.
+func (s *Server) verifyAgain(ctx context.Context, text, typ string) (said, error) {
+	set, err := s.cfg.Keys.Current(ctx)
+	if err != nil {
+		return said{}, errors.Join(flows.ErrUnavailable, err)
+	}
+	id := sha256.Sum256([]byte(typ + "\x00" + text))
+	if t, ok := s.seen.get(id, set); ok {
+		return t, nil
+	}
+	t, err := s.signed(set, text, typ)
+	if err == nil {
+		s.seen.put(id, t)
+	}
+	return t.said, err
+}
+
+func (s *Server) signed(set *propagation.KeySet, text, typ string) (signed, error) {
 	var algorithms []jose.SignatureAlgorithm
 	for _, a := range propagation.Algorithms() {
 		algorithms = append(algorithms, jose.SignatureAlgorithm(a))
 	}
 	jws, err := jose.ParseSignedCompact(text, algorithms)
 	if err != nil {
-		return said{}, errNotOurs
+		return signed{}, errNotOurs
 	}
 	header := jws.Signatures[0].Protected
 	if got, _ := header.ExtraHeaders[jose.HeaderType].(string); got != typ {
-		return said{}, errNotOurs
-	}
-	set, err := s.cfg.Keys.Current(ctx)
-	if err != nil {
-		return said{}, errors.Join(flows.ErrUnavailable, err)
+		return signed{}, errNotOurs
 	}
 	for _, k := range set.Keys() {
 		if k.ID() != header.KeyID || k.Algorithm() != header.Algorithm {
@@ -58,15 +81,15 @@ func (s *Server) verify(ctx context.Context, text, typ string) (said, error) {
 		}
 		payload, err := jws.Verify(k.Public())
 		if err != nil {
-			return said{}, errNotOurs
+			return signed{}, errNotOurs
 		}
 		var t said
 		if json.Unmarshal(payload, &t) != nil || json.Unmarshal(payload, &t.all) != nil || t.Issuer != s.cfg.Issuer {
-			return said{}, errNotOurs
+			return signed{}, errNotOurs
 		}
-		return t, nil
+		return signed{t, k.ID(), k.Algorithm(), k.Public()}, nil
 	}
-	return said{}, errNotOurs
+	return signed{}, errNotOurs
 }
 
 // hint is what an ID token says that we have issued, also long ago.
@@ -76,7 +99,7 @@ func (s *Server) hint(ctx context.Context, text string) (said, error) {
 
 // access checks an access token: signature, time, and that what it rests on is still there.
 func (s *Server) access(ctx context.Context, text string) (said, error) {
-	t, err := s.verify(ctx, text, "at+jwt")
+	t, err := s.verifyAgain(ctx, text, "at+jwt")
 	if err != nil {
 		return t, err
 	}
@@ -145,7 +168,7 @@ func (s *Server) concerns(q *asked, t said) bool {
 		return true
 	}
 	for _, name := range q.client.Targets {
-		if target := s.cfg.Definitions().Targets[name]; target != nil && target.Propagate.Audience == t.Audience {
+		if target := s.cfg.Definitions().Targets[name]; target != nil && target.Audience() == t.Audience {
 			return true
 		}
 	}

@@ -92,7 +92,7 @@ func (s Services) look(ctx context.Context, source *flowdefs.ClientSource, id st
 	return flows.Found{Client: c, Dropped: dropped}, err
 }
 
-// isService says whether something can be the id of a service: it becomes the sub of tokens.
+// isService says whether something can be the id of a service: it stands in the sub of tokens.
 func isService(id string) bool {
 	const most = 64
 	return id != "" && len(id) <= most && strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""

@@ -1,4 +1,4 @@
-// Package bench measures four things. The limits are benchmarks of the tests that
+// Package bench measures five things. The limits are benchmarks of the tests that
 // must not take longer than the table in limits.go says.
 //
 // The server is measured by complete sign-ins through the HTTP API (start,
@@ -8,7 +8,8 @@
 // Sign-ons at a provider are measured by the CPU that the server takes for each,
 // beside a floor too: see [ssoFloor].
 //
-// Decisions of the gateway are measured beside bare handlers: see measureGateway.
+// Decisions of the gateway are measured beside bare handlers: see measureGateway. So is
+// what the authorization server does for services: see measureClients.
 //
 // The server of sign-ins and its floor are processes of their own, one after the other,
 // each with a fresh store. What is printed is what the driver and the operating
@@ -52,6 +53,7 @@ type report struct {
 	Server  []result   `json:"server,omitempty"`
 	SSO     []signOn   `json:"sso,omitempty"`
 	Gateway []decision `json:"gateway,omitempty"`
+	Clients []decision `json:"clients,omitempty"`
 }
 
 // result is one row of the table.
@@ -79,7 +81,7 @@ func Run(ctx context.Context, root string, args []string, out io.Writer) error {
 	fs.IntVar(&o.hashed, "hashed", 300, "sign-ins to measure with hashing at the default cost")
 	fs.IntVar(&o.atOnce, "at-once", 8, "sign-ins at the same time")
 	fs.BoolVar(&o.json, "json", false, "print JSON")
-	fs.StringVar(&o.part, "part", "", "limits (what must not take longer than it may), server (sign-ins), sso (sign-ons at a provider) or gateway (its decisions); default: all")
+	fs.StringVar(&o.part, "part", "", "limits (what must not take longer than it may), server (sign-ins), sso (sign-ons at a provider), gateway (its decisions) or clients (tokens and introspection of services); default: all")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -99,6 +101,9 @@ func Run(ctx context.Context, root string, args []string, out io.Writer) error {
 	if err == nil && asked("gateway") {
 		r.Gateway, err = measureGateway(ctx, 10*o.flows)
 	}
+	if err == nil && asked("clients") {
+		r.Clients, err = measureClients(ctx, o.flows)
+	}
 	if err != nil {
 		return err
 	}
@@ -109,7 +114,7 @@ func (r report) print(out io.Writer, asJSON bool) error {
 	if asJSON {
 		enc := json.NewEncoder(out)
 		enc.SetIndent("", "  ")
-		return errors.Join(enc.Encode(r), printLimits(io.Discard, r.Limits), tableGateway(io.Discard, r.Gateway))
+		return errors.Join(enc.Encode(r), printLimits(io.Discard, r.Limits), tableGateway(io.Discard, r.Gateway), tableGateway(io.Discard, r.Clients))
 	}
 	var errs []error
 	if r.Limits != nil {
@@ -123,6 +128,9 @@ func (r report) print(out io.Writer, asJSON bool) error {
 	}
 	if r.Gateway != nil {
 		errs = append(errs, tableGateway(out, r.Gateway))
+	}
+	if r.Clients != nil {
+		errs = append(errs, tableGateway(out, r.Clients))
 	}
 	return errors.Join(errs...)
 }

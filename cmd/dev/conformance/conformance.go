@@ -32,7 +32,7 @@ func folders() []string {
 // row is one test of one clause.
 type row struct{ spec, clause, what, test, file string }
 
-var named = regexp.MustCompile(`^(OIDC [A-Z]\w+|OAuth Form Post|RP-Initiated Logout|RFC \d{4,5}|SP 800-63B-4|ASVS|EAP ACR Values) ([0-9]+(?:\.[0-9]+)*): (.+)$`)
+var named = regexp.MustCompile(`^(OIDC [A-Z]\w+|OAuth Form Post|RP-Initiated Logout|Back-Channel Logout|RFC \d{4,5}|SP 800-63B-4|ASVS|EAP ACR Values) ([0-9]+(?:\.[0-9]+)*): (.+)$`)
 
 // specifications are their full names, in the order of the page.
 func specifications() [][2]string {
@@ -41,6 +41,7 @@ func specifications() [][2]string {
 		{"OIDC Discovery", "OpenID Connect Discovery 1.0"},
 		{"OAuth Form Post", "OAuth 2.0 Form Post Response Mode"},
 		{"RP-Initiated Logout", "OpenID Connect RP-Initiated Logout 1.0"},
+		{"Back-Channel Logout", "OpenID Connect Back-Channel Logout 1.0"},
 		{"EAP ACR Values", "OpenID Connect Extended Authentication Profile ACR Values 1.0"},
 		{"SP 800-63B-4", "NIST SP 800-63B-4"},
 		{"ASVS", "OWASP ASVS 5.0.0"},

@@ -238,7 +238,7 @@ type Resource struct {
 	MaxAge       time.Duration `yaml:"max_age" doc:"How old the authentication may be, in whole seconds. Default: any age."`
 	Roles        []string      `yaml:"roles" doc:"Roles that it has to have, all of them."`
 	Entitlements []string      `yaml:"entitlements" doc:"Entitlements that it has to have, all of them."`
-	Cookie       string        `yaml:"cookie" doc:"Name of a cookie that may hold the token. With https it begins with __Host-."`
+	Cookie       string        `yaml:"cookie" doc:"Name of a cookie that may hold the token. With https it begins with __Host- or __Secure-."`
 	Forward      string        `yaml:"forward" enum:"token" doc:"token: the application gets the token of the cookie as Authorization. Default: the headers alone."`
 }
 

@@ -27,7 +27,8 @@ func scenes() []scene {
 			{What: "not by way of the news, either", Do: call("GET", "/news/%2e%2e/orders", ""), Want: refused(403, "access_denied")},
 		}},
 		{Title: "the warehouse may write too", Lines: []line{
-			{What: "the warehouse gets a token for both scopes", Do: get("warehouse", "shop", "orders.read orders.write"), Want: ok},
+			{What: "the warehouse may not have what its entry says and Stile does not allow", Do: get("warehouse", "shop", "customers.read"), Want: refused(400, "invalid_scope")},
+			{What: "the warehouse gets a token for both scopes, one of them by its group", Do: get("warehouse", "shop", "orders.read orders.write"), Want: ok},
 			{What: "the warehouse places an order", Do: call("POST", "/orders", "warehouse"), Want: ok},
 			{What: "refunds are for people: a service has authenticated nobody", Do: call("POST", "/refunds", "warehouse"), Want: refused(401, "insufficient_user_authentication")},
 			{What: "what the map does not name is nobody's", Do: call("GET", "/customers", "warehouse"), Want: refused(403, "access_denied")},
@@ -36,6 +37,18 @@ func scenes() []scene {
 			{What: "reporting gets a token for the bank", Do: get("reporting", "bank", "orders.read"), Want: ok},
 			{What: "that is none for the shop", Do: call("GET", "/orders", "reporting"), Want: refused(401, "invalid_token")},
 		}},
+		{Title: "the directory says something else", Lines: []line{
+			{What: "out of the group, the warehouse gets no token for orders.write", Do: changed(writers, "member", "", get("warehouse", "shop", "orders.write")), Want: refused(400, "invalid_scope")},
+			{What: "reporting, which the directory has retired, gets no token", Do: changed("cn=reporting,"+services, "l", "retired", get("reporting", "shop", "orders.read")), Want: refused(401, "invalid_client")},
+		}},
+	}
+}
+
+// changed is what happens once the directory says something else of an entry.
+func changed(dn, attribute, value string, then func(context.Context, *world) (answer, error)) func(context.Context, *world) (answer, error) {
+	return func(ctx context.Context, w *world) (answer, error) {
+		w.staff.Set(dn, attribute, value)
+		return then(ctx, w)
 	}
 }
 

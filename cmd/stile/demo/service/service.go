@@ -3,7 +3,8 @@
 //
 // A shop has an API that knows nothing of tokens. A proxy in front of it asks Stile's
 // gateway about each request; the gateway's configuration maps resources to scopes.
-// Service accounts get tokens with their secret (client credentials, RFC 6749 §4.4).
+// Service accounts get tokens with their secret (client credentials, RFC 6749 §4.4). They stand
+// in an LDAP directory, which checks the secret and says for which scopes each is good.
 // Each line says how it has to be answered; anything else ends the story with an
 // [story.Error].
 package service

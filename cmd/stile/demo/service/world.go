@@ -3,13 +3,12 @@ package service
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/stile-auth/stile/cmd/stile/demo/directory"
 	"github.com/stile-auth/stile/cmd/stile/demo/story"
 )
 
@@ -22,6 +21,7 @@ var stileYAML string
 // world is everybody who takes part, each on its own port.
 type world struct {
 	*story.House
+	staff   *directory.Directory
 	shop    string // nobody but the proxy knows where it is
 	proxy   string
 	secrets map[string]string // of the service accounts
@@ -39,17 +39,19 @@ func open(ctx context.Context, opts story.Options) (w *world, err error) {
 	if err != nil {
 		return w, err
 	}
-	flows := flowsYAML
-	for _, name := range []string{"reporting", "warehouse"} {
-		w.secrets[name] = rand.Text() + rand.Text()
-		sum := sha256.Sum256([]byte(w.secrets[name]))
-		flows = strings.ReplaceAll(flows, "HASH-OF-"+strings.ToUpper(name), hex.EncodeToString(sum[:]))
+	password := rand.Text()
+	if err = w.startDirectory(password); err != nil {
+		return w, err
 	}
 	front, at, err := w.Listen(ctx) // the gateway has to know by what name the proxy is reached
 	if err != nil {
 		return w, err
 	}
-	if err = w.Start(ctx, map[string]string{"flows/flows.yaml": flows, "stile.yaml": strings.ReplaceAll(stileYAML, "ORIGIN", at)}); err != nil {
+	err = w.Start(ctx, map[string]string{
+		"flows/flows.yaml": flowsYAML, "stile.yaml": strings.NewReplacer("ORIGIN", at, "LDAP", w.staff.URL).Replace(stileYAML),
+		"ca.pem": string(w.staff.CA), "ldap-password": password,
+	})
+	if err != nil {
 		return w, err
 	}
 	behind, shopAt, err := w.Listen(ctx)
@@ -68,5 +70,30 @@ func open(ctx context.Context, opts story.Options) (w *world, err error) {
 
 // Places implements [story.World].
 func (w *world) Places() []story.Place {
-	return []story.Place{{Name: "Stile", URL: w.Node.URL()}, {Name: "gateway", URL: w.Node.GatewayAddr().String()}, {Name: "proxy", URL: w.proxy}}
+	return []story.Place{{Name: "Stile", URL: w.Node.URL()}, {Name: "directory", URL: w.staff.URL}, {Name: "gateway", URL: w.Node.GatewayAddr().String()}, {Name: "proxy", URL: w.proxy}}
+}
+
+// The names of entries.
+const (
+	reader   = "cn=stile,dc=shop,dc=example"
+	services = "ou=services,dc=shop,dc=example"
+	writers  = "cn=order-writers,ou=groups,dc=shop,dc=example"
+)
+
+// startDirectory starts the directory of the shop, with its service accounts.
+func (w *world) startDirectory(password string) (err error) {
+	entries := []directory.Entry{
+		{DN: reader, Password: password},
+		{DN: writers, Attributes: map[string][]string{"cn": {"order-writers"}, "member": {"cn=warehouse," + services}}},
+	}
+	for name, scopes := range map[string]string{"reporting": "orders.read", "warehouse": "orders.read customers.read"} {
+		w.secrets[name] = rand.Text() + rand.Text()
+		entries = append(entries, directory.Entry{DN: "cn=" + name + "," + services, Password: w.secrets[name], Attributes: map[string][]string{
+			"objectclass": {"account"}, "uid": {name}, "description": {scopes},
+		}})
+	}
+	if w.staff, err = directory.Open(reader, entries...); err == nil {
+		w.Later(w.staff.Close)
+	}
+	return err
 }
