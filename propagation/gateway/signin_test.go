@@ -380,7 +380,7 @@ func TestNewWithApps(t *testing.T) {
 		"Sealer and Server are required":  func(c *gateway.Config) { c.Sealer = nil },
 		"and Server are required":         func(c *gateway.Config) { c.Server = nil },
 		"app shop: the origin is not one": func(c *gateway.Config) { c.Apps[0].Origin = "shop.example" },
-		"does not begin with __Host-":     func(c *gateway.Config) { c.Apps[0].Cookie = "shop" },
+		"does not begin with __Host-":     func(c *gateway.Config) { c.Apps[0].Cookie = "__Secure-shop" },
 		"its secret and the cookie are":   func(c *gateway.Config) { c.Apps[0].Secret = "" },
 		"names no audience":               func(c *gateway.Config) { c.Apps[0].Audience = "" },
 		"have one origin":                 func(c *gateway.Config) { c.Apps = slices.Repeat(c.Apps, 2) },
