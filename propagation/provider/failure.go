@@ -95,11 +95,17 @@ func (f *failure) write(w http.ResponseWriter) {
 	writeJSON(w, f.status, f)
 }
 
+// encoded is JSON already.
+type encoded []byte
+
 func writeJSON(w http.ResponseWriter, status int, content any) {
-	body, err := json.Marshal(content)
-	if err != nil {
-		w.WriteHeader(http.StatusInternalServerError)
-		return
+	body, done := content.(encoded)
+	if !done {
+		var err error
+		if body, err = json.Marshal(content); err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -53,14 +53,16 @@ func measureClients(ctx context.Context, requests int) ([]decision, error) {
 	}
 	ask := url.Values{"grant_type": {"client_credentials"}, "scope": {"read"}}
 	tokens := make([]string, 0, requests)
+	var head http.Header
 	for range requests {
-		body, err := (&caller{client: http.DefaultClient}).post(ctx, n.URL()+"/oauth2/token", ask)
+		body, h, err := (&caller{client: http.DefaultClient}).post(ctx, n.URL()+"/oauth2/token", ask)
 		if err != nil {
 			return nil, err
 		}
-		tokens = append(tokens, body.Token)
+		h.Del("Content-Length")
+		tokens, head = append(tokens, body.Token), h
 	}
-	floors := httptest.NewServer(serviceFloors(f, &f.key.PublicKey))
+	floors := httptest.NewServer(serviceFloors(f, &f.key.PublicKey, head))
 	defer floors.Close()
 	own, err := f.sign()
 	if err != nil {
@@ -123,7 +125,7 @@ clients:
 }
 
 // serviceFloors are the bare handlers.
-func serviceFloors(f *floor, public *ecdsa.PublicKey) http.Handler {
+func serviceFloors(f *floor, public *ecdsa.PublicKey, head http.Header) http.Handler {
 	store := memory.New()
 	mux := http.NewServeMux()
 	answer := func(w http.ResponseWriter, content any) {
@@ -132,7 +134,9 @@ func serviceFloors(f *floor, public *ecdsa.PublicKey) http.Handler {
 			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
+		for name, value := range head { // an answer of the same size
+			w.Header()[name] = value
+		}
 		_, _ = w.Write(body)
 	}
 	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
@@ -183,26 +187,26 @@ type tokenAnswer struct {
 	Active bool   `json:"active"`
 }
 
-func (c *caller) post(ctx context.Context, to string, form url.Values) (tokenAnswer, error) {
+func (c *caller) post(ctx context.Context, to string, form url.Values) (tokenAnswer, http.Header, error) {
 	var out tokenAnswer
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, strings.NewReader(form.Encode()))
 	if err != nil {
-		return out, err
+		return out, nil, err
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.SetBasicAuth("service", benchSecret)
 	resp, err := c.client.Do(r)
 	if err != nil {
-		return out, err
+		return out, nil, err
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err = errors.Join(err, resp.Body.Close()); err == nil {
 		err = json.Unmarshal(body, &out)
 	}
 	if err != nil || resp.StatusCode != http.StatusOK || out.Token == "" && !out.Active {
-		return out, fmt.Errorf("bench: %s answered %s: %s (%w)", to, resp.Status, body, err)
+		return out, nil, fmt.Errorf("bench: %s answered %s: %s (%w)", to, resp.Status, body, err)
 	}
-	return out, nil
+	return out, resp.Header, nil
 }
 
 // posts is how many forms are answered in a second, one after the other on one connection.
@@ -215,7 +219,7 @@ func posts(ctx context.Context, to string, form func() url.Values, requests int)
 		if i == 1 { // connected
 			began = time.Now()
 		}
-		if _, err := c.post(ctx, to, form()); err != nil {
+		if _, _, err := c.post(ctx, to, form()); err != nil {
 			return 0, err
 		}
 	}
