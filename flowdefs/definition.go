@@ -330,8 +330,8 @@ type Client struct {
 	// Requires is what its runs have to reach besides what their targets ask for, the
 	// client's own and that of where it stands; each may ask for nothing.
 	Requires, Least Requirement
-	HandOver          bool   // what the app cannot draw is drawn by a page of the server, in the browser
-	Pos               Pos
+	HandOver        bool // what the app cannot draw is drawn by a page of the server, in the browser
+	Pos             Pos
 }
 
 // Catalogue knows the step types that definitions may use. Implementations are

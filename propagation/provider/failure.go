@@ -109,5 +109,5 @@ func writeJSON(w http.ResponseWriter, status int, content any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a reader that went away gets no answer
+	_, _ = w.Write(body) //nolint:gosec // it is JSON; a reader that went away gets no answer
 }

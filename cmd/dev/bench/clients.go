@@ -26,7 +26,7 @@ import (
 	"github.com/stile-auth/stile/flows/store/memory"
 )
 
-const benchSecret = "a secret of a service that is measured" //nolint:gosec // it opens what the measurement has made
+const benchSecret = "a secret of a service that is measured"
 
 // clientRounds is how often server and floor are asked in turn; the best round of each counts.
 const clientRounds = 15
@@ -52,15 +52,9 @@ func measureClients(ctx context.Context, requests int) ([]decision, error) {
 		return nil, err
 	}
 	ask := url.Values{"grant_type": {"client_credentials"}, "scope": {"read"}}
-	tokens := make([]string, 0, requests)
-	var head http.Header
-	for range requests {
-		body, h, err := (&caller{client: http.DefaultClient}).post(ctx, n.URL()+"/oauth2/token", ask)
-		if err != nil {
-			return nil, err
-		}
-		h.Del("Content-Length")
-		tokens, head = append(tokens, body.Token), h
+	tokens, head, err := someTokens(ctx, n.URL(), ask, requests)
+	if err != nil {
+		return nil, err
 	}
 	floors := httptest.NewServer(serviceFloors(f, &f.key.PublicKey, head))
 	defer floors.Close()
@@ -99,6 +93,20 @@ func measureClients(ctx context.Context, requests int) ([]decision, error) {
 		}
 	}
 	return all, nil
+}
+
+// someTokens are tokens of a service, and what stands above the answers.
+func someTokens(ctx context.Context, server string, ask url.Values, count int) (tokens []string, head http.Header, err error) {
+	c := &caller{http.DefaultClient}
+	for range count {
+		var body tokenAnswer
+		if body, head, err = c.post(ctx, server+"/oauth2/token", ask); err != nil {
+			return nil, nil, err
+		}
+		tokens = append(tokens, body.Token)
+	}
+	head.Del("Content-Length")
+	return tokens, head, nil
 }
 
 func startServices(ctx context.Context, folder string) (*node.Node, error) {

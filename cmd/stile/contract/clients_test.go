@@ -198,8 +198,10 @@ func TestSeenTokensEnd(t *testing.T) {
 		t.Error("it has ended")
 	}
 	token = ask()
-	if !w.active(t, token) || !w.active(t, token) {
-		t.Fatal("it is not active")
+	for range 2 {
+		if !w.active(t, token) {
+			t.Fatal("it is not active")
+		}
 	}
 	must(t, w.registrar().Enable(t.Context(), "partner", false))
 	if w.active(t, token) {
@@ -211,8 +213,10 @@ func TestSeenTokensEnd(t *testing.T) {
 	b.signIn()
 	own, err := p.trade(b.code())
 	must(t, err)
-	if !w.active(t, own.AccessToken) || !w.active(t, own.AccessToken) {
-		t.Fatal("it is not active")
+	for range 2 {
+		if !w.active(t, own.AccessToken) {
+			t.Fatal("it is not active")
+		}
 	}
 	must(t, w.node.Base.Store.EndSession(t.Context(), p.reads(t, own).SID))
 	if w.active(t, own.AccessToken) {
