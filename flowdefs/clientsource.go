@@ -205,6 +205,10 @@ func (s *Set) StoredClient(id string, text []byte) (c *Client, dropped int, err 
 		l.checkName(key, "client")
 		c = l.readClient(key, root)
 		l.checkReferences()
+		l.checkRedeeming()
+		if c != nil {
+			l.checkCookiesOf(c)
+		}
 	}
 	if len(l.problems) > 0 {
 		return nil, 0, l.problems.sorted()

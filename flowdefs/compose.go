@@ -22,6 +22,8 @@ const maxComposed = 16 << 20
 // ordinary flows: they have a text and a hash, and runs are pinned to them.
 func (l *loader) compose() {
 	l.checkHanding()
+	l.checkCookies()
+	l.checkRedeeming()
 	for _, a := range l.authorizing {
 		if f := l.set.Flows[a.flow]; f != nil && f.Kind != Authorization {
 			l.fail(a.pos, "authorize: flow %s is of the kind %s, not %s", quote(a.flow), f.Kind, Authorization)

@@ -25,7 +25,7 @@ func guard(t *testing.T, expression string) *flowdefs.Condition {
 // claim loads a target with one claim.
 func claim(t *testing.T, expression string) *flowdefs.Condition {
 	t.Helper()
-	return mustLoad(t, claimFile(expression)).Targets["t"].Propagate.Claims["c"]
+	return mustLoad(t, claimFile(expression)).Targets["t"].Propagate[0].Claims["c"]
 }
 
 func claimFile(expression string) string {

@@ -165,9 +165,9 @@ type Target struct {
 	Authorize []string // flows of the kind Authorization that run behind Flow, in order
 	Composed  *Flow    // what a run for the target runs: Flow, or Flow with Authorize behind it
 	Requires  Requirement
-	Enrol     string // flow by which somebody who cannot reach Requires becomes able to; "": none
-	Scale     string // whose levels its tokens speak of
-	Propagate Propagate
+	Enrol     string      // flow by which somebody who cannot reach Requires becomes able to; "": none
+	Scale     string      // whose levels its tokens speak of
+	Propagate []Propagate // the first whose If holds counts; at least one
 	Pos       Pos
 }
 
@@ -179,11 +179,16 @@ type Requirement struct {
 
 // Propagate says what a completed run for a target turns into.
 type Propagate struct {
-	Type     string // "bearer_jwt", or "provider_token"
-	Provider string // of provider_token: whose access token it is
+	If       *Condition // nil: always
+	Type     string     // [BearerJWT], [HeaderJWT], ...
+	Provider string     // of provider_token: whose access token it is
+	Header   string     // of header: the name of the request header
+	Cookie   *Cookie    // of cookie
+	Redeemer string     // of one_time_code: id of the client that trades the code
 	Audience string
 	TTL      time.Duration         // 0: the propagator's default
 	Claims   map[string]*Condition // claim name to an expression of any type; reserved names do not load
+	Pos      Pos
 }
 
 // Provider is a remote OpenID or plain OAuth 2.0 provider.

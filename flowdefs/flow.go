@@ -535,6 +535,7 @@ const (
 	assignPlace                 // a value of assign
 	guaranteePlace              // what a guarantee says
 	levelPlace                  // what a level of a scale asks
+	propagatePlace              // whether a target gets its token in this way
 )
 
 // condition compiles an expression; nil if it has reported a problem.
@@ -552,7 +553,7 @@ func (l *loader) condition(n *node, p place) *Condition {
 
 // String names the place in messages.
 func (p place) String() string {
-	return [...]string{"if", "if", "require", "claims", "decide", "assign", "guarantee", "when"}[p]
+	return [...]string{"if", "if", "require", "claims", "decide", "assign", "guarantee", "when", "if"}[p]
 }
 
 // expression compiles what stands in a text from one of its columns on.

@@ -64,7 +64,7 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 		for _, target := range set.Targets {
-			if set.Flows[target.Flow] == nil || target.Composed == nil || len(target.Composed.Steps) < len(set.Flows[target.Flow].Steps) || target.Propagate.Audience == "" && target.Propagate.Provider == "" || target.Propagate.Type == "" {
+			if set.Flows[target.Flow] == nil || target.Composed == nil || len(target.Composed.Steps) < len(set.Flows[target.Flow].Steps) || len(target.Propagate) == 0 || target.Audience() == "" && target.Propagate[0].Provider == "" || target.Propagate[0].Type == "" {
 				t.Errorf("incomplete target %+v", target)
 			}
 		}

@@ -182,21 +182,42 @@ func scale7() object7 {
 }
 
 func target7() object7 {
-	claims := object7{
-		"type": "object", "maxProperties": maxConditions, "additionalProperties": expression7("The value of the claim."),
-		"propertyNames": object7{"minLength": 1, "not": object7{"enum": reservedClaims()}},
-	}
 	return closed(object7{
 		"flow":      text7(),
 		"authorize": documented(set7(text7()), "Flows of the kind authorization that run behind the flow, in order."),
 		"requires":  requirement7(),
 		"scale":     documented(formed(nameForm.String()), "The scale whose levels its tokens speak of; that of requires.acr if absent, else nist."),
 		"enrol":     documented(text7(), "The flow by which somebody who cannot reach the level becomes able to."),
-		"propagate": object7{"oneOf": []any{
-			closed(object7{"type": words7("bearer_jwt"), "audience": filled(), "ttl": length(), "claims": claims}, "type", "audience"),
-			closed(object7{"type": words7("provider_token"), "provider": text7()}, "type", "provider"),
-		}},
+		"propagate": object7{"anyOf": []any{propagate7(), propagates7()}},
 	}, "flow", "propagate")
+}
+
+// propagates7 is a list of which the first entry that fits counts: all but the last have a condition.
+func propagates7() object7 {
+	return object7{"type": "array", "minItems": 1, "maxItems": maxPropagates, "items": propagate7()}
+}
+
+func propagate7() object7 {
+	claims := object7{
+		"type": "object", "maxProperties": maxConditions, "additionalProperties": expression7("The value of the claim."),
+		"propertyNames": object7{"minLength": 1, "not": object7{"enum": reservedClaims()}},
+	}
+	cond := expression7("Whether this entry counts; always if absent.")
+	ours := func(typ, key string, own object7) object7 {
+		properties := object7{"if": cond, "type": words7(typ), "audience": filled(), "ttl": length(), "claims": claims}
+		if key == "" {
+			return closed(properties, "type", "audience")
+		}
+		properties[key] = own
+		return closed(properties, "type", "audience", key)
+	}
+	return object7{"oneOf": []any{
+		ours(BearerJWT, "", nil),
+		ours(HeaderJWT, "header", documented(formed(headerForm.String()), "The request header that the token stands in.")),
+		ours(CookieJWT, "cookie", cookie7()),
+		ours(OneTimeCode, "redeemer", documented(text7(), "The client that trades the code.")),
+		closed(object7{"if": cond, "type": words7(ProviderToken), "provider": text7()}, "type", "provider"),
+	}}
 }
 
 // issuerForm is what a pattern can say of an issuer; see issuerURL.

@@ -72,10 +72,10 @@ func TestExampleSections(t *testing.T) {
 	payments := &flowdefs.Target{
 		Name: "payments", Flow: "mobile-banking",
 		Requires: flowdefs.Requirement{ACR: "aal2", MaxAge: 5 * time.Minute}, Scale: assurance.NIST,
-		Propagate: flowdefs.Propagate{
+		Propagate: []flowdefs.Propagate{{
 			Type: "bearer_jwt", Audience: "https://payments.bank.example", TTL: 5 * time.Minute,
 			Claims: map[string]*flowdefs.Condition{"branch": {Source: "account.attributes.branch"}},
-		},
+		}},
 	}
 	corporate := &flowdefs.Provider{
 		Name: "corporate", Issuer: "https://idp.bank.example", ClientID: "stile",

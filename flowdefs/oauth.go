@@ -67,7 +67,7 @@ func (l *loader) oauth(c *Client, n *node, what string) {
 		l.fail(n.pos, "%s: a relying party needs targets: its tokens are for them", what)
 	}
 	if slices.Contains(a.Grants, GrantCode) && len(c.RedirectURIs) == 0 {
-		l.fail(n.pos, "%s: %s needs redirect_uris", what, GrantCode)
+		l.coded = append(l.coded, coded{c, n.pos}) // unless its codes are not its own
 	}
 	if slices.Contains(a.Grants, GrantRefresh) && !slices.Contains(a.Grants, GrantCode) {
 		l.fail(n.pos, "%s: %s comes with %s", what, GrantRefresh, GrantCode)

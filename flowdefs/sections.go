@@ -19,6 +19,8 @@ type loader struct {
 	composing    int              // bytes; see maxComposed
 	authorizing  []authorizing
 	handing      []handing
+	redeeming    []redeeming
+	coded        []coded
 	enrolling    []authorizing
 	texts        map[string]map[string]text // by locale and id
 	shown        []usedMessage

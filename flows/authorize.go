@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -29,9 +30,13 @@ type authorization struct {
 	Detach  bool      `json:"detach,omitempty"` // it outlives its session (offline_access)
 	Until   time.Time `json:"until"`            // when no refresh token is good any more
 
+	// Redeemer trades the code, which the run's own client has got and hands over to it; "": that client trades it itself.
+	Redeemer string `json:"redeemer,omitempty"`
+
 	id      string
 	version int64
 	until   time.Time // when its session expires; zero: it has ended
+	trades  *flowdefs.Client
 }
 
 const (
@@ -68,6 +73,10 @@ type Redemption struct {
 	// Check holds the request of the trade against that of the start. It is the adapter's:
 	// redirect URI, code verifier, scopes. Its errors come back as they are, and the grant stays.
 	Check func(request json.RawMessage, subject string) (Terms, error)
+	// Once does so where the run was started by an app for whom another client trades the
+	// code: the app has said at its start what the code verifier is made for (RFC 7636 §4.2,
+	// S256). nil: no such code is good.
+	Once func(challenge string) (Terms, error)
 }
 
 // Issued is what a relying party gets.
@@ -114,10 +123,10 @@ func (e *Engine) authorizationRecord(a *authorization, version int64, expires ti
 }
 
 // authorize makes the code that the run leaves instead of a token. The gate has opened.
-func (x *exchange) authorize() (*Grant, error) {
+func (x *exchange) authorize(out *issuance) (*Grant, error) {
 	kept := *x.r
 	kept.Answered, kept.Effects, kept.Messages, kept.Notices = nil, nil, nil, nil
-	a := &authorization{Run: &kept, Session: x.session.ID, id: authorizationPrefix + newID()}
+	a := &authorization{Run: &kept, Session: x.session.ID, Redeemer: out.as.Redeemer, id: authorizationPrefix + newID()}
 	code := a.newGrant()
 	expires := x.w.now.Add(codeLife)
 	rec, err := x.e.authorizationRecord(a, 1, expires)
@@ -125,7 +134,25 @@ func (x *exchange) authorize() (*Grant, error) {
 		return nil, err
 	}
 	x.code = &rec
-	return &Grant{Type: "authorization_code", Token: string(code), Expires: expires}, nil
+	typ := flowdefs.GrantCode
+	if a.Redeemer != "" {
+		typ = out.as.Type
+	}
+	return &Grant{Type: typ, Token: string(code), Expires: expires}, nil
+}
+
+// holder is the client that trades.
+func (a *authorization) holder() string { return cmp.Or(a.Redeemer, a.Run.Client) }
+
+// check holds a trade against what the run was started with.
+func (a *authorization) check(q Redemption) (Terms, error) {
+	switch {
+	case a.Redeemer == "":
+		return q.Check(a.Run.Code, a.Run.State.Subject)
+	case !q.Known || q.Once == nil:
+		return Terms{}, ErrGrant
+	}
+	return q.Once(a.Run.Challenge)
 }
 
 // Redeem trades a grant. A code is good once: whoever presents it again, or a refresh
@@ -146,12 +173,12 @@ func (e *Engine) redeem(ctx context.Context, c Caller, q Redemption) (Issued, er
 	if err != nil {
 		return Issued{}, err
 	}
-	if a.Run.Client != q.Client || a.Key != "" && a.Key != c.Key {
+	if a.holder() != q.Client || a.Key != "" && a.Key != c.Key {
 		return Issued{}, ErrGrant
 	}
 	now := e.cfg.Now().UTC()
 	// Who has a code and not what belongs to it (RFC 7636) trades nothing, and ends nothing either.
-	terms, err := q.Check(a.Run.Code, a.Run.State.Subject)
+	terms, err := a.check(q)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -208,8 +235,8 @@ func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authoriza
 	}
 	out := Issued{Scope: terms.Scope}
 	id := x.identity(issued)
-	id.Session, id.Key, id.Scope = a.Session, c.Key, terms.Scope
-	if out.Access, err = e.cfg.Propagators[issued.target.Propagate.Type].Propagate(ctx, id); err != nil {
+	id.Client, id.Session, id.Key, id.Scope = a.holder(), a.Session, c.Key, terms.Scope
+	if out.Access, err = x.propagated(ctx, issued, id); err != nil {
 		if errors.Is(err, ErrSignOnAgain) {
 			err = fmt.Errorf("%w: %w", ErrGrant, err)
 		}
@@ -246,6 +273,9 @@ func (e *Engine) again(ctx context.Context, c Caller, a *authorization) (*exchan
 	if x.client = a.Run.client; x.client == nil || !slices.Contains(x.client.Targets, a.Run.Target) {
 		return nil, nil, ErrGrant
 	}
+	if err := x.redeemer(ctx, a); err != nil {
+		return nil, nil, err
+	}
 	if x.p, err = e.program(ctx, x.a, a.Run.Definition); err != nil {
 		return nil, nil, &Problem{Kind: KindUnavailable, Code: CodeDefinitionGone, Detail: "Try again later.", Err: err}
 	}
@@ -258,7 +288,24 @@ func (e *Engine) again(ctx context.Context, c Caller, a *authorization) (*exchan
 	if mv.kind != moveIssue {
 		return nil, nil, fmt.Errorf("%w: %s", ErrGrant, m.s.Failure)
 	}
+	if mv.issue.as.Redeemer != a.Redeemer {
+		return nil, nil, fmt.Errorf("%w: the target gets its token in another way by now", ErrGrant)
+	}
 	return x, mv.issue, x.stands(ctx)
+}
+
+// redeemer looks up who trades, as it is now, if that is not the run's own client.
+func (x *exchange) redeemer(ctx context.Context, a *authorization) error {
+	a.trades = x.client
+	if a.Redeemer == "" {
+		return nil
+	}
+	found, err := x.e.ownClient(ctx, x.a, a.Redeemer)
+	if errors.Is(err, ErrNotFound) || err == nil && !slices.Contains(found.Targets, a.Run.Target) {
+		return ErrGrant
+	}
+	a.trades = found.Client
+	return err
 }
 
 // stands asks the steps that the run completed whether what they obtained still stands.
@@ -345,7 +392,7 @@ func (e *Engine) turn(ctx context.Context, c Caller, q Redemption, a *authorizat
 		return err
 	}
 	return e.audited(ctx, Event{
-		ID: newID(), Time: now, Type: EventTokenIssued, Run: a.Run.ID, Flow: a.Run.Flow, Client: a.Run.Client, Target: a.Run.Target,
+		ID: newID(), Time: now, Type: EventTokenIssued, Run: a.Run.ID, Flow: a.Run.Flow, Client: a.holder(), Target: a.Run.Target,
 		Subject: a.Run.State.Subject, ACR: issued.acr, AMR: issued.result.AMR, Request: c.RequestID,
 	})
 }
@@ -356,7 +403,7 @@ func (e *Engine) Revoke(ctx context.Context, c Caller, client string, g Secret) 
 	ctx, cancel := lasting(ctx)
 	defer cancel()
 	a, err := e.authorization(ctx, g)
-	if errors.Is(err, ErrGrant) || err == nil && a.Run.Client != client {
+	if errors.Is(err, ErrGrant) || err == nil && a.holder() != client {
 		return nil
 	}
 	if err != nil {
@@ -422,19 +469,20 @@ func (e *Engine) Alive(ctx context.Context, subject, session string, detached bo
 
 // ClientToken issues a token to a client that acts for itself (RFC 6749 §4.4). The
 // adapter has authenticated it; nobody has signed in, and the token says so: it has
-// no level and no session. So it is for no target that asks for people: [ErrPeople].
+// no level and no session. So it is for no target that asks for people, or that asks
+// what a run has shown before it gives a token: [ErrPeople].
 func (e *Engine) ClientToken(ctx context.Context, c Caller, who Found, target string, scope []string) (Issued, error) {
 	t := e.active.Load().set.Targets[target]
 	if t == nil || !slices.Contains(who.Targets, target) {
 		return Issued{}, ErrGrant
 	}
-	client := who.ID
-	if t.Requires != (flowdefs.Requirement{}) || len(t.Authorize) > 0 {
+	client, p := who.ID, &t.Propagate[0]
+	if t.Requires != (flowdefs.Requirement{}) || len(t.Authorize) > 0 || p.If != nil || p.Type != flowdefs.BearerJWT {
 		return Issued{}, ErrPeople
 	}
 	now := e.cfg.Now().UTC()
 	grant, err := e.cfg.Propagators[ClientToken].Propagate(ctx, Identity{
-		Subject: client, Client: client, Key: c.Key, Target: target, Audience: t.Propagate.Audience, TTL: t.Propagate.TTL, Scope: scope, Now: now,
+		Subject: client, Client: client, Key: c.Key, Target: target, Audience: p.Audience, TTL: p.TTL, Scope: scope, Now: now,
 	})
 	if err != nil {
 		return Issued{}, err

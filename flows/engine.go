@@ -99,6 +99,7 @@ type Caller struct {
 	IdempotencyKey string // as sent, "" if none
 	Body           []byte // what the idempotency key vouches for: the request in any canonical form
 	RequestID      string
+	Origin         string // of the page whose script asks, as the browser says; "": there is none
 	Network        string // where it comes from, as the adapter bounds networks; "": unknown, and not limited
 }
 
@@ -124,7 +125,8 @@ type active struct {
 	targets  map[string]*program // by target name: the flow with what it authorizes
 	programs sync.Map            // content hash -> *program, also of definitions that only running runs use
 	origins  []string
-	stored   readClients // clients of the store
+	cookies  map[string][]flowdefs.Cookie // by origin of a client: what its targets may end in
+	stored   readClients                  // clients of the store
 }
 
 // NewEngine checks the configuration and compiles all flows; it returns every mistake at once.
@@ -145,7 +147,7 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 // Use makes other definitions the active ones, all of them or, if anything is
 // wrong, none. New runs start on them; running runs finish on what they began with.
 func (e *Engine) Use(set *flowdefs.Set, registry *Registry) error {
-	a := &active{set: set, registry: registry, scales: set.Levels, tags: map[string]bool{}, flows: map[string]*program{}, targets: map[string]*program{}}
+	a := &active{set: set, registry: registry, scales: set.Levels, tags: map[string]bool{}, cookies: map[string][]flowdefs.Cookie{}, flows: map[string]*program{}, targets: map[string]*program{}}
 	if len(a.scales) == 0 { // a set that was not loaded
 		a.scales = assurance.BuiltIn()
 	}
@@ -166,12 +168,15 @@ func (e *Engine) Use(set *flowdefs.Set, registry *Registry) error {
 		if t.Composed != nil && len(t.Authorize) > 0 {
 			a.targets[name] = made(t.Composed)
 		}
-		if _, ok := e.cfg.Propagators[t.Propagate.Type]; !ok {
-			errs = append(errs, fmt.Errorf("flows: target %q: no propagator of type %q", name, t.Propagate.Type))
+		for i := range t.Propagate {
+			if _, ok := e.cfg.Propagators[t.Propagate[i].Type]; !ok {
+				errs = append(errs, fmt.Errorf("flows: target %q: no propagator of type %q", name, t.Propagate[i].Type))
+			}
 		}
 	}
 	for _, c := range set.Clients {
 		a.origins = append(a.origins, c.Origins...)
+		a.addCookies(c)
 	}
 	slices.Sort(a.origins)
 	a.origins = slices.Compact(a.origins)
@@ -296,6 +301,26 @@ func (e *Engine) settle(ctx context.Context, now time.Time, limit int) (kept int
 	}
 	return kept, nil
 }
+
+// addCookies notes what the targets of a client may end in.
+func (a *active) addCookies(c *flowdefs.Client) {
+	for _, name := range c.Targets {
+		t := a.set.Targets[name]
+		if t == nil {
+			continue
+		}
+		for _, cookie := range t.Cookies() {
+			for _, origin := range c.Origins {
+				if !slices.Contains(a.cookies[origin], cookie) {
+					a.cookies[origin] = append(a.cookies[origin], cookie)
+				}
+			}
+		}
+	}
+}
+
+// Cookies returns the cookies that runs of the clients with an origin may end in. Do not change it.
+func (e *Engine) Cookies(origin string) []flowdefs.Cookie { return e.active.Load().cookies[origin] }
 
 // Origins returns every origin that some client allows, sorted. Do not change it.
 func (e *Engine) Origins() []string { return e.active.Load().origins }

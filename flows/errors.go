@@ -50,6 +50,8 @@ const (
 	CodeUnavailable     = "dependency_unavailable"
 	CodeDenied          = "access_denied"
 	CodeRequirement     = "requirement_not_met"
+	CodeNotPropagated   = "not_propagated"
+	CodeBrowserRequired = "browser_required"
 	CodeUnmet           = "unmet_authentication_requirements"
 	CodeExhausted       = "attempts_exhausted"
 	CodeLocked          = "authenticator_locked"

@@ -70,6 +70,7 @@ func (e *Engine) worldOf(a *active, r *run, p *program, client *flowdefs.Client)
 		w.goal.notBefore = r.Started.Add(-*r.MaxAge)
 	}
 	if client != nil {
+		w.party = r.Code != nil
 		w.keyed, w.web = client.DPoPRequired && r.Code == nil, e.pages(client, r.Draws)
 		if slices.Contains(client.Targets, r.Target) {
 			w.goal.target = a.set.Targets[r.Target]
@@ -81,6 +82,7 @@ func (e *Engine) worldOf(a *active, r *run, p *program, client *flowdefs.Client)
 // look gathers the facts that the machine may see.
 func (x *exchange) look(ctx context.Context) error {
 	x.w = x.e.worldOf(x.a, x.r, x.p, x.client)
+	x.w.page = x.client != nil && slices.Contains(x.client.Origins, x.c.Origin)
 	if ps := x.r.State.Session; ps != nil {
 		_, err := x.e.cfg.Sessions.SessionByID(ctx, ps.ID, x.w.now)
 		if err != nil && !errors.Is(err, ErrNotFound) {

@@ -12,7 +12,8 @@ import (
 type issuance struct {
 	result assurance.Result
 	acr    string
-	target *flowdefs.Target // nil: a session only
+	target *flowdefs.Target    // nil: a session only
+	as     *flowdefs.Propagate // what target turns it into; nil: a session only
 	claims map[string]any
 }
 
@@ -34,22 +35,51 @@ func (m *machine) gate() move {
 	case g.met(m.w.scales, m.s.Evidence, m.w.now, m.w.policy()) != nil:
 		return m.fail(CodeUnmet)
 	}
-	if g.target != nil && g.target.Propagate.Provider != "" && !m.provedBy(g.target.Propagate.Provider) {
+	as, ok := m.propagates(g.target)
+	if !ok {
+		return m.fail(CodeNotPropagated)
+	}
+	if as != nil && as.Provider != "" && !m.provedBy(as.Provider) {
 		return m.fail(CodeRequirement)
 	}
 	if !m.w.lax && !m.kept() {
 		return m.fail(CodeRequirement)
 	}
-	claims, err := m.claims(g.target)
+	claims, err := m.claims(as)
 	if err != nil {
 		m.note(Event{Type: EventConditionFailed, Reason: "claim"})
 		return m.fail(CodeRequirement)
 	}
-	out := &issuance{result: res, acr: acr, target: g.target, claims: claims}
+	out := &issuance{result: res, acr: acr, target: g.target, as: as, claims: claims}
 	m.s.leave()
 	m.s.Status = Completed
 	m.note(Event{Type: EventRunCompleted, ACR: out.acr, AMR: res.AMR})
 	return move{kind: moveIssue, issue: out}
+}
+
+// propagates is the first entry of a target that fits, nil if there is no target. A
+// condition that cannot be answered fits nothing, and nothing behind it is asked: it
+// might have been there to keep what follows from happening. Nor does what cannot be
+// given to this client make way for what could.
+func (m *machine) propagates(t *flowdefs.Target) (*flowdefs.Propagate, bool) {
+	if t == nil {
+		return nil, true
+	}
+	for i := range t.Propagate {
+		p := &t.Propagate[i]
+		fits, err := true, error(nil)
+		if p.If != nil {
+			fits, err = p.If.Bool(m.ctx, m.env(p.If))
+		}
+		if err != nil {
+			m.note(Event{Type: EventConditionFailed, Reason: "propagate"})
+			return nil, false
+		}
+		if fits {
+			return p, m.w.suits(p)
+		}
+	}
+	return nil, false
 }
 
 // provedBy says whether something of this run was proved at that provider: its tokens
@@ -110,14 +140,14 @@ func (w *world) best(ev []assurance.Evidence) string {
 	return scale.Best(ev, w.now, w.policy())
 }
 
-// claims maps the target's claims. One that cannot be evaluated fails the run.
-func (m *machine) claims(t *flowdefs.Target) (map[string]any, error) {
-	if t == nil {
+// claims maps the claims of what the target gets. One that cannot be evaluated fails the run.
+func (m *machine) claims(p *flowdefs.Propagate) (map[string]any, error) {
+	if p == nil {
 		return nil, nil
 	}
-	out := make(map[string]any, len(t.Propagate.Claims))
+	out := make(map[string]any, len(p.Claims))
 	env := m.env(nil)
-	for name, c := range t.Propagate.Claims {
+	for name, c := range p.Claims {
 		v, err := c.Value(m.ctx, env)
 		if err != nil {
 			return nil, err

@@ -399,6 +399,7 @@ func (d *drawing) gate() {
 	fails(CodeUnmet, "level not reached")
 	fails(CodeNotAllowed, "target not allowed")
 	fails(CodeRequirement, "a claim has no value")
+	fails(CodeNotPropagated, "no propagator fits")
 }
 
 // ends adds the ends that something leads to.

@@ -33,7 +33,8 @@ var errOtherSecret = errors.New("flows: sealed for another secret")
 type secrets struct {
 	Handle Secret  `json:"handle,omitempty"`
 	Result *Result `json:"result,omitempty"`
-	View   *View   `json:"view,omitempty"` // of another run
+	View   *View   `json:"view,omitempty"`   // of another run
+	Cookie Secret  `json:"cookie,omitempty"` // value of the one that belongs to Result, or to View
 
 	Link *handoverData `json:"link,omitempty"`
 }
@@ -52,6 +53,9 @@ func (r *run) remember(c Caller, presented string, v View, link *handoverData, p
 		kept := secrets{Handle: v.Handle, Result: v.Result, Link: link}
 		if v.Flow.ID != r.ID {
 			kept = secrets{View: &v}
+		}
+		if c := v.cookie(); c != nil {
+			kept.Cookie = c.Value
 		}
 		plain, err := json.Marshal(kept)
 		if err != nil {
@@ -101,9 +105,16 @@ func (e *Engine) replay(ac *active, r *run, p *program, presented string) (View,
 			return View{}, err
 		}
 		if s.View != nil {
-			return *s.View, nil
+			v = *s.View
+		} else {
+			v.Handle, v.Result = s.Handle, s.Result
 		}
-		v.Handle, v.Result = s.Handle, s.Result
+		if c := v.cookie(); c != nil {
+			c.Value = s.Cookie
+		}
+		if s.View != nil {
+			return v, nil
+		}
 		v.link(s.Link)
 	}
 	if a.Code != "" {

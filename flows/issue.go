@@ -19,12 +19,12 @@ func (x *exchange) issue(ctx context.Context, out *issuance) error {
 	if err := x.keeps(ctx); err != nil { // it may be what is handed on
 		return err
 	}
-	if x.r.Code != nil {
-		code, err := x.authorize()
+	if x.r.Code != nil || out.as.Redeemer != "" {
+		code, err := x.authorize(out)
 		x.result.Grant = code
 		return err
 	}
-	grant, err := x.e.cfg.Propagators[out.target.Propagate.Type].Propagate(ctx, x.identity(out))
+	grant, err := x.propagated(ctx, out, x.identity(out))
 	if errors.Is(err, ErrSignOnAgain) {
 		x.withdraw(CodeLoginRequired)
 		return nil
@@ -36,13 +36,18 @@ func (x *exchange) issue(ctx context.Context, out *issuance) error {
 	return nil
 }
 
+// propagated makes of an identity what its target gets: each token of a target is made here.
+func (x *exchange) propagated(ctx context.Context, out *issuance, id Identity) (Grant, error) {
+	return x.e.cfg.Propagators[out.as.Type].Propagate(ctx, id)
+}
+
 // identity is what the gate has let out, for a propagator.
 func (x *exchange) identity(out *issuance) Identity {
-	s, p := &x.r.State, out.target.Propagate
+	s, p := &x.r.State, out.as
 	id := Identity{
 		Subject: s.Subject, Client: x.r.Client, Run: x.r.ID, Provider: p.Provider, Key: x.r.Key,
 		ACR: out.acr, AMR: out.result.AMR, AuthTime: out.result.AuthTime, Target: out.target.Name,
-		Audience: p.Audience, TTL: p.TTL, Claims: out.claims, Approved: s.Approved, Now: x.w.now,
+		Audience: p.Audience, TTL: p.TTL, Header: p.Header, Cookie: p.Cookie, Claims: out.claims, Approved: s.Approved, Now: x.w.now,
 	}
 	if x.session != nil {
 		id.Session = x.session.ID

@@ -278,7 +278,7 @@ func (k *kit) another(text string) *flows.Engine {
 	k.config = flows.EngineConfig{
 		Definitions: set, Registry: reg, Store: k.ports, Texts: k.ports, Sessions: k.ports, Throttle: k.ports, Marks: k.ports,
 		Accounts: k.people, Recorder: k.events, Sealer: sealer, Logger: zap.NewNop(), Now: k.clock.now,
-		Propagators: map[string]flows.Propagator{"bearer_jwt": k.tokens}, DecoyKey: make([]byte, 32), Outbox: k.mails,
+		Propagators: map[string]flows.Propagator{"bearer_jwt": k.tokens, "one_time_code": k.tokens}, DecoyKey: make([]byte, 32), Outbox: k.mails,
 		Budget: flows.Budget{PerAccount: 5, PerDestination: 6, Window: time.Hour}, HandoverURL: "https://stile.example/handover",
 		LinkURL: "https://stile.example/link",
 	}

@@ -102,6 +102,7 @@ const (
 type Move struct {
 	Kind  MoveKind
 	Enter *flowdefs.Node
+	Issue *flowdefs.Propagate // what the target turns a completed run into; nil: it has none
 	Notes []Event
 }
 
@@ -158,6 +159,9 @@ func (m *Model) Step(ctx context.Context, s State, sig Signal, f *Facts) (State,
 	out := Move{Kind: MoveKind(mv.kind), Notes: mv.notes}
 	if mv.enter != nil {
 		out.Enter = mv.enter.def
+	}
+	if mv.issue != nil {
+		out.Issue = mv.issue.as
 	}
 	return next, out
 }

@@ -55,7 +55,7 @@ func ReadParty(s Sealer, k Kept) (Party, error) {
 
 // enlist writes down that the client of a code gets tokens on its session.
 func (e *Engine) enlist(ctx context.Context, a *authorization) error {
-	c := a.Run.client
+	c := a.trades
 	if e.cfg.Leftovers == nil || c.OAuth == nil || c.OAuth.BackChannel == "" || a.until.IsZero() {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows/assurance"
 )
 
@@ -258,21 +259,35 @@ type Identity struct {
 	AuthTime time.Time
 	Target   string
 	Audience string
-	TTL      time.Duration  // 0: the propagator's default
-	Claims   map[string]any // mapped by the target; never reserved ones
-	Approved []Approval     // transactions that the person has signed in this run
-	Scope    []string       // of a token for a relying party
-	Nonce    string         // of an ID token
-	Access   string         // of an ID token: the access token that comes with it
+	TTL      time.Duration    // 0: the propagator's default
+	Header   string           // that the token is for, "" if for none
+	Cookie   *flowdefs.Cookie // that the token is for; nil: for none
+	Claims   map[string]any   // mapped by the target; never reserved ones
+	Approved []Approval       // transactions that the person has signed in this run
+	Scope    []string         // of a token for a relying party
+	Nonce    string           // of an ID token
+	Access   string           // of an ID token: the access token that comes with it
 	Now      time.Time
 }
 
 // Grant is what a propagator made of an identity.
 type Grant struct {
 	Type    string    `json:"type"`             // the propagator's type, e.g. "bearer_jwt"
-	Token   string    `json:"token"`            // a secret: shown once, to the client, in the completing answer
+	Token   string    `json:"token,omitempty"`  // a secret: shown once, to the client, in the completing answer; "": it stands in Cookie
+	Header  string    `json:"header,omitempty"` // request header that Token belongs into, as it is
+	Cookie  *Cookie   `json:"cookie,omitempty"` // that the adapter sets
 	Scheme  string    `json:"scheme,omitempty"` // HTTP authentication scheme to present it with: "Bearer" or "DPoP"
 	Expires time.Time `json:"expiresAt"`
+}
+
+// Cookie is a token that a browser gets without its scripts. The adapter sets it, until
+// the grant expires, Secure and HttpOnly.
+type Cookie struct {
+	Name   string `json:"name"`
+	Domain string `json:"domain,omitempty"`
+	Path   string `json:"path"`
+	Strict bool   `json:"-"`
+	Value  Secret `json:"-"` // the token
 }
 
 // Propagators that are no target's: what the authorization server issues beside access tokens.

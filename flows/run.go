@@ -33,6 +33,7 @@ type run struct {
 
 	Code json.RawMessage `json:"code,omitempty"` // of a run that leaves an authorization code: what its adapter wants to know then
 
+	Challenge   string            `json:"challenge,omitempty"`   // of a one-time code: see [StartRequest.CodeChallenge]
 	Transaction map[string]string `json:"transaction,omitempty"` // in the client's words
 	Expires     time.Time         `json:"expires"`
 	Proved      bool              `json:"proved,omitempty"` // the handle was replaced at the first proof

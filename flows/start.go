@@ -35,6 +35,10 @@ type StartRequest struct {
 	// the client, a relying party, which redeems the code ([Engine.Redeem]). It is kept, and shown to
 	// the adapter in [View.Request] and when the code is redeemed. nil: no code.
 	Code json.RawMessage
+	// CodeChallenge is what the code verifier of a one-time code has to be made for (RFC 7636
+	// §4.2, S256): the target's server gets both from the app. Needed for targets that give
+	// such codes; otherwise it says nothing.
+	CodeChallenge string
 }
 
 // Start starts a run. Every error is a *[Problem].
@@ -168,7 +172,29 @@ func (e *Engine) admit(ctx context.Context, a *active, c Caller, q StartRequest)
 	if client.DPoPRequired && c.Key == "" && q.Code == nil {
 		return nil, nil, &Problem{Kind: KindMalformed, Code: CodeProofRequired, Detail: "This client must send a DPoP proof."}
 	}
-	return client, p, nil
+	return client, p, a.settable(c, q, client)
+}
+
+// settable refuses a start whose end could not be given: a one-time code is worth nothing
+// without its verifier, cookies are for pages of the client, and no cookie is bound to a key.
+func (a *active) settable(c Caller, q StartRequest, client *flowdefs.Client) error {
+	t := a.set.Targets[q.Target]
+	if t == nil || q.Code != nil {
+		return nil
+	}
+	if _, ok := parseSecret(Secret(q.CodeChallenge)); t.Coded() && !ok {
+		return &Problem{Kind: KindMalformed, Code: CodeMalformed, Detail: "The target gives a one-time code: send a codeChallenge by S256."}
+	}
+	if len(t.Cookies()) == 0 {
+		return nil
+	}
+	if !slices.Contains(client.Origins, c.Origin) {
+		return &Problem{Kind: KindMalformed, Code: CodeBrowserRequired, Detail: "The target sets a cookie: its runs are for scripts of the client's origins."}
+	}
+	if c.Key != "" {
+		return &Problem{Kind: KindMalformed, Code: CodeProofRequired, Detail: "The target sets a cookie, which is bound to no key: start without a DPoP proof."}
+	}
+	return nil
 }
 
 func (e *Engine) newRun(a *active, c Caller, q StartRequest, client *flowdefs.Client, p *program) *run {
@@ -178,8 +204,8 @@ func (e *Engine) newRun(a *active, c Caller, q StartRequest, client *flowdefs.Cl
 	}
 	now := e.cfg.Now().UTC()
 	r := &run{
-		Code: q.Code,
-		ID:   newID(), Flow: p.flow.Name, Definition: p.flow.Hash, Client: q.ClientID, Target: q.Target,
+		Code: q.Code, Challenge: q.CodeChallenge,
+		ID: newID(), Flow: p.flow.Name, Definition: p.flow.Hash, Client: q.ClientID, Target: q.Target,
 		Key: c.Key, Locale: q.Locale, Redirect: q.RedirectURI, Transaction: q.Transaction, Draws: q.Capabilities, ACRValues: q.ACRValues, Voluntary: q.Voluntary,
 		Started: now, Expires: now.Add(ttl),
 		State: State{Status: InProgress, Provider: q.Provider},

@@ -181,6 +181,7 @@ func (x *exchange) restart(ctx context.Context) error {
 	q := StartRequest{
 		ClientID: r.Client, Flow: r.Flow, Target: r.Target, ACRValues: r.ACRValues, Voluntary: r.Voluntary,
 		MaxAge: r.MaxAge, Locale: r.Locale, RedirectURI: r.Redirect, Capabilities: r.Draws, Transaction: r.Transaction,
+		CodeChallenge: r.Challenge,
 	}
 	next := x.e.newRun(x.a, Caller{Key: r.Key}, q, x.client, p)
 	if ps := r.State.Session; ps != nil && !x.w.over {

@@ -68,6 +68,14 @@ type Result struct {
 	Grant            *Grant    `json:"grant,omitempty"`    // absent for a run without a target
 }
 
+// cookie is what the run has ended in, nil if in none.
+func (v *View) cookie() *Cookie {
+	if v.Result == nil || v.Result.Grant == nil {
+		return nil
+	}
+	return v.Result.Grant.Cookie
+}
+
 // Secret is a string that formats as [redacted] everywhere but in JSON, where it stands in answers.
 type Secret string
 

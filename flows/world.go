@@ -32,6 +32,8 @@ type world struct {
 	departs  assurance.Deviations
 	web      bool // a page draws what the client cannot draw
 	goal     goal
+	party    bool    // what the run leaves is traded by a relying party
+	page     bool    // a script of one of the client's origins asks
 	lax      bool    // what the flow guarantees is not held at the gate
 	unknown  Unknown // of a model: settles what was not looked up
 }
@@ -48,6 +50,20 @@ func (w *world) takes(t StepType) bool { return w.draws(t.Code) || w.web && t.Ty
 
 // hands says whether a page draws what has this code.
 func (w *world) hands(code string) bool { return w.web && !w.draws(code) }
+
+// suits says whether what a target turns a run into can be given to whoever runs it. A
+// relying party takes access tokens; a cookie is taken by browsers, which have no key.
+func (w *world) suits(p *flowdefs.Propagate) bool {
+	switch {
+	case w.unknown != nil:
+		return true
+	case w.party:
+		return p.Type == flowdefs.BearerJWT
+	case p.Cookie != nil:
+		return w.page && w.key == ""
+	}
+	return true
+}
 
 func (w *world) policy() assurance.Policy { return w.since(w.goal.notBefore) }
 

@@ -278,8 +278,49 @@ func (d *differ) target(a, b *flowdefs.Target) {
 		d.note(more, "scale changed from %s to %s", a.Scale, b.Scale)
 	}
 	d.judge("enrol", a.Enrol, b.Enrol)
-	p, q := a.Propagate, b.Propagate
+	d.propagates(a.Propagate, b.Propagate)
+}
+
+// propagates compares what a target gets. Of two entries at the same place only what
+// they differ in is told; whether a list that is longer or shorter allows more, a person says.
+func (d *differ) propagates(a, b []flowdefs.Propagate) {
+	if len(a) != len(b) {
+		d.note(more, "propagate changed from %s to %s", entries(a), entries(b))
+		return
+	}
+	for i := range a {
+		d.propagate(&a[i], &b[i])
+	}
+}
+
+// entries are those of a list in few words.
+func entries(all []flowdefs.Propagate) string {
+	out := make([]string, len(all))
+	for i := range all {
+		out[i] = all[i].Type
+		if all[i].If != nil {
+			out[i] += " if " + all[i].If.Source
+		}
+	}
+	return "[" + strings.Join(out, "; ") + "]"
+}
+
+func (d *differ) propagate(p, q *flowdefs.Propagate) {
 	d.judge("type of token", p.Type, q.Type)
+	switch {
+	case p.If == nil && q.If != nil:
+		d.note(less, "condition of %s added: %s", q.Type, q.If.Source)
+	case p.If != nil && q.If == nil:
+		d.note(more, "condition of %s removed: %s", p.Type, p.If.Source)
+	case p.If != nil:
+		d.judge("condition of "+p.Type, p.If.Source, q.If.Source)
+	}
+	d.judge("provider of the token", p.Provider, q.Provider)
+	d.judge("header of the token", p.Header, q.Header)
+	d.judge("cookie of the token", parts(p.Cookie), parts(q.Cookie))
+	if p.Redeemer != q.Redeemer {
+		d.note(more, "redeemer changed from %q to %q", p.Redeemer, q.Redeemer)
+	}
 	if p.Audience != q.Audience {
 		d.note(more, "audience changed from %q to %q", p.Audience, q.Audience)
 	}

@@ -23,6 +23,7 @@ const (
 func (a *api) succeed(c *gin.Context, status int, v *flows.View) {
 	entryOf(c).run = v.Flow.ID
 	a.metrics.count(status, v)
+	a.setCookie(c, v.Result)
 	a.write(c, status, mediaJSON, v)
 }
 

@@ -196,6 +196,7 @@ func (a *api) signOut(c *gin.Context, q *request) {
 		a.fail(c, failureOf(err))
 		return
 	}
+	a.dropCookies(c)
 	if to != nil {
 		a.write(c, http.StatusOK, mediaJSON, to)
 		return

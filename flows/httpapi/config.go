@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 )
 
@@ -32,6 +33,12 @@ type mover interface {
 	Cancel(ctx context.Context, h flows.Secret, c flows.Caller) (flows.View, error)
 }
 
+// pages are those whose scripts may ask, and what their browsers get.
+type pages interface {
+	Origins() []string
+	Cookies(origin string) []flowdefs.Cookie
+}
+
 // engine is what the API needs: runs, the end of sessions, records and the clients' origins.
 type engine interface {
 	runner
@@ -39,7 +46,7 @@ type engine interface {
 	SignOut(ctx context.Context, session flows.Secret, c flows.Caller) (*flows.Departure, error)
 	Refuse(ctx context.Context, c flows.Caller, code string) error
 	Standing(ctx context.Context, h flows.Secret, c flows.Caller) *flows.View
-	Origins() []string
+	pages
 }
 
 var _ engine = (*flows.Engine)(nil)

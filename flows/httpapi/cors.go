@@ -19,7 +19,8 @@ func forScripts(path string) bool {
 }
 
 // allowOrigin lets scripts of the clients' origins read an answer. Nobody else
-// is told anything. Cookies and the like are never allowed.
+// is told anything. Cookies go one way: an origin whose runs may end in one is let take
+// it, where no cookie is ever read.
 func (a *api) allowOrigin(c *gin.Context) bool {
 	h := c.Writer.Header()
 	h.Add("Vary", "Origin")
@@ -28,6 +29,9 @@ func (a *api) allowOrigin(c *gin.Context) bool {
 		return false
 	}
 	h.Set("Access-Control-Allow-Origin", origins[0])
+	if setsCookies(c.Request.URL.Path) && len(a.cfg.Engine.Cookies(origins[0])) > 0 {
+		h.Set("Access-Control-Allow-Credentials", "true") // else browsers do not keep the cookie
+	}
 	h.Set("Access-Control-Expose-Headers", "DPoP-Nonce, Preference-Applied, Retry-After, WWW-Authenticate, X-Request-Id")
 	return true
 }

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/httpapi"
 )
@@ -53,6 +54,7 @@ type fakeEngine struct {
 	unsound error // of Refuse
 	panics  any
 	onShow  func() (flows.View, error) // instead of view and err
+	cookies []flowdefs.Cookie
 	origins []string
 	to      *flows.Departure
 }
@@ -134,7 +136,8 @@ func (e *fakeEngine) Refuse(ctx context.Context, _ flows.Caller, code string) er
 	return e.unsound
 }
 
-func (e *fakeEngine) Origins() []string { return e.origins }
+func (e *fakeEngine) Cookies(string) []flowdefs.Cookie { return e.cookies }
+func (e *fakeEngine) Origins() []string                { return e.origins }
 
 // fakeProofs takes every proof as its own thumbprint.
 type fakeProofs struct {

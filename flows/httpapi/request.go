@@ -41,7 +41,7 @@ type request struct {
 // engine. The proof comes last: it is used up by being looked at.
 func (a *api) read(c *gin.Context, op operation) (*request, *failure) {
 	q := &request{stepID: c.Param("stepId")}
-	q.caller.RequestID, q.caller.Network = entryOf(c).id, networkOf(c.Request)
+	q.caller.RequestID, q.caller.Network, q.caller.Origin = entryOf(c).id, networkOf(c.Request), originOf(c)
 	steps := []func(*gin.Context, operation) *failure{q.readHandle, q.readQuery, q.readIdempotencyKey, q.readPreference}
 	for _, step := range steps {
 		if f := step(c, op); f != nil {

@@ -24,6 +24,8 @@ type startBody struct {
 	Session      string          `json:"session,omitempty"`
 	Activate     []string        `json:"activate,omitempty"`
 
+	CodeChallenge string `json:"codeChallenge,omitempty"`
+
 	Transaction map[string]string `json:"transaction,omitempty"`
 }
 
@@ -48,7 +50,7 @@ func parseStart(data []byte) (flows.StartRequest, error) {
 	r := flows.StartRequest{
 		ClientID: b.ClientID, Flow: b.Flow, Target: b.Target, ACRValues: b.ACRValues,
 		LoginHint: b.LoginHint, Provider: b.Provider, RedirectURI: b.RedirectURI, Locale: b.Locale, Capabilities: b.Capabilities, Session: flows.Secret(b.Session),
-		Activate: b.Activate, Transaction: b.Transaction,
+		Activate: b.Activate, Transaction: b.Transaction, CodeChallenge: b.CodeChallenge,
 	}
 	if b.ACREssential != nil {
 		r.Voluntary = !*b.ACREssential
@@ -67,7 +69,7 @@ func (b *startBody) fits() bool {
 	if b.ClientID == "" || (b.Flow == "") == (b.Target == "") {
 		return false
 	}
-	for _, s := range []string{b.ClientID, b.Flow, b.Target, b.Provider, b.Locale, b.Session} {
+	for _, s := range []string{b.ClientID, b.Flow, b.Target, b.Provider, b.Locale, b.Session, b.CodeChallenge} {
 		if len(s) > maxName {
 			return false
 		}

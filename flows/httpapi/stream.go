@@ -30,6 +30,7 @@ type stream struct {
 // events sends the view at once and again whenever it changes, until the run ends.
 func (a *api) events(c *gin.Context, q *request) {
 	ctx := c.Request.Context()
+	q.caller.Origin = "" // what has begun to answer sets no cookie any more
 	v, err := a.cfg.Engine.Show(ctx, q.handle, q.caller)
 	if err != nil {
 		a.fail(c, failureOf(err))

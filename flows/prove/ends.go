@@ -17,6 +17,9 @@ func (w *watcher) ends(p *point, t *turn) {
 	w.shows = w.expectation(s, t)
 	if s.Status == flows.Completed {
 		w.done = true
+		if t.issues != nil {
+			w.taken[t.issues] = true
+		}
 		w.completed(p, t)
 	}
 	w.guarantees(p, t)
@@ -156,6 +159,7 @@ func (w *watcher) never(jobs []job) []Finding {
 		}
 	}
 	for _, j := range jobs {
+		w.neverTaken(j, add)
 		flow := "flow " + quote(j.flow.Name) + ": "
 		var walk func(nodes []flowdefs.Node) bool
 		walk = func(nodes []flowdefs.Node) bool {
@@ -181,6 +185,22 @@ func (w *watcher) never(jobs []job) []Finding {
 		}
 	}
 	return out
+}
+
+// neverTaken: an entry of a target that no run turns into tells of something that does not happen.
+func (w *watcher) neverTaken(j job, add func(c Check, pos flowdefs.Pos, key, format string, args ...any)) {
+	if j.target == nil {
+		return
+	}
+	any := false
+	for i := range j.target.Propagate {
+		any = any || w.taken[&j.target.Propagate[i]]
+	}
+	for i := range j.target.Propagate {
+		if p := &j.target.Propagate[i]; any && !w.taken[p] {
+			add(Unreachable, p.Pos, p.Pos.String(), "target %q: no run ever turns into this %s", j.target.Name, p.Type)
+		}
+	}
 }
 
 // asked is the level that a target asks for; without one, any will do.

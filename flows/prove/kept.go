@@ -36,9 +36,13 @@ func keyOf(o Options, set *flowdefs.Set, jobs []job) string {
 		Floor      assurance.Level
 		MaxAge     time.Duration
 	}
+	type propagated struct {
+		If, Type string
+		Claims   map[string]string
+	}
 	type asked struct {
 		Hash, Target, ACR, Scale, MaxAge string
-		Claims                           map[string]string
+		Propagate                        []propagated
 	}
 	all := struct {
 		Build     string
@@ -51,9 +55,16 @@ func keyOf(o Options, set *flowdefs.Set, jobs []job) string {
 	for _, j := range jobs {
 		a := asked{Hash: j.flow.Hash}
 		if t := j.target; t != nil {
-			a.Target, a.ACR, a.Scale, a.MaxAge, a.Claims = t.Name, t.Requires.ACR, t.Scale, t.Requires.MaxAge.String(), map[string]string{}
-			for name, c := range t.Propagate.Claims {
-				a.Claims[name] = c.Source
+			a.Target, a.ACR, a.Scale, a.MaxAge, a.Propagate = t.Name, t.Requires.ACR, t.Scale, t.Requires.MaxAge.String(), nil
+			for _, p := range t.Propagate {
+				one := propagated{Type: p.Type + " " + p.Provider, Claims: map[string]string{}}
+				if p.If != nil {
+					one.If = p.If.Source
+				}
+				for name, c := range p.Claims {
+					one.Claims[name] = c.Source
+				}
+				a.Propagate = append(a.Propagate, one)
 			}
 		}
 		all.Jobs = append(all.Jobs, a)

@@ -55,6 +55,9 @@ func (e *explorer) liveFrom(ids []string) *live {
 	for _, n := range e.m.Ahead(ids) {
 		l.node(n)
 	}
+	for _, c := range e.atTheGate() {
+		l.condition(c)
+	}
 	ahead := l.level
 	for _, c := range e.atTheEnd() {
 		l.condition(c)

@@ -275,16 +275,12 @@ func newExplorer(ctx context.Context, m *flows.Model, j job, set *flowdefs.Set, 
 			}
 		}
 	})
-	e.conditions = append(e.conditions, e.atTheEnd()...)
+	e.conditions = append(append(e.conditions, e.atTheEnd()...), e.atTheGate()...)
 	for i := range j.flow.Guarantees {
 		g := &j.flow.Guarantees[i]
 		note(g.Holds, g.Form == flowdefs.Never)
 	}
-	if j.target != nil {
-		for _, c := range j.target.Propagate.Claims {
-			e.claims[c] = true
-		}
-	}
+	e.propagates()
 	read := append(slices.Clone(e.conditions), set.Asked...)
 	e.ages, e.decays = agesOf(e.enrols, e.scales, read)
 	e.axes, e.device = axesRead(read), e.usesDevice()
@@ -323,6 +319,34 @@ func (e *explorer) atTheEnd() []*flowdefs.Condition {
 	for i := range e.flow.Guarantees {
 		if c := e.flow.Guarantees[i].Holds; c != nil {
 			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// propagates takes in what the target's entries ask and say.
+func (e *explorer) propagates() {
+	for _, c := range e.atTheGate() {
+		e.mixed[c.Source] = true // true, false and an error lead to three places
+	}
+	if e.target == nil {
+		return
+	}
+	for i := range e.target.Propagate {
+		for _, c := range e.target.Propagate[i].Claims {
+			e.claims[c] = true
+		}
+	}
+}
+
+// atTheGate are the conditions by which the target's propagator is found.
+func (e *explorer) atTheGate() []*flowdefs.Condition {
+	var out []*flowdefs.Condition
+	if e.target != nil {
+		for i := range e.target.Propagate {
+			if c := e.target.Propagate[i].If; c != nil {
+				out = append(out, c)
+			}
 		}
 	}
 	return out

@@ -226,6 +226,8 @@ providers:
 		"level":    strings.Replace(text, "acr: aal1", "max_age: 5m", 1),
 		"cap":      strings.Replace(text, "cap: aal2", "cap: aal1", 1),
 		"category": strings.Replace(text, "[knowledge]", "[possession]", 1),
+		"entry":    strings.Replace(text, "propagate: { type", "propagate: { if: acr >= level.aal1, type", 1),
+		"entry's":  strings.Replace(text, "propagate: { type", "propagate: { if: acr >= level.aal2, type", 1),
 		"tags":     text + "subflows: {}\n" + "",
 	} {
 		if name == "tags" {

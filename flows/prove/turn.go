@@ -22,9 +22,10 @@ type turn struct {
 	acts      []act
 	marks     marks
 	notes     []flows.Event
-	steps     int              // that the machine took
-	enrolling string           // what the outcome that is being taken binds
-	gate      *flows.State     // as it came to the gate; nil if it did not
+	steps     int          // that the machine took
+	enrolling string       // what the outcome that is being taken binds
+	gate      *flows.State // as it came to the gate; nil if it did not
+	issues    *flowdefs.Propagate
 	undrawn   []string         // types of prompts that were in the way of an option
 	instead   []*flowdefs.Node // chooses whose otherwise the run got to
 }
@@ -87,6 +88,7 @@ func (t *turn) drive(s flows.State, sig flows.Signal, proves bool) (flows.State,
 		case flows.MoveRefuse:
 			return s, false
 		default:
+			t.issues = mv.Issue
 			return s, true
 		}
 	}

@@ -20,11 +20,12 @@ type watcher struct {
 	found   map[string]*mistake
 	order   []string
 	ways    map[string]*Class
-	passed  map[string]bool // nodes that some run got to
-	done    bool            // some run completed
-	bounded bool            // a bound was hit: what no run got to is not known
-	last    *flowdefs.Node  // that a run got to
-	shows   string          // what the last answer of a scenario has to show that ends where we look
+	passed  map[string]bool              // nodes that some run got to
+	taken   map[*flowdefs.Propagate]bool // what some run turned into
+	done    bool                         // some run completed
+	bounded bool                         // a bound was hit: what no run got to is not known
+	last    *flowdefs.Node               // that a run got to
+	shows   string                       // what the last answer of a scenario has to show that ends where we look
 }
 
 // mistake is a finding that still needs its words.
@@ -36,7 +37,7 @@ type mistake struct {
 }
 
 func newWatcher(o Options) *watcher {
-	return &watcher{options: o, passed: map[string]bool{}}
+	return &watcher{options: o, passed: map[string]bool{}, taken: map[*flowdefs.Propagate]bool{}}
 }
 
 // begin turns to the next exploration.

@@ -35,10 +35,8 @@ type answer struct {
 			Actions []action        `json:"actions"`
 		} `json:"nextStep"`
 		Result *struct {
-			Session string `json:"session"`
-			Grant   *struct {
-				Token string `json:"token"`
-			} `json:"grant"`
+			Session string         `json:"session"`
+			Grant   map[string]any `json:"grant"`
 		} `json:"result"`
 		Assurance *struct {
 			ACR *string  `json:"acr"`
@@ -148,7 +146,9 @@ func (a *answer) facts() map[string]any {
 		f["assurance"] = as
 	}
 	if d.Result != nil && d.Result.Grant != nil {
-		if c := claimsOf(d.Result.Grant.Token); c != nil {
+		f["grant"] = d.Result.Grant
+		token, _ := d.Result.Grant["token"].(string)
+		if c := claimsOf(token); c != nil {
 			f["claims"] = c
 		}
 	}

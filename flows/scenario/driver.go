@@ -47,6 +47,8 @@ type startBody struct {
 	Session      string   `json:"session,omitempty"`
 	Activate     []string `json:"activate,omitempty"`
 
+	CodeChallenge string `json:"codeChallenge,omitempty"`
+
 	Transaction map[string]string `json:"transaction,omitempty"`
 }
 
@@ -57,6 +59,7 @@ type overHTTP struct {
 	phone   Phone
 	browse  func(ctx context.Context, uri string, typed map[string]string) (string, error)
 	button  func(ctx context.Context, uri, button string) (string, error)
+	origin  func() string // of the client's page, "" if it is no page
 }
 
 func (d overHTTP) start(ctx context.Context, s startBody) (reply, error) {
@@ -91,6 +94,9 @@ func (d overHTTP) send(ctx context.Context, method, href, handle string, body []
 	if handle != "" {
 		req.Header.Set("Authorization", "Flow "+handle)
 	}
+	if origin := d.origin(); origin != "" {
+		req.Header.Set("Origin", origin)
+	}
 	if d.phone != nil {
 		proof, err := d.phone.Proof(method, d.base+req.URL.Path, "", "")
 		if err != nil {
@@ -123,20 +129,22 @@ func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
 type onEngine struct {
 	engine *flows.Engine
 	phone  Phone
+	origin func() string
 }
 
 func (d onEngine) caller() flows.Caller {
-	if d.phone == nil {
-		return flows.Caller{}
+	c := flows.Caller{Origin: d.origin()}
+	if d.phone != nil {
+		c.Key = d.phone.Thumbprint()
 	}
-	return flows.Caller{Key: d.phone.Thumbprint()}
+	return c
 }
 
 func (d onEngine) start(ctx context.Context, s startBody) (reply, error) {
 	q := flows.StartRequest{
 		ClientID: s.ClientID, Flow: s.Flow, Target: s.Target, ACRValues: s.ACRValues, LoginHint: s.LoginHint, Provider: s.Provider,
 		Locale: s.Locale, Capabilities: s.Capabilities, Session: flows.Secret(s.Session), Activate: s.Activate,
-		Transaction: s.Transaction,
+		Transaction: s.Transaction, CodeChallenge: s.CodeChallenge,
 	}
 	if s.MaxAge != nil {
 		age := time.Duration(*s.MaxAge) * time.Second

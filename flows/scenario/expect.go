@@ -26,7 +26,7 @@ func (r *reader) expect(n *yaml.Node) *Expect {
 		"nextStep": x.string("nextStep"), "step": x.string("step"), "code": x.string("code"), "flow": x.string("flow"),
 		"options": x.list("options"), "actions": x.list("actions"),
 		"http": x.number("http"), "attemptsRemaining": x.number("attemptsRemaining"),
-		"data": x.members("data"), "claims": x.members("claims"),
+		"data": x.members("data"), "claims": x.members("claims"), "grant": x.members("grant"),
 		"status": x.status, "session": x.session, "retryAfter": x.retryAfter, "assurance": x.assurance,
 		"outbox": x.outbox,
 	})

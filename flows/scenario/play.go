@@ -3,6 +3,8 @@ package scenario
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -197,6 +199,10 @@ func (p *player) start(ctx context.Context, s Start) *Failure {
 	if !s.NoSession {
 		body.Session = p.session
 	}
+	if t := p.set.Targets[s.Target]; t != nil && t.Coded() {
+		sum := sha256.Sum256([]byte("what the app of every scenario keeps to itself"))
+		body.CodeChallenge = base64.RawURLEncoding.EncodeToString(sum[:])
+	}
 	p.view, p.handle, p.client = answer{}, "", s.Client
 	p.def, p.names = definition(p.set, s), owners(p.set, s)
 	r, err := p.d.start(ctx, body)
@@ -205,6 +211,15 @@ func (p *player) start(ctx context.Context, s Start) *Failure {
 	}
 	p.begun()
 	return nil
+}
+
+// origin is where the client's page is from, "" if it has none.
+func (p *player) origin() string {
+	c := p.set.Clients[p.client]
+	if c == nil || len(c.Origins) == 0 {
+		return ""
+	}
+	return c.Origins[0]
 }
 
 // definition is the flow that a start runs.

@@ -138,9 +138,9 @@ func (r *Runner) play(ctx context.Context, s *Scenario, overTheWire bool) (p *pl
 		return p, p.fail(s.Pos, "%v", err)
 	}
 	p.world = w
-	p.d = onEngine{w.Engine, w.Phone}
+	p.d = onEngine{w.Engine, w.Phone, p.origin}
 	if overTheWire {
-		p.d = overHTTP{w.Handler, w.BaseURL, w.Phone, w.Browse, w.Press}
+		p.d = overHTTP{w.Handler, w.BaseURL, w.Phone, w.Browse, w.Press, p.origin}
 	}
 	f = p.play(ctx, s)
 	events, err := w.Events(ctx)

@@ -60,8 +60,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	// Until the client and its redirect URI are known to be right, nothing is sent anywhere.
 	c, err := s.client(r.Context(), q.Get("client_id"))
 	if err != nil {
-		s.cfg.Logger.Error("request failed", zapError(err))
-		s.cfg.Pages.Refuse(w, r, http.StatusServiceUnavailable, flowdefs.FailureMessage(flows.CodeUnavailable))
+		s.cfg.Pages.Fail(w, r, err)
 		return
 	}
 	if c == nil || len(q["client_id"]) != 1 || !slices.Contains(c.OAuth.Grants, flowdefs.GrantCode) {

@@ -173,7 +173,7 @@ func (s *Server) concerns(q *asked, t said) bool {
 		return true
 	}
 	for _, name := range q.client.Targets {
-		if target := s.cfg.Definitions().Targets[name]; target != nil && target.Propagate.Audience == t.Audience {
+		if target := s.cfg.Definitions().Targets[name]; target != nil && target.Audience() == t.Audience {
 			return true
 		}
 	}

@@ -44,12 +44,25 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.cfg.Pages.Forget(w)
+	if session != "" { // else any link would take them
+		s.dropCookies(w)
+	}
 	if to == "" {
 		s.cfg.Pages.SignedOut(w, r, leaves)
 		return
 	}
 	w.Header().Set("Location", to)
 	w.WriteHeader(http.StatusSeeOther)
+}
+
+// dropCookies takes from the browser every cookie that a target may have left there: who
+// signs out here is signed out.
+func (s *Server) dropCookies(w http.ResponseWriter) {
+	for _, t := range s.cfg.Definitions().Targets {
+		for _, k := range t.Cookies() {
+			http.SetCookie(w, &http.Cookie{Name: k.Name, Domain: k.Domain, Path: k.Path, MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+		}
+	}
 }
 
 // What people answer to whether they want to sign out, see [Pages].

@@ -188,10 +188,10 @@ func (s *Server) target(c *flowdefs.Client, resources []string) (*flowdefs.Targe
 	}
 	for _, name := range c.Targets {
 		t := all[name]
-		if t == nil || t.Propagate.Audience == "" { // what is handed on there is no token of ours
+		if t == nil || !t.Bearer() { // what it gets is no token of ours, or not for whoever asks
 			continue
 		}
-		if len(resources) == 0 && len(c.Targets) == 1 || len(resources) == 1 && t.Propagate.Audience == resources[0] {
+		if len(resources) == 0 && len(c.Targets) == 1 || len(resources) == 1 && t.Audience() == resources[0] {
 			return t, nil
 		}
 	}

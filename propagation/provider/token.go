@@ -60,7 +60,7 @@ func (s *Server) token(ctx context.Context, q *asked) (any, error) {
 		out, err = s.forItself(ctx, q)
 	case flowdefs.GrantCode:
 		out, err = s.cfg.Engine.Redeem(ctx, q.caller(), flows.Redemption{
-			Client: q.client.ID, Known: q.known(), Grant: flows.Secret(q.Get("code")), Code: true, Check: q.redeem,
+			Client: q.client.ID, Known: q.known(), Grant: flows.Secret(q.Get("code")), Code: true, Check: q.redeem, Once: q.redeemOnce,
 		})
 	default:
 		out, err = s.cfg.Engine.Redeem(ctx, q.caller(), flows.Redemption{
@@ -98,13 +98,10 @@ func (q *asked) redeem(kept json.RawMessage, subject string) (flows.Terms, error
 	if err := json.Unmarshal(kept, &a); err != nil {
 		return flows.Terms{}, err
 	}
-	sum := sha256.Sum256([]byte(q.Get("code_verifier")))
-	challenge := base64.RawURLEncoding.EncodeToString(sum[:])
 	switch {
 	case q.Get("redirect_uri") != a.Redirect: // RFC 6749 §4.1.3
 		return flows.Terms{}, fail(errGrant, "redirect_uri is not that of the authorization request")
-	case len(q.Get("code_verifier")) < 43 || len(q.Get("code_verifier")) > 128, // RFC 7636 §4.1
-		subtle.ConstantTimeCompare([]byte(challenge), []byte(a.Challenge)) != 1:
+	case !q.verifies(a.Challenge):
 		return flows.Terms{}, fail(errGrant, "code_verifier is not right")
 	case a.Key != "" && a.Key != q.key: // RFC 9449 §10
 		return flows.Terms{}, fail(errProof, "the proof is by another key than the request named")
@@ -112,6 +109,26 @@ func (q *asked) redeem(kept json.RawMessage, subject string) (flows.Terms, error
 		return flows.Terms{}, fail(errGrant, "somebody else has signed in than id_token_hint names")
 	}
 	return q.terms(a, a.Scope), nil
+}
+
+// verifies says whether the code verifier is what a challenge was made of (RFC 7636 §4.6).
+func (q *asked) verifies(challenge string) bool {
+	verifier := q.Get("code_verifier")
+	sum := sha256.Sum256([]byte(verifier))
+	made := base64.RawURLEncoding.EncodeToString(sum[:])
+	return len(verifier) >= 43 && len(verifier) <= 128 && subtle.ConstantTimeCompare([]byte(made), []byte(challenge)) == 1 // §4.1
+}
+
+// redeemOnce holds the trade of a code that an app has handed over against what the app
+// said at its start. There was no authorization request: no redirect URI, and no scopes.
+func (q *asked) redeemOnce(challenge string) (flows.Terms, error) {
+	switch {
+	case q.Has("redirect_uri"):
+		return flows.Terms{}, fail(errGrant, "the code was not sent to a redirect_uri")
+	case !q.verifies(challenge):
+		return flows.Terms{}, fail(errGrant, "code_verifier is not right")
+	}
+	return flows.Terms{}, nil
 }
 
 // refresh holds a refresh against the authorization request: it may ask for less (RFC 6749 §6).

@@ -49,6 +49,7 @@ var drawn = map[string]way{
 	"password-change":    {amr: "pwd"},
 	"password-totp":      {amr: "otp"},
 	"pension":            {amr: "pwd"},
+	"reading-room":       {amr: "otp"},
 	"risk":               {amr: "otp"},
 	"sign-in-again":      {picks: []string{"code"}, amr: "otp"},
 	"single-sign-on":     {linked: true},

@@ -28,7 +28,7 @@ func newHall(t *testing.T) *hall {
 	more := `  phone: { flows: [sign-in], targets: [orders], dpop: optional, redirect_uris: ["com.bank.app:/oauth2"] }
   key: { flows: [sign-in], targets: [orders], dpop: optional, oauth: { grants: [client_credentials], auth: private_key_jwt, keys: '` + text(t, map[string]any{"keys": []any{key.jwk}}) + `' } }
 `
-	w := newWorld(t, t, setup{definitions: shop(more)})
+	w := newWorld(t, t, setup{definitions: depot(more)})
 	t.Cleanup(func() { w.close(t) })
 	h := &hall{profile: &profile{t, w, newParty(t, w, "shop", shopSecret, "https://shop.example/back", "openid"), newVisitor(t, w)}, key: key}
 	var err error
@@ -109,11 +109,12 @@ func (h *hall) kinds() map[string]func() string {
 	access := func() string { a, _, _ := h.tokens(); return a }
 	id := func() string { _, i, _ := h.tokens(); return i }
 	return map[string]func() string{
-		"code":         h.code,
-		"refresh":      func() string { _, _, r := h.tokens(); return r },
-		"access token": access,
-		"ID token":     id,
-		"app's token":  func() string { return h.phone().finish() },
+		"code":          h.code,
+		"one-time code": func() string { return coded(h, h.w).view.Result.Grant.Token },
+		"refresh":       func() string { _, _, r := h.tokens(); return r },
+		"access token":  access,
+		"ID token":      id,
+		"app's token":   func() string { return h.phone().finish() },
 		"client's token": func() string {
 			_, out := h.w.direct(h.T, "/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "resource": {orders}}, true)
 			text, _ := out["access_token"].(string)
@@ -153,6 +154,10 @@ func (h *hall) doors() map[string]func(token string) bool {
 	return map[string]func(string) bool{
 		"token: code": func(x string) bool {
 			status, _ := direct("/oauth2/token", url.Values{"grant_type": {"authorization_code"}, "code": {x}, "redirect_uri": {h.p.RedirectURL}, "code_verifier": {h.p.verifier}}, true)
+			return status == http.StatusOK
+		},
+		"token: one-time code": func(x string) bool {
+			status, _ := h.w.trades(h.T, x, "depot", depotSecret)
 			return status == http.StatusOK
 		},
 		"token: refresh": func(x string) bool {
@@ -211,18 +216,19 @@ func (h *hall) doors() map[string]func(token string) bool {
 func TestTokensAtEveryDoor(t *testing.T) {
 	t.Parallel()
 	right := map[string][]string{
-		"token: code":         {"code"},
-		"token: refresh":      {"refresh"},
-		"token: assertion":    {"assertion"},
-		"token: proof":        {"proof"},
-		"user info":           {"access token"},
-		"introspection":       {"access token", "app's token", "client's token", "refresh"},
-		"sign-out":            {"ID token"},
-		"authorization: hint": {"ID token"},
-		"flow":                {"handle"},
-		"flow: session":       {"session"},
-		"resource":            {"access token", "app's token", "client's token"},
-		"resource: API key":   {"API key"},
+		"token: code":          {"code"},
+		"token: one-time code": {"one-time code"},
+		"token: refresh":       {"refresh"},
+		"token: assertion":     {"assertion"},
+		"token: proof":         {"proof"},
+		"user info":            {"access token"},
+		"introspection":        {"access token", "app's token", "client's token", "refresh"},
+		"sign-out":             {"ID token"},
+		"authorization: hint":  {"ID token"},
+		"flow":                 {"handle"},
+		"flow: session":        {"session"},
+		"resource":             {"access token", "app's token", "client's token"},
+		"resource: API key":    {"API key"},
 	}
 	if doors := slices.Sorted(maps.Keys(newHall(t).doors())); !slices.Equal(doors, slices.Sorted(maps.Keys(right))) {
 		t.Fatalf("doors: %v", doors)

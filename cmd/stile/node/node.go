@@ -205,6 +205,8 @@ func (n *Node) newEngine(set *flowdefs.Set, registry *flows.Registry, bearer *pr
 		Propagators: map[string]flows.Propagator{
 			propagation.TypeBearerJWT: bearer, flows.ClientToken: propagation.ClientTokens{BearerJWT: bearer}, flows.IDToken: ids,
 			sso.TypeProviderToken: n.keeper,
+			flowdefs.HeaderJWT:    propagation.Headers{BearerJWT: bearer}, flowdefs.CookieJWT: propagation.Cookies{BearerJWT: bearer},
+			flowdefs.OneTimeCode: bearer, // what its code is traded for
 		},
 		Clients: b.Store, Services: serviceClients{n},
 		Leftovers: b.Store, Departures: n.keeper, Ended: n.wake,

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -94,17 +95,34 @@ func hashFile(fsys fs.FS, name string) ([]byte, error) {
 	return sum.Sum(nil), err
 }
 
+// within says whether a browser takes a cookie for a domain from this origin (RFC 6265
+// §5.3); without an origin, which is then this machine's, nobody can say.
+func within(origin, domain string) bool {
+	u, err := url.Parse(origin)
+	return domain == "" || origin == "" || err == nil && (u.Hostname() == domain || strings.HasSuffix(u.Hostname(), "."+domain))
+}
+
 // CheckLifetimes refuses targets whose tokens would live longer than the
-// configuration lets any token live: they could never be issued. All of them
+// configuration lets any token live, or whose cookies no browser would take from its
+// base_url: they could never be given. All of them
 // come back as [flowdefs.Problems].
 func CheckLifetimes(set *flowdefs.Set, cfg config.Config) error {
 	var problems flowdefs.Problems
 	for _, t := range set.Targets {
-		if t.Propagate.TTL > cfg.Tokens.MaxTTL {
-			pos := t.Pos
+		for _, p := range t.Propagate {
+			if p.Cookie != nil && !within(cfg.BaseURL, p.Cookie.Domain) {
+				pos := p.Pos
+				pos.File = filepath.Join(cfg.Definitions, pos.File)
+				problems = append(problems, flowdefs.Problem{Pos: pos, Message: fmt.Sprintf(
+					"target %q: no browser takes a cookie for %s from %s", t.Name, p.Cookie.Domain, cfg.BaseURL)})
+			}
+			if p.TTL <= cfg.Tokens.MaxTTL {
+				continue
+			}
+			pos := p.Pos
 			pos.File = filepath.Join(cfg.Definitions, pos.File)
 			problems = append(problems, flowdefs.Problem{Pos: pos, Message: fmt.Sprintf(
-				"target %q: propagate.ttl is %s, longer than tokens.max_ttl of the configuration, %s", t.Name, t.Propagate.TTL, cfg.Tokens.MaxTTL)})
+				"target %q: propagate.ttl is %s, longer than tokens.max_ttl of the configuration, %s", t.Name, p.TTL, cfg.Tokens.MaxTTL)})
 		}
 	}
 	if len(problems) == 0 {

@@ -313,6 +313,28 @@ func TestLifetimesAreCheckedAtStart(t *testing.T) {
 	}
 }
 
+// A browser takes cookies for the host that sets them, and for a domain that it is of.
+func TestCookiesThatNoBrowserTakes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		domain string
+		taken  bool
+	}{{"bank.example", true}, {"auth.bank.example", true}, {"k.example", false}, {"shop.bank.example", false}, {"evil.example", false}} {
+		cfg := folder(t, "base_url: https://auth.bank.example\n")
+		write(t, flowsFile(cfg), strings.Replace(definitions, "targets:\n", `targets:
+  page: { flow: password-totp, propagate: { type: cookie, audience: "https://page.bank.example", cookie: { name: __Secure-page, domain: `+c.domain+` } } }
+`, 1))
+		cat, err := node.Catalogue()
+		check(t, err)
+		set, err := node.LoadDefinitions(cfg.Definitions, cat)
+		check(t, err)
+		err = node.CheckLifetimes(set, cfg)
+		if (err == nil) != c.taken {
+			t.Errorf("%s: %v", c.domain, err)
+		}
+	}
+}
+
 // bench adds Jane and returns what reads her one-time codes.
 func bench(t *testing.T, n *node.Node) (code func() string) {
 	t.Helper()

@@ -35,7 +35,7 @@ const baseURL = "https://stile.example"
 // Stage makes worlds for one set of definitions. Safe for concurrent use.
 type Stage struct {
 	set    *flowdefs.Set
-	bearer flows.Propagator
+	bearer *propagation.BearerJWT
 	hasher *account.Hasher
 	sealer *seal.Sealer
 	decoy  []byte
@@ -171,8 +171,12 @@ func (p *play) startEngine() (err error) {
 		Definitions: s.of(p.cast.Flows), Registry: p.registry,
 		Store: p.store, Texts: p.store, Sessions: p.store, Throttle: p.store, Marks: p.store,
 		Accounts: steps.Accounts(p.store.Accounts()), Recorder: p.store, Sealer: s.sealer,
-		Propagators: map[string]flows.Propagator{propagation.TypeBearerJWT: s.bearer, sso.TypeProviderToken: keeper},
-		Leftovers:   p.store, Departures: keeper,
+		Propagators: map[string]flows.Propagator{
+			propagation.TypeBearerJWT: s.bearer, sso.TypeProviderToken: keeper,
+			flowdefs.HeaderJWT: propagation.Headers{BearerJWT: s.bearer}, flowdefs.CookieJWT: propagation.Cookies{BearerJWT: s.bearer},
+			flowdefs.OneTimeCode: s.bearer, // what its code is traded for
+		},
+		Leftovers: p.store, Departures: keeper,
 		Logger: zap.NewNop(), Now: p.cast.Clock.Now, DecoyKey: s.decoy, Outbox: &p.mail, HandoverURL: baseURL + webui.Path, LinkURL: baseURL + webui.LinkPath,
 		Unproved: true, // a counterexample shows how a guarantee is broken
 	})
