@@ -208,9 +208,9 @@ func (l *ledger) fail(err error) { l.mu.Lock(); l.err = err; l.mu.Unlock() }
 
 func (l *ledger) all() []flows.Event { l.mu.Lock(); defer l.mu.Unlock(); return slices.Clone(l.events) }
 
-// stores opens each kind of store. What is opened is closed when its test ends,
+// embedded opens each kind of store that needs no server. What is opened is closed when its test ends,
 // or, for a property, its run: thousands of them would run out of open files.
-var stores = map[string]func(testing.TB, cleaner) ports{
+var embedded = map[string]func(testing.TB, cleaner) ports{
 	"memory": func(testing.TB, cleaner) ports { return memory.New() },
 	"sqlite": func(t testing.TB, c cleaner) ports {
 		s, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(t.TempDir(), "stile.db"), Durability: "normal"})

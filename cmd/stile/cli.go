@@ -39,6 +39,7 @@ type cli struct {
 	Keys    keysCmd    `cmd:"" help:"Keys that sign tokens. A running server reads them at its start."`
 	Users   usersCmd   `cmd:"" help:"Accounts."`
 	Clients clientsCmd `cmd:"" help:"Relying parties."`
+	Migrate migrateCmd `cmd:"" help:"Bring the schema of the store up to date. Servers of the version before may go on meanwhile."`
 	Version versionCmd `cmd:"" help:"Say which version this is."`
 }
 

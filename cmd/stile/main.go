@@ -7,6 +7,7 @@
 //	stile users add     adds an account
 //	stile users unlock  forgets failed attempts
 //	stile clients       what is done to the clients of the store; makes secrets
+//	stile migrate       brings the schema of the store up to date
 //	stile version       says what this is
 //
 // Exit codes: 0 it worked, 1 it did not, 2 the command line was wrong.

@@ -101,6 +101,9 @@ func (c serveCmd) announce(w *world, cfg config.Config, used string, n *node.Nod
 	if cfg.Store.Type == "sqlite" {
 		s.Store += " " + cfg.Store.Path
 	}
+	if cfg.Store.Runs.Type != "same" {
+		s.Store += " and " + cfg.Store.Runs.Type
+	}
 	if at := n.GatewayAddr(); at != nil {
 		s.Gateway = at.String()
 	}

@@ -60,7 +60,9 @@ func Arrows() []Arrow { //nolint:funlen // one table
 		{"flows/delivery", with(account)},
 		{"flows/scenario", with(account)},
 		{"flows/store/storetest", with(account)},
-		{"flows/store/*", with(account)},
+		{"flows/store/servertest", nil},
+		{"flows/store/atrest", machine}, // what the stores that speak SQL share
+		{"flows/store/*", with(account, "flows/store/atrest")},
 		// Adapters.
 		{"flows/httpapi", with(account, dpop)},
 		{"flows/adminapi", with(account, dpop, rp)},
@@ -121,7 +123,7 @@ func library() []string {
 // harnesses may be imported by tests and by cmd alone, whatever a row says:
 // "flows/store/*" in a row must not open the door to storetest.
 func harnesses() []string {
-	return []string{"steps/steptest", "steps/webauthntest", "steps/androidkeytest", "steps/appattesttest", "flows/store/storetest", "oidcclient/oidctest/..."}
+	return []string{"steps/steptest", "steps/webauthntest", "steps/androidkeytest", "steps/appattesttest", "flows/store/storetest", "flows/store/servertest", "oidcclient/oidctest/..."}
 }
 
 // ginPackages are the only places that know the web framework.

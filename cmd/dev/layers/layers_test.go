@@ -79,6 +79,9 @@ func TestArrows(t *testing.T) {
 		{"flows/store/sqlite", own + "flows/account", true},
 		{"flows/store/sqlite", own + "flows/store/memory", false},
 		{"flows/store/sqlite", own + "flows/store/storetest", false},
+		{"flows/store/postgres", own + "flows/store/servertest", false},
+		{"flows/store/postgres", own + "flows/store/atrest", true},
+		{"flows/store/postgres", own + "flows/store/sqlite", false},
 		{"flows/store/storetest", own + "flows", true},
 		{"flows/store/storetest", own + "flows/store/memory", false},
 		// Adapters.

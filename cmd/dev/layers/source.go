@@ -32,7 +32,9 @@ func bans() []ban {
 
 // testCode are packages of tests' own: no program contains them, so they may
 // do what a test file may.
-func testCode() []string { return []string{"steps/steptest", "flows/store/storetest"} }
+func testCode() []string {
+	return []string{"steps/steptest", "flows/store/storetest", "flows/store/servertest"}
+}
 
 // checkSource applies the source rules. Everywhere but in tests: no math/rand,
 // no init function. In library code, which is everything but cmd and tests:

@@ -50,6 +50,17 @@ func Programs() []Program {
 			Name: "slapd", Why: "for the tests of LDAP directories", Binaries: []string{"slapd"}, Apt: []string{"slapd"},
 		},
 		{
+			Name: "PostgreSQL", Why: "for the store of that name", OnlyWith: "flows/store/postgres", // Debian has the server outside of PATH
+			Probe: []string{"sh", "-c", "command -v postgres || ls /usr/lib/postgresql/*/bin/postgres"}, Apt: []string{"postgresql"},
+		},
+		{
+			Name: "PgBouncer", Why: "likewise, behind it", OnlyWith: "flows/store/postgres", Apt: []string{"pgbouncer"},
+			Probe: []string{"sh", "-c", "PATH=$PATH:/usr/sbin command -v pgbouncer"},
+		},
+		{
+			Name: "Redis", Why: "for the store of that name", OnlyWith: "flows/store/redis", Binaries: []string{"redis-server"}, Apt: []string{"redis-server"},
+		},
+		{
 			Name: "nginx", Why: "for the gateway behind it", Binaries: []string{"nginx"}, Apt: []string{"nginx-light"}, OnlyWith: "propagation/gateway",
 		},
 		{

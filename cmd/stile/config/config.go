@@ -37,9 +37,34 @@ type Config struct {
 
 // Store says where data is kept.
 type Store struct {
-	Type       string `yaml:"type" default:"sqlite" enum:"sqlite,memory" doc:"sqlite keeps everything in one file; memory forgets everything at the end."`
-	Path       string `yaml:"path" doc:"The file of sqlite. Default: stile.db in data_dir."`
-	Durability string `yaml:"durability" default:"full" enum:"full,normal" doc:"full survives a power failure; normal survives a crash of the process and may lose the last moments with the machine."`
+	Type        string        `yaml:"type" default:"sqlite" enum:"sqlite,memory,postgres" doc:"sqlite keeps everything in one file, for one machine; postgres in a PostgreSQL database, for many nodes; memory forgets everything at the end."`
+	Path        string        `yaml:"path" doc:"The file of sqlite. Default: stile.db in data_dir."`
+	Durability  string        `yaml:"durability" default:"full" enum:"full,normal" doc:"full survives a power failure; normal survives a crash of the process (of postgres: of the node) and may lose the last moments with the machine."`
+	URL         string        `yaml:"url" doc:"The database of postgres: postgres://USER@HOST:PORT/NAME, without a password. Several hosts with target_session_attrs=read-write, sslrootcert, sslcert and sslkey are as libpq has them. Servers on other machines have to show a certificate that is right."`
+	Password    Secret        `yaml:"password" doc:"Where the password of postgres is."`
+	Connections int           `yaml:"connections" default:"16" min:"1" max:"10000" doc:"Connections of this node to postgres, at most. Who finds none free waits."`
+	Timeout     time.Duration `yaml:"timeout" default:"5s" doc:"How long to wait for a connection to postgres, and then for an answer."`
+	PgBouncer   bool          `yaml:"pgbouncer" default:"false" doc:"There is a pooler in transaction mode between: nothing is prepared, and durability is what the server says."`
+	Migrate     string        `yaml:"migrate" default:"auto" enum:"auto,manual" doc:"auto: the first node of a new version brings the schema of postgres up to date at its start. manual: stile migrate does, and no node starts before."`
+	Insecure    bool          `yaml:"insecure_network" default:"false" doc:"Believe any server at another machine, and speak to it without TLS if sslmode says so. The network has to be nobody else's."`
+	Runs        RunStore      `yaml:"runs" doc:"Keeps what does not last elsewhere: runs, counters and one-time marks. Only beside postgres."`
+}
+
+// RunStore says where what does not last is kept, if not with everything else.
+type RunStore struct {
+	Type      string        `yaml:"type" default:"same" enum:"same,redis" doc:"same: with everything else; redis: in Redis or Valkey."`
+	Keeps     []string      `yaml:"keeps" enum:"runs,counters,marks" doc:"What is kept there. Default: all three."`
+	Addresses []string      `yaml:"addresses" doc:"HOST:PORT of the server, of some nodes of the cluster, or of the sentinels."`
+	Mode      string        `yaml:"mode" default:"single" enum:"single,cluster,sentinel" doc:"What answers at addresses."`
+	Master    string        `yaml:"master" doc:"The name by which the sentinels know the server."`
+	Username  string        `yaml:"username" doc:"Name to authenticate with. Default: none."`
+	Password  Secret        `yaml:"password" doc:"Where the password is."`
+	Sentinels Secret        `yaml:"sentinel_password" doc:"Where the password of the sentinels is."`
+	TLS       bool          `yaml:"tls" default:"true" doc:"Speak TLS; the certificate has to be right. false is for servers on this machine."`
+	CA        string        `yaml:"ca" doc:"File of the certificates (PEM) that theirs is held against. Default: those of the system."`
+	Prefix    string        `yaml:"prefix" default:"stile:" doc:"Begins every key, without braces."`
+	Timeout   time.Duration `yaml:"timeout" default:"2s" doc:"How long to wait for an answer."`
+	Insecure  bool          `yaml:"insecure_network" default:"false" doc:"Let tls be false for servers on other machines. The network has to be nobody else's."`
 }
 
 // Keys says where the keys are.

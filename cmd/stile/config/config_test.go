@@ -22,7 +22,10 @@ func TestDefaults(t *testing.T) {
 	}
 	want := config.Config{
 		Listen: "127.0.0.1:8080", DataDir: "stile-data",
-		Store:  config.Store{Type: "sqlite", Path: "stile-data/stile.db", Durability: "full"},
+		Store: config.Store{
+			Type: "sqlite", Path: "stile-data/stile.db", Durability: "full", Connections: 16, Timeout: 5 * time.Second, Migrate: "auto",
+			Runs: config.RunStore{Type: "same", Mode: "single", TLS: true, Prefix: "stile:", Timeout: 2 * time.Second},
+		},
 		Keys:   config.Keys{Algorithm: "ES256", Rotate: 90 * 24 * time.Hour},
 		Tokens: config.Tokens{TTL: 5 * time.Minute, MaxTTL: time.Hour},
 		Runs:   config.Runs{TTL: 10 * time.Minute, SessionTTL: 12 * time.Hour},
@@ -106,7 +109,7 @@ delivery: { by: pigeon, per_account: 0 }
 		`s.yaml:1:9: listen must be an address`,
 		`s.yaml:2:1: listen stands here twice`,
 		`s.yaml:3:11: base_url must be an origin`,
-		`s.yaml:5:9: store.type must be one of sqlite, memory, not "oracle"`,
+		`s.yaml:5:9: store.type must be one of sqlite, memory, postgres, not "oracle"`,
 		`s.yaml:6:3: store.type stands here twice`,
 		`s.yaml:7:20: hashing.memory must be a number from 8 to 131072, not "7"`,
 		`s.yaml:7:29: hashing.time must be a number from 1 to 10, not "many"`,
@@ -158,6 +161,36 @@ func TestDevelopmentOfDevices(t *testing.T) {
 		} else if f := got.Devices.Revocations; f != "" && f != "/etc/stile/status.json" {
 			t.Errorf("the list is looked for at %s", f)
 		}
+	}
+}
+
+// Where things are kept is said in full, and passwords are not said at all.
+func TestStores(t *testing.T) {
+	t.Parallel()
+	const redis = "type: postgres, url: \"postgres://a@b/c\", runs: { type: redis"
+	for text, want := range map[string]string{
+		"type: postgres":                                                                 "store.url has to be postgres://",
+		"type: postgres, url: \"mysql://a@b/c\"":                                         "store.url has to be postgres://",
+		"type: postgres, url: \"postgres://a:b@c/d\"":                                    "store.url holds a password",
+		"type: postgres, url: \"postgres://a@c/d?password=b\"":                           "store.url holds a password",
+		"url: \"postgres://a@b/c\"":                                                      "store.url is for store.type postgres",
+		"type: postgres, url: \"postgres://a@b/c\", timeout: 0s":                         "must be above 0",
+		"type: postgres, url: \"postgres://a@b/c\", pgbouncer: true, durability: normal": "store.durability",
+		"runs: { type: redis, addresses: [\"127.0.0.1:1\"], tls: false }":                "store.runs is for store.type postgres",
+		redis + " }": "store.runs.addresses is required",
+		redis + ", addresses: [\"127.0.0.1:1\"], mode: sentinel }":             "store.runs.master is required",
+		redis + ", addresses: [\"127.0.0.1:1\", \"c:1\"], tls: false }":        "store.runs.tls must be true",
+		redis + ", addresses: [\"127.0.0.1:1\"], tls: false }":                 "",
+		redis + ", addresses: [\"c:1\"], tls: false, insecure_network: true }": "",
+		redis + ", addresses: [\"c:1\"], keeps: [runs, accounts] }":            "store.runs.keeps must be one of",
+	} {
+		_, err := config.Parse("s.yaml", []byte("keys: { master: { env: M } }\nstore: { "+text+" }\n"))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if _, err := config.Parse("s.yaml", []byte("store: { type: postgres, url: \"postgres://a@b/c\" }\n")); err == nil || !strings.Contains(err.Error(), "keys.master is required") {
+		t.Errorf("no master key: %v", err)
 	}
 }
 

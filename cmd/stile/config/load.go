@@ -137,7 +137,7 @@ func applyDefaults(v reflect.Value) error {
 // places that follow from others.
 func (c *Config) resolve(folder string) {
 	for _, p := range []*string{
-		&c.Definitions, &c.DataDir, &c.Store.Path, &c.Keys.Signing, &c.Keys.Master.File, &c.Audit.Path,
+		&c.Definitions, &c.DataDir, &c.Store.Path, &c.Store.Password.File, &c.Store.Runs.Password.File, &c.Store.Runs.Sentinels.File, &c.Store.Runs.CA, &c.Keys.Signing, &c.Keys.Master.File, &c.Audit.Path,
 		&c.Devices.AndroidRoots, &c.Devices.AppleRoots, &c.Devices.Revocations, &c.Passkeys.Metadata, &c.Passwords.Blocked, &c.Delivery.File, &c.Delivery.Texts, &c.Delivery.SMTP.Password.File, &c.Delivery.Webhook.Secret.File,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -194,6 +194,12 @@ func (d *decoder) check(root *yaml.Node, c Config) {
 		d.fail(at("gateway"), "gateway.listen must be an address such as 127.0.0.1:9191, not %q", c.Gateway.Listen)
 	}
 	d.checkGateway(root, c.Gateway)
+	for _, problem := range c.Store.problems() {
+		d.fail(at("store"), "%s", problem)
+	}
+	if c.Store.Type == "postgres" && c.Keys.Master.IsZero() {
+		d.fail(at("store"), "keys.master is required with store.type postgres: all nodes need the same one")
+	}
 	if c.Tokens.TTL == 0 || c.Tokens.TTL > c.Tokens.MaxTTL {
 		d.fail(at("tokens"), "tokens.ttl must be above 0 and at most tokens.max_ttl (%s)", c.Tokens.MaxTTL)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"time"
 
@@ -17,8 +18,6 @@ import (
 	"github.com/stile-auth/stile/flows/account"
 	"github.com/stile-auth/stile/flows/audit"
 	"github.com/stile-auth/stile/flows/seal"
-	"github.com/stile-auth/stile/flows/store/memory"
-	"github.com/stile-auth/stile/flows/store/sqlite"
 )
 
 // Store is what every driver offers the engine.
@@ -59,7 +58,7 @@ type Base struct {
 	nonces []byte
 
 	cookies *seal.Sealer // what browsers keep for the gateway
-	ping    func(context.Context) error
+	pings   map[string]func(context.Context) error
 	closes  []func() error
 }
 
@@ -99,25 +98,10 @@ func (b *Base) open(ctx context.Context, cfg config.Config, stdout io.Writer) er
 	if err := b.openStore(ctx, cfg.Store); err != nil {
 		return err
 	}
-	return b.openAudit(cfg.Audit, stdout)
-}
-
-func (b *Base) openStore(ctx context.Context, cfg config.Store) error {
-	if cfg.Type == "memory" {
-		s := memory.New()
-		b.Store, b.Accounts, b.ping = s, s.Accounts(), s.Ping
-		return nil
-	}
-	if _, err := os.Stat(cfg.Path); errors.Is(err, os.ErrNotExist) {
-		b.Made = append(b.Made, cfg.Path)
-	}
-	s, err := sqlite.Open(ctx, sqlite.Config{Path: cfg.Path, Durability: cfg.Durability})
-	if err != nil {
+	if err := b.sameMaster(ctx, cfg); err != nil {
 		return err
 	}
-	b.Store, b.Accounts, b.ping = s, s.Accounts(), s.Ping
-	b.closes = append(b.closes, s.Close)
-	return nil
+	return b.openAudit(cfg.Audit, stdout)
 }
 
 func (b *Base) openAudit(cfg config.Audit, stdout io.Writer) error {
@@ -171,8 +155,17 @@ func (b *Base) Registrar(issuer string, now func() time.Time) (*users.Registrar,
 	})
 }
 
-// Ping reports whether the store can be reached.
-func (b *Base) Ping(ctx context.Context) error { return b.ping(ctx) }
+// Pings are what this node stands on, by name, each with what says whether it can be used.
+func (b *Base) Pings() map[string]func(context.Context) error { return maps.Clone(b.pings) }
+
+// Ping reports whether all that this node stands on can be used.
+func (b *Base) Ping(ctx context.Context) error {
+	var errs []error
+	for _, ping := range b.pings {
+		errs = append(errs, ping(ctx))
+	}
+	return errors.Join(errs...)
+}
 
 // Close closes what was opened.
 func (b *Base) Close() error {

@@ -247,8 +247,17 @@ func (n *Node) api(ctx context.Context, registry *flows.Registry) (http.Handler,
 		Logouts: sso.Logouts{Engine: n.engine, Find: n.remote},
 		Closing: n.closing, Definitions: n.active,
 		Limit: httpapi.Limit{PerSecond: float64(n.cfg.Limits.PerSecond), Burst: n.cfg.Limits.Burst},
-		Ready: map[string]httpapi.Check{"node": n.notStopping, "store": n.Base.Ping},
+		Ready: n.checks(),
 	})
+}
+
+// checks are what /readyz asks, by name.
+func (n *Node) checks() map[string]httpapi.Check {
+	all := map[string]httpapi.Check{"node": n.notStopping}
+	for name, ping := range n.Base.Pings() {
+		all[name] = ping
+	}
+	return all
 }
 
 // takeProof puts the engine's answer into the verifier's words.

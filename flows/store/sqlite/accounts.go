@@ -9,6 +9,7 @@ import (
 
 	"github.com/stile-auth/stile/flows"
 	"github.com/stile-auth/stile/flows/account"
+	"github.com/stile-auth/stile/flows/store/atrest"
 )
 
 // Accounts is the repository of accounts, authenticators and links of a [Store].
@@ -29,7 +30,7 @@ func (r *Accounts) CreateAccount(ctx context.Context, a account.Account, auths [
 	}
 	return r.s.writer.do(ctx, func(ctx context.Context, w *writer) error {
 		err := insertNew(ctx, w, `INSERT INTO accounts (subject, status, logins, attributes, created) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			a.Subject, string(a.Status), string(logins), string(attributes), nanos(a.Created))
+			a.Subject, string(a.Status), string(logins), string(attributes), atrest.Nanos(a.Created))
 		if err != nil {
 			return err
 		}
@@ -45,7 +46,7 @@ func insertParts(ctx context.Context, w *writer, a account.Account, auths []acco
 	}
 	for _, l := range links {
 		err := insertNew(ctx, w, `INSERT INTO links (issuer, external, subject, created) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			l.Issuer, l.External, l.Subject, nanos(l.Created))
+			l.Issuer, l.External, l.Subject, atrest.Nanos(l.Created))
 		if err != nil {
 			return err
 		}
@@ -113,7 +114,7 @@ func (r *Accounts) list(ctx context.Context, query string, args ...any) ([]accou
 		if err := errors.Join(json.Unmarshal(logins, &a.Logins), json.Unmarshal(attributes, &a.Attributes)); err != nil {
 			return fmt.Errorf("sqlite: account: %w", err)
 		}
-		a.Created = instant(created)
+		a.Created = atrest.Instant(created)
 		out = append(out, a)
 		return nil
 	})

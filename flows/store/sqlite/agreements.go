@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/stile-auth/stile/flows/account"
+	"github.com/stile-auth/stile/flows/store/atrest"
 )
 
 // Agreements returns what an account has agreed to, by kind and name. None is no
@@ -21,7 +22,7 @@ func (r *Accounts) Agreements(ctx context.Context, subject string) ([]account.Ag
 			if err := rows.Scan(&a.Subject, &a.Kind, &a.Name, &scopes, &given); err != nil {
 				return fault(err)
 			}
-			a.Given = instant(given)
+			a.Given = atrest.Instant(given)
 			out = append(out, a)
 			return fault(json.Unmarshal([]byte(scopes), &out[len(out)-1].Scopes))
 		})
@@ -45,7 +46,7 @@ func (r *Accounts) Agree(ctx context.Context, a account.Agreement) error {
 		}
 		_, err := w.exec(ctx, `INSERT INTO agreements (subject, kind, name, scopes, given) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (subject, kind, name) DO UPDATE SET scopes = excluded.scopes, given = excluded.given`,
-			a.Subject, a.Kind, a.Name, string(scopes), nanos(a.Given))
+			a.Subject, a.Kind, a.Name, string(scopes), atrest.Nanos(a.Given))
 		return err
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 
 	"github.com/stile-auth/stile/flows/account"
+	"github.com/stile-auth/stile/flows/store/atrest"
 )
 
 const selectAuthenticator = `SELECT id, subject, type, name, status, binding, key, data, created, last_used FROM authenticators `
@@ -36,7 +37,7 @@ func (r *Accounts) AddAuthenticator(ctx context.Context, a account.Authenticator
 func insertAuthenticator(ctx context.Context, w *writer, a account.Authenticator) error {
 	return insertNew(ctx, w, `INSERT INTO authenticators (id, subject, type, name, status, binding, key, data, created, last_used)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		a.ID, a.Subject, a.Type, a.Name, string(a.Status), a.Binding, a.Key, blob(a.Data), nanos(a.Created), nanos(a.LastUsed))
+		a.ID, a.Subject, a.Type, a.Name, string(a.Status), a.Binding, a.Key, atrest.Blob(a.Data), atrest.Nanos(a.Created), atrest.Nanos(a.LastUsed))
 }
 
 // UpdateAuthenticator changes an authenticator by fn, atomically. An error of fn
@@ -60,7 +61,7 @@ func (r *Accounts) UpdateAuthenticator(ctx context.Context, id string, fn func(*
 			return err
 		}
 		_, err = w.exec(ctx, `UPDATE authenticators SET name = ?, status = ?, key = ?, data = ?, last_used = ? WHERE id = ?`,
-			after.Name, string(after.Status), after.Key, blob(after.Data), nanos(after.LastUsed), id)
+			after.Name, string(after.Status), after.Key, atrest.Blob(after.Data), atrest.Nanos(after.LastUsed), id)
 		return err
 	})
 }
@@ -72,6 +73,6 @@ func scanAuthenticator(scan func(dst ...any) error) (account.Authenticator, erro
 	if err != nil {
 		return account.Authenticator{}, err
 	}
-	a.Created, a.LastUsed = instant(created), instant(used)
+	a.Created, a.LastUsed = atrest.Instant(created), atrest.Instant(used)
 	return a, nil
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/store/atrest"
 )
 
 const clientColumns = `SELECT id, version, text, disabled, created, changed FROM clients`
@@ -34,7 +35,7 @@ func (s *Store) clientRows(ctx context.Context, query string, args ...any) ([]fl
 		if err := rows.Scan(&c.ID, &c.Version, &c.Text, &c.Disabled, &created, &changed); err != nil {
 			return fault(err)
 		}
-		c.Created, c.Changed = instant(created), instant(changed)
+		c.Created, c.Changed = atrest.Instant(created), atrest.Instant(changed)
 		out = append(out, c)
 		return nil
 	})
@@ -48,7 +49,7 @@ func (s *Store) PutClient(ctx context.Context, c flows.StoredClient) error {
 		if c.Version == 1 {
 			query = `INSERT INTO clients (id, version, text, disabled, created, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING`
 		}
-		n, err := w.exec(ctx, query, c.ID, c.Version, notNull(c.Text), c.Disabled, nanos(c.Created), nanos(c.Changed))
+		n, err := w.exec(ctx, query, c.ID, c.Version, atrest.Blob(c.Text), c.Disabled, atrest.Nanos(c.Created), atrest.Nanos(c.Changed))
 		if err == nil && n == 0 {
 			return flows.ErrConflict
 		}

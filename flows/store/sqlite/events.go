@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/store/atrest"
 )
 
 // Record implements [flows.Recorder]: all of the events are recorded, or none.
@@ -22,7 +23,7 @@ func (s *Store) Record(ctx context.Context, events ...flows.Event) error {
 	}
 	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
 		for i, e := range events {
-			_, err := w.exec(ctx, `INSERT INTO audit (id, time, event) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, e.ID, nanos(e.Time), texts[i])
+			_, err := w.exec(ctx, `INSERT INTO audit (id, time, event) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, e.ID, atrest.Nanos(e.Time), texts[i])
 			if err != nil {
 				return err
 			}

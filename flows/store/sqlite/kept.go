@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/store/atrest"
 )
 
 const keptColumns = `SELECT id, version, owner, provider, tries, until, data FROM kept`
@@ -16,20 +17,12 @@ const keptColumns = `SELECT id, version, owner, provider, tries, until, data FRO
 func (s *Store) PutKept(ctx context.Context, k flows.Kept) error {
 	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
 		n, err := w.exec(ctx, `INSERT INTO kept (id, version, owner, provider, tries, until, data) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			k.ID, k.Version, k.Owner, k.Provider, k.Tries, nanos(k.Until), notNull(k.Data))
+			k.ID, k.Version, k.Owner, k.Provider, k.Tries, atrest.Nanos(k.Until), atrest.Blob(k.Data))
 		if err == nil && n == 0 {
 			return flows.ErrExists
 		}
 		return err
 	})
-}
-
-// notNull keeps empty data from being none.
-func notNull(data []byte) []byte {
-	if data == nil {
-		return []byte{}
-	}
-	return data
 }
 
 // KeptBy implements [flows.Leftovers].
@@ -54,7 +47,7 @@ func (s *Store) keptRows(ctx context.Context, query string, args ...any) ([]flow
 		if err := rows.Scan(&k.ID, &k.Version, &k.Owner, &k.Provider, &k.Tries, &until, &k.Data); err != nil {
 			return fault(err)
 		}
-		k.Until = instant(until)
+		k.Until = atrest.Instant(until)
 		out = append(out, k)
 		return nil
 	})
@@ -65,7 +58,7 @@ func (s *Store) keptRows(ctx context.Context, query string, args ...any) ([]flow
 func (s *Store) UpdateKept(ctx context.Context, k flows.Kept) error {
 	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
 		n, err := w.exec(ctx, `UPDATE kept SET version = ?, owner = ?, provider = ?, tries = ?, until = ?, data = ? WHERE id = ? AND version = ?`,
-			k.Version, k.Owner, k.Provider, k.Tries, nanos(k.Until), notNull(k.Data), k.ID, k.Version-1)
+			k.Version, k.Owner, k.Provider, k.Tries, atrest.Nanos(k.Until), atrest.Blob(k.Data), k.ID, k.Version-1)
 		if err != nil || n == 1 {
 			return err
 		}
@@ -80,7 +73,7 @@ func (s *Store) UpdateKept(ctx context.Context, k flows.Kept) error {
 // Forsaken implements [flows.Leftovers].
 func (s *Store) Forsaken(ctx context.Context, now time.Time, limit int) ([]flows.Kept, error) {
 	return s.keptRows(ctx, keptColumns+` WHERE until <= ? AND NOT EXISTS
-		(SELECT 1 FROM sessions WHERE sessions.id = kept.owner AND sessions.expires > ?) ORDER BY until LIMIT ?`, nanos(now), nanos(now), limit)
+		(SELECT 1 FROM sessions WHERE sessions.id = kept.owner AND sessions.expires > ?) ORDER BY until LIMIT ?`, atrest.Nanos(now), atrest.Nanos(now), limit)
 }
 
 // DeleteKept implements [flows.Leftovers].

@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/store/atrest"
 )
 
 // TakeMark implements [flows.Marks].
 func (s *Store) TakeMark(ctx context.Context, mark, owner string, now, expires time.Time) error {
 	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
-		until := nanos(expires)
+		until := atrest.Nanos(expires)
 		var holder string
 		var old int64
 		err := w.row(ctx, `SELECT owner, expires FROM marks WHERE mark = ?`, []any{mark}, &holder, &old)
@@ -19,7 +20,7 @@ func (s *Store) TakeMark(ctx context.Context, mark, owner string, now, expires t
 			return err
 		}
 		held := err == nil
-		if held && holder != owner && nanos(now) < old {
+		if held && holder != owner && atrest.Nanos(now) < old {
 			return flows.ErrTaken
 		}
 		if held && holder == owner {

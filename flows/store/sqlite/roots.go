@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/store/atrest"
 )
 
 // putRoots stores what a session rests on; [flows.ErrEnded] if some of it has ended.
@@ -23,7 +24,7 @@ func putRoots(ctx context.Context, w *writer, session flows.Session) error {
 		return flows.ErrEnded
 	}
 	for _, r := range session.Roots {
-		_, err := w.exec(ctx, `INSERT OR REPLACE INTO session_roots (root, secret, began) VALUES (?, ?, ?)`, r.Key[:], session.Secret[:], nanos(r.Began))
+		_, err := w.exec(ctx, `INSERT OR REPLACE INTO session_roots (root, secret, began) VALUES (?, ?, ?)`, r.Key[:], session.Secret[:], atrest.Nanos(r.Began))
 		if err != nil {
 			return err
 		}
@@ -36,7 +37,7 @@ func (s *Store) EndRooted(ctx context.Context, end flows.RootEnd) ([]flows.Sessi
 	var over []flows.Session
 	err := s.writer.do(ctx, func(ctx context.Context, w *writer) error {
 		over = nil
-		args := []any{end.Key[:], nanos(end.At)}
+		args := []any{end.Key[:], atrest.Nanos(end.At)}
 		err := w.each(ctx, sessionColumns+` WHERE secret IN (SELECT secret FROM session_roots WHERE root = ? AND began < ?) ORDER BY id`, args, func(rows *sql.Rows) error {
 			var r sessionRow
 			if err := rows.Scan(r.columns()...); err != nil {
@@ -54,7 +55,7 @@ func (s *Store) EndRooted(ctx context.Context, end flows.RootEnd) ([]flows.Sessi
 		}
 		_, err = w.exec(ctx, `INSERT INTO root_ends (root, at, until) VALUES (?, ?, ?)
 			ON CONFLICT (root) DO UPDATE SET at = excluded.at, until = excluded.until WHERE excluded.at > at`,
-			end.Key[:], nanos(end.At), nanos(end.Until))
+			end.Key[:], atrest.Nanos(end.At), atrest.Nanos(end.Until))
 		return err
 	})
 	return over, err
@@ -69,7 +70,7 @@ func (s *Store) Rootless(ctx context.Context, roots []flows.Root, _ time.Time) (
 func ended(ctx context.Context, on *prepared, roots []flows.Root) (bool, error) {
 	for _, r := range roots {
 		var one int
-		err := on.row(ctx, `SELECT 1 FROM root_ends WHERE root = ? AND at > ?`, []any{r.Key[:], nanos(r.Began)}, &one)
+		err := on.row(ctx, `SELECT 1 FROM root_ends WHERE root = ? AND at > ?`, []any{r.Key[:], atrest.Nanos(r.Began)}, &one)
 		if err == nil {
 			return true, nil
 		}
@@ -93,7 +94,7 @@ func parseRoots(text string) ([]flows.Root, error) {
 		if err = errors.Join(err, nerr); err != nil {
 			return nil, fmt.Errorf("sqlite: roots: %w", err)
 		}
-		r := flows.Root{Began: instant(at)}
+		r := flows.Root{Began: atrest.Instant(at)}
 		copy(r.Key[:], raw)
 		out = append(out, r)
 	}

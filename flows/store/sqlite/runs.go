@@ -7,9 +7,8 @@ import (
 	"time"
 
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/store/atrest"
 )
-
-const aliasBytes = len(flows.Alias{})
 
 // Create implements [flows.Store].
 func (s *Store) Create(ctx context.Context, r flows.Record, now time.Time) error {
@@ -18,7 +17,7 @@ func (s *Store) Create(ctx context.Context, r flows.Record, now time.Time) error
 		return err
 	}
 	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
-		if err := removeHolders(ctx, w, r, nanos(now)); err != nil {
+		if err := removeHolders(ctx, w, r, atrest.Nanos(now)); err != nil {
 			return err
 		}
 		return insertRun(ctx, w, r)
@@ -32,11 +31,11 @@ func (s *Store) Load(ctx context.Context, a flows.Alias, now time.Time) (flows.R
 	var aliases []byte
 	err := s.reader.row(ctx, `SELECT r.id, r.version, r.expires, r.aliases, r.data
 		FROM run_aliases a JOIN runs r ON r.row = a.run WHERE a.alias = ? AND r.expires > ?`,
-		[]any{a[:], nanos(now)}, &r.ID, &r.Version, &expires, &aliases, &r.Data)
+		[]any{a[:], atrest.Nanos(now)}, &r.ID, &r.Version, &expires, &aliases, &r.Data)
 	if err != nil {
 		return flows.Record{}, err
 	}
-	r.Expires, r.Aliases = instant(expires), unpack(aliases)
+	r.Expires, r.Aliases = atrest.Instant(expires), atrest.Unpack(aliases)
 	return r, nil
 }
 
@@ -50,14 +49,14 @@ func (s *Store) Update(ctx context.Context, r flows.Record) error {
 func (s *Store) Expired(ctx context.Context, now time.Time, limit int) ([]flows.Record, error) {
 	var out []flows.Record
 	err := s.reader.each(ctx, `SELECT id, version, expires, aliases, data FROM runs WHERE expires <= ? ORDER BY expires, row LIMIT ?`,
-		[]any{nanos(now), limit}, func(rows *sql.Rows) error {
+		[]any{atrest.Nanos(now), limit}, func(rows *sql.Rows) error {
 			var r flows.Record
 			var expires int64
 			var aliases []byte
 			if err := rows.Scan(&r.ID, &r.Version, &expires, &aliases, &r.Data); err != nil {
 				return fault(err)
 			}
-			r.Expires, r.Aliases = instant(expires), unpack(aliases)
+			r.Expires, r.Aliases = atrest.Instant(expires), atrest.Unpack(aliases)
 			out = append(out, r)
 			return nil
 		})
@@ -79,7 +78,7 @@ func (s *Store) sweep(ctx context.Context, query string, now time.Time, limit in
 		step := min(sweepStep, limit-deleted)
 		var n int64
 		err := s.writer.do(ctx, func(ctx context.Context, w *writer) (err error) {
-			n, err = w.exec(ctx, query, nanos(now), step)
+			n, err = w.exec(ctx, query, atrest.Nanos(now), step)
 			return err
 		})
 		if err != nil {
@@ -110,7 +109,7 @@ func removeHolders(ctx context.Context, w *writer, r flows.Record, now int64) er
 func insertRun(ctx context.Context, w *writer, r flows.Record) error {
 	var row int64
 	err := w.row(ctx, `INSERT INTO runs (id, version, expires, aliases, data) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING row`,
-		[]any{r.ID, r.Version, nanos(r.Expires), pack(r.Aliases), blob(r.Data)}, &row)
+		[]any{r.ID, r.Version, atrest.Nanos(r.Expires), atrest.Pack(r.Aliases), atrest.Blob(r.Data)}, &row)
 	if errors.Is(err, flows.ErrNotFound) {
 		return flows.ErrExists
 	}
@@ -135,9 +134,9 @@ func insertAliases(ctx context.Context, w *writer, row int64, aliases []flows.Al
 
 // updateRun is one statement as long as the aliases stay.
 func updateRun(ctx context.Context, w *writer, r flows.Record) error {
-	aliases := pack(r.Aliases)
+	aliases := atrest.Pack(r.Aliases)
 	n, err := w.exec(ctx, `UPDATE runs SET version = ?, expires = ?, data = ? WHERE id = ? AND version = ? AND aliases = ?`,
-		r.Version, nanos(r.Expires), blob(r.Data), r.ID, r.Version-1, aliases)
+		r.Version, atrest.Nanos(r.Expires), atrest.Blob(r.Data), r.ID, r.Version-1, aliases)
 	if err != nil || n == 1 {
 		return err
 	}
@@ -155,30 +154,6 @@ func updateRun(ctx context.Context, w *writer, r flows.Record) error {
 		return err
 	}
 	_, err = w.exec(ctx, `UPDATE runs SET version = ?, expires = ?, aliases = ?, data = ? WHERE row = ?`,
-		r.Version, nanos(r.Expires), aliases, blob(r.Data), row)
+		r.Version, atrest.Nanos(r.Expires), aliases, atrest.Blob(r.Data), row)
 	return err
-}
-
-func pack(aliases []flows.Alias) []byte {
-	out := make([]byte, 0, len(aliases)*aliasBytes)
-	for _, a := range aliases {
-		out = append(out, a[:]...)
-	}
-	return out
-}
-
-func unpack(b []byte) []flows.Alias {
-	out := make([]flows.Alias, 0, len(b)/aliasBytes)
-	for ; len(b) >= aliasBytes; b = b[aliasBytes:] {
-		out = append(out, flows.Alias(b[:aliasBytes]))
-	}
-	return out
-}
-
-// blob is b, but never NULL.
-func blob(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
 }

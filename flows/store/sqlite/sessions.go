@@ -6,20 +6,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/stile-auth/stile/flows"
-	"github.com/stile-auth/stile/flows/assurance"
+	"github.com/stile-auth/stile/flows/store/atrest"
 )
 
 // PutSession implements [flows.Sessions].
 func (s *Store) PutSession(ctx context.Context, session flows.Session) error {
-	evidence, err := json.Marshal(evidenceInUTC(session.Evidence))
+	evidence, err := json.Marshal(atrest.Evidence(session.Evidence))
 	if err != nil {
 		return fmt.Errorf("sqlite: evidence: %w", err)
 	}
-	tags, err := json.Marshal(tagsInUTC(session.Tags))
+	tags, err := json.Marshal(atrest.Tags(session.Tags))
 	if err != nil {
 		return fmt.Errorf("sqlite: tags: %w", err)
 	}
@@ -28,8 +27,8 @@ func (s *Store) PutSession(ctx context.Context, session flows.Session) error {
 			SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 			WHERE NOT EXISTS (SELECT 1 FROM session_ends WHERE subject = ? AND at > ? AND (spared = '' OR spared <> ?))`,
 			session.Secret[:], session.ID, session.Subject, session.Client, session.Key,
-			string(evidence), string(tags), nanos(session.Created), nanos(session.Began), nanos(session.Seen), nanos(session.Expires),
-			session.Subject, nanos(session.Began), session.ID)
+			string(evidence), string(tags), atrest.Nanos(session.Created), atrest.Nanos(session.Began), atrest.Nanos(session.Seen), atrest.Nanos(session.Expires),
+			session.Subject, atrest.Nanos(session.Began), session.ID)
 		if err == nil && n == 0 {
 			return flows.ErrEnded
 		}
@@ -43,13 +42,13 @@ func (s *Store) PutSession(ctx context.Context, session flows.Session) error {
 // Session implements [flows.Sessions].
 func (s *Store) Session(ctx context.Context, secret flows.Alias, now time.Time) (flows.Session, error) {
 	return s.session(ctx, sessionColumns+` WHERE secret = ? AND expires > ?`,
-		secret[:], nanos(now))
+		secret[:], atrest.Nanos(now))
 }
 
 // SessionByID implements [flows.Sessions].
 func (s *Store) SessionByID(ctx context.Context, id string, now time.Time) (flows.Session, error) {
 	return s.session(ctx, sessionColumns+` WHERE id = ? AND expires > ? LIMIT 1`,
-		id, nanos(now))
+		id, atrest.Nanos(now))
 }
 
 // sessionColumns begins a query of sessions. The roots are text: hashes and instants, in order.
@@ -91,34 +90,9 @@ func (r *sessionRow) session() (flows.Session, error) {
 		return flows.Session{}, err
 	}
 	copy(out.Secret[:], r.secret)
-	out.Evidence = evidenceInUTC(out.Evidence)
-	out.Created, out.Began, out.Seen, out.Expires = instant(r.created), instant(r.began), instant(r.seen), instant(r.expires)
+	out.Evidence = atrest.Evidence(out.Evidence)
+	out.Created, out.Began, out.Seen, out.Expires = atrest.Instant(r.created), atrest.Instant(r.began), atrest.Instant(r.seen), atrest.Instant(r.expires)
 	return out, nil
-}
-
-// evidenceInUTC returns a copy whose instants are in UTC. JSON keeps no seconds
-// of a zone's offset, so an instant in such a zone would move.
-func evidenceInUTC(evidence []assurance.Evidence) []assurance.Evidence {
-	out := slices.Clone(evidence)
-	for i := range out {
-		e := &out[i]
-		e.At, e.Expires = e.At.UTC(), e.Expires.UTC()
-		if e.Upstream != nil {
-			up := *e.Upstream
-			up.AuthTime, up.Began = up.AuthTime.UTC(), up.Began.UTC()
-			e.Upstream = &up
-		}
-	}
-	return out
-}
-
-// tagsInUTC does the same for tags.
-func tagsInUTC(tags []flows.Tag) []flows.Tag {
-	out := slices.Clone(tags)
-	for i := range out {
-		out[i].Until = out[i].Until.UTC()
-	}
-	return out
 }
 
 // RemoveSession implements [flows.Sessions].
@@ -141,13 +115,13 @@ func (s *Store) EndSession(ctx context.Context, id string) error {
 func (s *Store) EndSessions(ctx context.Context, end flows.SessionsEnd) error {
 	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
 		_, err := w.exec(ctx, `DELETE FROM sessions WHERE subject = ? AND began < ? AND (? = '' OR id <> ?)`,
-			end.Subject, nanos(end.At), end.Spared, end.Spared)
+			end.Subject, atrest.Nanos(end.At), end.Spared, end.Spared)
 		if err != nil {
 			return err
 		}
 		_, err = w.exec(ctx, `INSERT INTO session_ends (subject, at, spared, until) VALUES (?, ?, ?, ?)
 			ON CONFLICT (subject) DO UPDATE SET at = excluded.at, spared = excluded.spared, until = excluded.until WHERE excluded.at > at`,
-			end.Subject, nanos(end.At), end.Spared, nanos(end.Until))
+			end.Subject, atrest.Nanos(end.At), end.Spared, atrest.Nanos(end.Until))
 		return err
 	})
 }
@@ -157,11 +131,11 @@ func (s *Store) SessionsEnded(ctx context.Context, subject string, now time.Time
 	end := flows.SessionsEnd{Subject: subject}
 	var at, until int64
 	err := s.reader.row(ctx, `SELECT at, spared, until FROM session_ends WHERE subject = ? AND until > ?`,
-		[]any{subject, nanos(now)}, &at, &end.Spared, &until)
+		[]any{subject, atrest.Nanos(now)}, &at, &end.Spared, &until)
 	if errors.Is(err, flows.ErrNotFound) {
 		return flows.SessionsEnd{}, nil
 	}
-	end.At, end.Until = instant(at), instant(until)
+	end.At, end.Until = atrest.Instant(at), atrest.Instant(until)
 	return end, err
 }
 

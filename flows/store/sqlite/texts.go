@@ -3,13 +3,15 @@ package sqlite
 import (
 	"context"
 	"time"
+
+	"github.com/stile-auth/stile/flows/store/atrest"
 )
 
 // PutText implements [flows.Texts]. The first text of a hash stays.
 func (s *Store) PutText(ctx context.Context, hash string, source []byte, until time.Time) error {
 	return s.writer.do(ctx, func(ctx context.Context, w *writer) error {
 		_, err := w.exec(ctx, `INSERT INTO definitions (hash, source, until) VALUES (?, ?, ?)
-			ON CONFLICT (hash) DO UPDATE SET until = excluded.until WHERE excluded.until > until`, hash, blob(source), nanos(until))
+			ON CONFLICT (hash) DO UPDATE SET until = excluded.until WHERE excluded.until > until`, hash, atrest.Blob(source), atrest.Nanos(until))
 		return err
 	})
 }

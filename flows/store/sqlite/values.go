@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/store/atrest"
 )
 
 // Value implements [flows.Values].
@@ -21,7 +22,7 @@ func (s *Store) PutValue(ctx context.Context, name string, data []byte, version 
 		if version == 1 {
 			query = `INSERT INTO shared (name, data, version) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING`
 		}
-		n, err := w.exec(ctx, query, name, blob(data), version)
+		n, err := w.exec(ctx, query, name, atrest.Blob(data), version)
 		if err == nil && n == 0 {
 			err = flows.ErrConflict
 		}

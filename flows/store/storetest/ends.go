@@ -3,7 +3,6 @@ package storetest
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -53,28 +52,27 @@ func sessionsEnded(t *testing.T, s Stores) {
 	ok(t, s.Sessions.PutSession(t.Context(), all[5]))
 }
 
-// sessionsEndedAtOnce: whatever runs leave while the sessions are ended, none of it survives.
+// sessionsEndedAtOnce: whatever runs leave while the sessions are ended, none of it
+// survives, round after round.
 func sessionsEndedAtOnce(t *testing.T, s Stores) {
-	const writers = 8
-	var wg sync.WaitGroup
-	for i := range writers {
-		wg.Go(func() {
-			for j := range 10 {
-				one := begun(fmt.Sprintf("sid %d", i), fmt.Sprintf("%d.%d", i, j), "jane", start.Add(-time.Second))
-				if err := s.Sessions.PutSession(t.Context(), one); err != nil && !errors.Is(err, flows.ErrEnded) {
-					t.Error(err)
-				}
+	for round := range rounds {
+		subject := fmt.Sprintf("jane %d", round)
+		end := flows.SessionsEnd{Subject: subject, At: start, Spared: "sid 0", Until: start.Add(time.Hour)}
+		ok(t, errors.Join(race(writers+1, func(i int) error {
+			if i == writers/2 {
+				return s.Sessions.EndSessions(t.Context(), end)
 			}
-		})
-	}
-	ok(t, s.Sessions.EndSessions(t.Context(), flows.SessionsEnd{Subject: "jane", At: start, Spared: "sid 0", Until: start.Add(time.Hour)}))
-	wg.Wait()
-	for i := range writers {
-		_, err := s.Sessions.SessionByID(t.Context(), fmt.Sprintf("sid %d", i), start)
-		if i == 0 {
-			ok(t, err)
-		} else if !errors.Is(err, flows.ErrNotFound) {
-			t.Errorf("session %d: %v", i, err)
+			err := s.Sessions.PutSession(t.Context(), begun(fmt.Sprintf("sid %d", i%8), fmt.Sprintf("%d.%d", round, i), subject, start.Add(-time.Second)))
+			if errors.Is(err, flows.ErrEnded) && i%8 > 0 {
+				return nil
+			}
+			return err
+		})...))
+		for i := range writers + 1 {
+			_, err := s.Sessions.Session(t.Context(), alias(fmt.Sprintf("%d.%d", round, i)), start)
+			if live := err == nil; live != (i%8 == 0 && i != writers/2) {
+				t.Errorf("round %d, session %d: %v", round, i, err)
+			}
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -67,27 +66,31 @@ func sessionRootEnds(t *testing.T, s Stores) {
 	same(t, len(again), 0)
 }
 
-// sessionRootEndsAtOnce: whatever runs leave while a root ends, none of it survives.
+// sessionRootEndsAtOnce: whatever runs leave while a root ends, none of it survives,
+// and each is told of or refused.
 func sessionRootEndsAtOnce(t *testing.T, s Stores) {
-	const writers = 8
-	var wg sync.WaitGroup
-	root := flows.Root{Key: alias("a"), Began: start.Add(-time.Second)}
-	for i := range writers {
-		wg.Go(func() {
-			for j := range 10 {
-				one := rooted(fmt.Sprintf("sid %d", i), fmt.Sprintf("%d.%d", i, j), root)
-				if err := s.Sessions.PutSession(t.Context(), one); err != nil && !errors.Is(err, flows.ErrEnded) {
-					t.Error(err)
-				}
+	for round := range rounds {
+		root := flows.Root{Key: alias(fmt.Sprintf("root %d", round)), Began: start.Add(-time.Second)}
+		refused, over := make([]bool, writers+1), 0
+		ok(t, errors.Join(race(writers+1, func(i int) error {
+			if i == writers/2 {
+				gone, err := s.Sessions.EndRooted(t.Context(), flows.RootEnd{Key: root.Key, At: start, Until: start.Add(time.Hour)})
+				over = len(gone)
+				return err
 			}
-		})
-	}
-	_, err := s.Sessions.EndRooted(t.Context(), flows.RootEnd{Key: alias("a"), At: start, Until: start.Add(time.Hour)})
-	ok(t, err)
-	wg.Wait()
-	for i := range writers {
-		_, err := s.Sessions.SessionByID(t.Context(), fmt.Sprintf("sid %d", i), start)
-		wantErr(t, err, flows.ErrNotFound)
+			err := s.Sessions.PutSession(t.Context(), rooted(fmt.Sprintf("sid %d", i), fmt.Sprintf("%d.%d", round, i), root))
+			if refused[i] = errors.Is(err, flows.ErrEnded); refused[i] {
+				return nil
+			}
+			return err
+		})...))
+		for i := range writers + 1 {
+			noSession(t, s, fmt.Sprintf("%d.%d", round, i), start)
+			if refused[i] {
+				over++
+			}
+		}
+		same(t, over, writers)
 	}
 }
 

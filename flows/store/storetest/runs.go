@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"strconv"
 	"testing"
 	"time"
@@ -119,16 +120,20 @@ func runAliasTaken(t *testing.T, s Stores) {
 }
 
 func runAliasRace(t *testing.T, s Stores) {
-	errs := race(writers, func(i int) error {
-		return s.Runs.Create(t.Context(), record("run "+strconv.Itoa(i), "own "+strconv.Itoa(i), "shared"), start)
-	})
-	oneWinner(t, errs, flows.ErrExists)
-	winner := loaded(t, s, "shared", start)
-	for i, err := range errs {
-		if err == nil {
-			same(t, winner, record("run "+strconv.Itoa(i), "own "+strconv.Itoa(i), "shared"))
-		} else {
-			notLoaded(t, s, "own "+strconv.Itoa(i), start)
+	for round := range rounds {
+		name := func(kind string, i int) string { return fmt.Sprintf("%s %d.%d", kind, round, i) }
+		shared := name("shared", -1)
+		errs := race(writers, func(i int) error {
+			return s.Runs.Create(t.Context(), record(name("run", i), name("own", i), shared), start)
+		})
+		oneWinner(t, errs, flows.ErrExists)
+		winner := loaded(t, s, shared, start)
+		for i, err := range errs {
+			if err == nil {
+				same(t, winner, record(name("run", i), name("own", i), shared))
+			} else {
+				notLoaded(t, s, name("own", i), start)
+			}
 		}
 	}
 }
