@@ -30,11 +30,12 @@ func TestDefaults(t *testing.T) {
 		Delivery: config.Delivery{
 			By: "none", SMTP: config.SMTP{TLS: "starttls"}, File: "stile-data/messages.txt", PerAccount: 5, PerDestination: 5, PerDevice: 20, Window: time.Hour,
 		},
-		Hashing:  config.Hashing{Memory: 19456, Time: 2, Threads: 1, Total: 262144},
-		Log:      config.Log{Level: "info", Format: "json"},
-		Audit:    config.Audit{To: "store", Path: "stile-data/audit.jsonl"},
-		Shutdown: config.Shutdown{Timeout: 15 * time.Second},
-		Gateway:  config.Gateway{Remember: 4096},
+		Hashing:        config.Hashing{Memory: 19456, Time: 2, Threads: 1, Total: 262144},
+		Log:            config.Log{Level: "info", Format: "json"},
+		Audit:          config.Audit{To: "store", Path: "stile-data/audit.jsonl"},
+		Shutdown:       config.Shutdown{Timeout: 15 * time.Second},
+		RelyingParties: config.RelyingParties{Network: "public"},
+		Gateway:        config.Gateway{Remember: 4096},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
