@@ -10,11 +10,11 @@ func (l *loader) client(key, n *node) {
 func (l *loader) readClient(key, n *node) *Client {
 	what := "client " + quote(key.text)
 	o, ok := l.object(n, what,
-		[]string{"flows", "targets", "redirect_uris", "provider_redirects", "origins", "dpop", "hand_over", "post_logout_redirect_uri", "requires", "oauth"})
+		[]string{"flows", "targets", "redirect_uris", "provider_redirects", "origins", "dpop", "hand_over", "post_logout_redirect_uri", "requires", "ttl", "oauth"})
 	if !ok {
 		return nil
 	}
-	c := &Client{ID: key.text, Pos: key.pos}
+	c := &Client{ID: key.text, Pos: key.pos, TTL: o.duration("ttl", maxTTL)}
 	c.Flows = l.referAll(o, "flows")
 	c.Targets = l.referAll(o, "targets")
 	if empty(n.get("flows")) && empty(n.get("targets")) {

@@ -25,6 +25,7 @@ type ClientSource struct {
 	Refresh                        time.Duration // nor refresh tokens that are good for longer
 	DPoPRequired                   bool          // whatever the client says
 	Requires                       Requirement   // of the runs of each client, likewise
+	TTL                            time.Duration // nor access tokens that are good for longer; 0: no limit of its own
 
 	Entries *Entries // of FromDirectory
 	Pos     Pos
@@ -56,12 +57,12 @@ func (s *Set) ClientsFrom(kind string) *ClientSource {
 func (l *loader) clientSource(key, n *node) {
 	what := "client source " + quote(key.text)
 	o, ok := l.object(n, what, []string{
-		"from", "flows", "targets", "grants", "auth", "scopes", "refresh", "dpop", "requires", "directory", "base", "object_class", "id", "filter", "scope_attribute", "groups",
+		"from", "flows", "targets", "grants", "auth", "scopes", "refresh", "dpop", "requires", "ttl", "directory", "base", "object_class", "id", "filter", "scope_attribute", "groups",
 	})
 	if !ok {
 		return
 	}
-	s := &ClientSource{Name: key.text, Pos: key.pos, Refresh: o.duration("refresh", LongestRefresh)}
+	s := &ClientSource{Name: key.text, Pos: key.pos, Refresh: o.duration("refresh", LongestRefresh), TTL: o.duration("ttl", maxTTL)}
 	if s.Refresh == 0 {
 		s.Refresh = defaultRefresh
 	}
@@ -177,6 +178,9 @@ func (s *ClientSource) Bound(c *Client) (bounded *Client, dropped int, err error
 	}
 	out.Flows, out.Targets = keep(c.Flows, s.Flows), keep(c.Targets, s.Targets)
 	out.DPoPRequired, out.Least = c.DPoPRequired || s.DPoPRequired, s.Requires
+	if s.TTL > 0 && (c.TTL == 0 || s.TTL < c.TTL) {
+		out.TTL = s.TTL
+	}
 	if c.OAuth == nil {
 		return &out, dropped, nil
 	}
@@ -239,6 +243,7 @@ func clientSource7() object7 {
 		"refresh":  documented(length(), "How long their refresh tokens are good at most; 720h if absent."),
 		"dpop":     documented(words7("required", "optional"), "Whether their tokens are bound to a key, whatever they say; required if absent."),
 		"requires": documented(requirement7(), "What their runs have to reach at least."),
+		"ttl":      documented(length(), "How long their access tokens are good at most."),
 
 		"directory":       documented(text7(), "The directory in which they are."),
 		"base":            documented(filled(), "DN below which they are."),

@@ -335,7 +335,8 @@ type Client struct {
 	// Requires is what its runs have to reach besides what their targets ask for, the
 	// client's own and that of where it stands; each may ask for nothing.
 	Requires, Least Requirement
-	HandOver        bool // what the app cannot draw is drawn by a page of the server, in the browser
+	TTL             time.Duration // how long its access tokens are good at most; 0: no limit of its own
+	HandOver        bool          // what the app cannot draw is drawn by a page of the server, in the browser
 	Pos             Pos
 }
 

@@ -329,6 +329,7 @@ func client7() object7 {
 		"hand_over":                documented(words7("web"), "What draws the steps that the app cannot draw; nothing if absent."),
 		"oauth":                    oauth7(),
 		"requires":                 documented(requirement7(), "What its runs have to reach besides what their targets ask for."),
+		"ttl":                      documented(length(), "How long its access tokens are good at most; as the target says if absent."),
 		"post_logout_redirect_uri": documented(formed(redirectForm.String()), "Where the browser comes back to from signing out at a provider."),
 	})
 	s["if"] = object7{"required": []string{"hand_over"}}

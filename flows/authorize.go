@@ -243,7 +243,7 @@ func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authoriza
 		return Issued{}, err
 	}
 	if terms.ID {
-		id.Audience, id.Nonce, id.Key, id.Scope, id.TTL = a.Run.Client, terms.Nonce, "", nil, 0
+		id.Audience, id.Nonce, id.Key, id.Scope, id.TTL, id.Longest = a.Run.Client, terms.Nonce, "", nil, 0, 0
 		id.Access = out.Access.Token
 		token, err := e.cfg.Propagators[IDToken].Propagate(ctx, id)
 		if err != nil {
@@ -482,7 +482,7 @@ func (e *Engine) ClientToken(ctx context.Context, c Caller, who Found, target st
 	}
 	now := e.cfg.Now().UTC()
 	grant, err := e.cfg.Propagators[ClientToken].Propagate(ctx, Identity{
-		Subject: client, Client: client, Key: c.Key, Target: target, Audience: p.Audience, TTL: p.TTL, Scope: scope, Now: now,
+		Subject: client, Client: client, Key: c.Key, Target: target, Audience: p.Audience, TTL: p.TTL, Longest: who.TTL, Scope: scope, Now: now,
 	})
 	if err != nil {
 		return Issued{}, err

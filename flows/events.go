@@ -38,6 +38,7 @@ const (
 	EventPageOpened      = "handover_opened"   // a browser has taken the link
 	EventPageAnswered    = "handover_answered" // what was typed there waits for the client
 	EventTokenIssued     = "token_issued"      // to a relying party, for a code, a refresh token, or itself
+	EventGatewayRefused  = "gateway_refused"   // a request did not pass; Target is the resource, Reason why
 	EventClientBounded   = "client_bounded"    // a client from elsewhere asks for more than its source may give; it got the rest
 	EventLogoutTold      = "logout_told"       // a relying party has heard that a session ended on which it got tokens
 	EventLogoutUntold    = "logout_untold"     // it could not be told for days; it is not tried any more

@@ -47,7 +47,7 @@ func (x *exchange) identity(out *issuance) Identity {
 	id := Identity{
 		Subject: s.Subject, Client: x.r.Client, Run: x.r.ID, Provider: p.Provider, Key: x.r.Key,
 		ACR: out.acr, AMR: out.result.AMR, AuthTime: out.result.AuthTime, Target: out.target.Name,
-		Audience: p.Audience, TTL: p.TTL, Header: p.Header, Cookie: p.Cookie, Claims: out.claims, Approved: s.Approved, Now: x.w.now,
+		Audience: p.Audience, TTL: p.TTL, Longest: x.client.TTL, Header: p.Header, Cookie: p.Cookie, Claims: out.claims, Approved: s.Approved, Now: x.w.now,
 	}
 	if x.session != nil {
 		id.Session = x.session.ID

@@ -260,6 +260,7 @@ type Identity struct {
 	Target   string
 	Audience string
 	TTL      time.Duration    // 0: the propagator's default
+	Longest  time.Duration    // what the client's tokens may last at most; 0: no limit of its own
 	Header   string           // that the token is for, "" if for none
 	Cookie   *flowdefs.Cookie // that the token is for; nil: for none
 	Claims   map[string]any   // mapped by the target; never reserved ones

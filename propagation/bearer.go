@@ -85,7 +85,7 @@ func (b *BearerJWT) Propagate(ctx context.Context, id flows.Identity) (flows.Gra
 	if err := checkIdentity(id); err != nil {
 		return flows.Grant{}, err
 	}
-	ttl, err := b.lifetime(id.TTL)
+	ttl, err := b.lifetime(id)
 	if err != nil {
 		return flows.Grant{}, err
 	}
@@ -129,12 +129,16 @@ func signBy(key *Key, typ string, claims jwt.MapClaims) (string, error) {
 	return text, nil
 }
 
-func (b *BearerJWT) lifetime(ttl time.Duration) (time.Duration, error) {
+func (b *BearerJWT) lifetime(id flows.Identity) (time.Duration, error) {
+	ttl := id.TTL
 	switch {
 	case ttl == 0:
-		return b.cfg.DefaultTTL, nil
+		ttl = b.cfg.DefaultTTL
 	case ttl < time.Second || ttl > b.cfg.MaxTTL:
 		return 0, fmt.Errorf("propagation: the lifetime %v is not between 1s and the longest, %v", ttl, b.cfg.MaxTTL)
+	}
+	if id.Longest > 0 && id.Longest < ttl {
+		ttl = max(id.Longest, time.Second)
 	}
 	return ttl, nil
 }

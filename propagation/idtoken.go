@@ -88,7 +88,7 @@ func (t ClientTokens) Propagate(ctx context.Context, id flows.Identity) (flows.G
 	if err := checkThumbprint(id.Key); err != nil {
 		return flows.Grant{}, err
 	}
-	ttl, err := t.lifetime(id.TTL)
+	ttl, err := t.lifetime(id)
 	if err != nil {
 		return flows.Grant{}, err
 	}

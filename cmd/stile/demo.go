@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os/signal"
@@ -11,8 +12,12 @@ import (
 
 	"github.com/stile-auth/stile/cmd/stile/config"
 	"github.com/stile-auth/stile/cmd/stile/demo"
+	"github.com/stile-auth/stile/cmd/stile/demo/catalog"
 	"github.com/stile-auth/stile/cmd/stile/demo/external"
+	"github.com/stile-auth/stile/cmd/stile/demo/page"
+	"github.com/stile-auth/stile/cmd/stile/demo/party"
 	"github.com/stile-auth/stile/cmd/stile/demo/service"
+	"github.com/stile-auth/stile/cmd/stile/demo/story"
 	"github.com/stile-auth/stile/cmd/stile/demo/tour"
 )
 
@@ -20,7 +25,7 @@ type demoCmd struct {
 	Keep   bool          `help:"Leave everything running afterwards, and print how to drive a flow by hand."`
 	JSON   bool          `name:"json" help:"Print a transcript for machines, one JSON object a line."`
 	Pace   time.Duration `placeholder:"DURATION" help:"Wait this long before each step, for an audience (at most 5s)."`
-	Story  string        `enum:"bank,step-up,authenticators,external-identity,service-account" default:"bank" help:"What is played: ${enum}."`
+	Story  string        `enum:"bank,step-up,authenticators,external-identity,service-account,relying-party,single-page-app,catalog" default:"bank" help:"What is played: ${enum}."`
 	Factor string        `enum:"pin,code,biometric" default:"pin" help:"What the user chooses in the third run: ${enum}."`
 }
 
@@ -34,20 +39,15 @@ func (c demoCmd) Run(w *world) error {
 		return err
 	}
 	signal.Ignore(syscall.SIGPIPE) // a reader who leaves ends the story, which then cleans up
-	switch c.Story {
-	case "authenticators":
-		return c.tour(w, logger)
-	case "external-identity":
-		return c.external(w, logger)
-	case "service-account":
-		return c.service(w, logger)
+	if play := stories[c.Story]; play != nil {
+		return c.tell(w, play, logger)
 	}
-	story := c.Story
-	if story == "bank" {
-		story = ""
+	own := c.Story
+	if own == "bank" {
+		own = ""
 	}
 	err = demo.Play(w.ctx, demo.Options{
-		Out: w.out, JSON: c.JSON, Keep: c.Keep, Pace: c.Pace, Story: story, Factor: c.Factor, Logger: logger, Now: w.now,
+		Out: w.out, JSON: c.JSON, Keep: c.Keep, Pace: c.Pace, Story: own, Factor: c.Factor, Logger: logger, Now: w.now,
 	})
 	var failed *demo.StepError
 	if errors.As(err, &failed) {
@@ -56,41 +56,23 @@ func (c demoCmd) Run(w *world) error {
 	return err
 }
 
-// tour shows each authenticator once. It has told what went wrong.
-func (c demoCmd) tour(w *world, logger *zap.Logger) error {
-	if c.Keep {
-		return &usageError{"--keep goes with the other stories: this one leaves nothing to go on with"}
-	}
-	err := tour.Play(w.ctx, tour.Options{Out: w.out, JSON: c.JSON, Pace: c.Pace, Logger: logger, Now: w.now})
-	var failed *tour.Error
-	if errors.As(err, &failed) {
-		return errReported
-	}
-	return err
+// stories are those that leave nothing to go on with.
+var stories = map[string]func(context.Context, story.Options) error{ //nolint:gochecknoglobals // a constant
+	"authenticators":    tour.Play,
+	"catalog":           catalog.Play,
+	"external-identity": external.Play,
+	"relying-party":     party.Play,
+	"service-account":   service.Play,
+	"single-page-app":   page.Play,
 }
 
-// external shows an identity of elsewhere with permissions of here. It has told what
-// went wrong.
-func (c demoCmd) external(w *world, logger *zap.Logger) error {
+// tell tells one of them. It has told what went wrong.
+func (c demoCmd) tell(w *world, play func(context.Context, story.Options) error, logger *zap.Logger) error {
 	if c.Keep {
 		return &usageError{"--keep goes with the other stories: this one leaves nothing to go on with"}
 	}
-	err := external.Play(w.ctx, external.Options{Out: w.out, JSON: c.JSON, Pace: c.Pace, Logger: logger, Now: w.now})
-	var failed *external.Error
-	if errors.As(err, &failed) {
-		return errReported
-	}
-	return err
-}
-
-// service shows services that call services, and a gateway between them. It has told
-// what went wrong.
-func (c demoCmd) service(w *world, logger *zap.Logger) error {
-	if c.Keep {
-		return &usageError{"--keep goes with the other stories: this one leaves nothing to go on with"}
-	}
-	err := service.Play(w.ctx, service.Options{Out: w.out, JSON: c.JSON, Pace: c.Pace, Logger: logger, Now: w.now})
-	var failed *service.Error
+	err := play(w.ctx, story.Options{Out: w.out, JSON: c.JSON, Pace: c.Pace, Logger: logger, Now: w.now})
+	var failed *story.Error
 	if errors.As(err, &failed) {
 		return errReported
 	}

@@ -491,6 +491,7 @@ func (d *differ) client(a, b *flowdefs.Client) {
 		d.note(less, "dpop is required: it was optional")
 	}
 	d.requirement(a.Requires, b.Requires)
+	d.limit("ttl", a.TTL, b.TTL)
 	d.oauth(a.OAuth, b.OAuth)
 	switch {
 	case !a.HandOver && b.HandOver:

@@ -18,6 +18,7 @@ func (d *differ) clientSource(a, b *flowdefs.ClientSource) {
 		d.note(less, "dpop is required: it was optional")
 	}
 	d.requirement(a.Requires, b.Requires)
+	d.limit("ttl", a.TTL, b.TTL)
 	x, y := entriesOf(a), entriesOf(b)
 	for _, one := range []struct{ what, before, after string }{
 		{"from", a.From, b.From},

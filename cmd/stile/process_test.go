@@ -45,6 +45,7 @@ func TestProcess(t *testing.T) { //nolint:tparallel // how fast a start is shows
 	t.Run("without configuration", bin.withoutConfiguration)
 	t.Run("signals", bin.signals)
 	t.Run("reload", bin.reload)
+	t.Run("reload of the gateway", bin.reloadGateway)
 	t.Run("killed between steps", bin.killedBetweenSteps)
 	t.Run("killed before the answer arrived", bin.killedBeforeTheAnswerArrived)
 	t.Run("guesses at four processes", bin.guessesAtFour)
@@ -314,6 +315,49 @@ func (b binary) reload(t *testing.T) {
 	put(localFlow + "# changed\n")
 	hup()
 	until(func(d definitions) bool { return d.Hash != old.Hash })
+}
+
+// SIGHUP has the gateway answer by the configuration as it is then.
+func (b binary) reloadGateway(t *testing.T) {
+	t.Parallel()
+	dir, _ := b.bankFolder(t)
+	configure := func(path string) {
+		text := fmt.Sprintf("definitions: flows\ngateway:\n  listen: 127.0.0.1:0\n  resources: { open: { origin: \"https://shop.example\", path: %s, for: everyone } }\n", path)
+		if err := os.WriteFile(filepath.Join(dir, "stile.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	configure("/news")
+	p, out := b.launch(t, dir, "--format", "json", "--listen", "127.0.0.1:0")
+	var said struct{ Gateway string }
+	if err := json.NewDecoder(out).Decode(&said); err != nil {
+		t.Fatalf("serve: %v: %s", err, p.errs.String())
+	}
+	ask := func() int {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+said.Gateway+"/envoy/today", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = "shop.example"
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode
+	}
+	if got := ask(); got != http.StatusForbidden {
+		t.Errorf("before: %d", got)
+	}
+	configure("/today")
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); ask() != http.StatusOK; {
+		if time.Now().After(end) {
+			t.Fatal("nothing happened")
+		}
+	}
 }
 
 // A fresh folder, nothing configured: how long until the first answer, and how much memory when idle. Both are the

@@ -61,7 +61,14 @@ func (c serveCmd) Run(w *world) error {
 	debug.SetGCPercent(usual)
 	debug.FreeOSMemory() // what the start took (definitions, schemas, verdicts) is not needed again
 	trim()
-	err = attend(w.ctx, n, hup)
+	err = attend(w.ctx, n, hup, func() {
+		next, _, err := w.configuration()
+		if err != nil {
+			logger.Error("configuration not read again; the gateway stays as it was", zap.Error(err))
+			return
+		}
+		_ = n.UseGateway(next.Gateway) // has logged what is wrong
+	})
 	logger.Info("stopping")
 	if stopped := n.Shutdown(context.Background()); err == nil { // the signal must not cut the drain
 		err = stopped
@@ -70,8 +77,9 @@ func (c serveCmd) Run(w *world) error {
 	return err
 }
 
-// attend reloads the definitions on every SIGHUP until ctx is done or the node fails.
-func attend(ctx context.Context, n *node.Node, hup <-chan os.Signal) error {
+// attend reloads the definitions, and what else can be, on every SIGHUP until ctx is done or
+// the node fails.
+func attend(ctx context.Context, n *node.Node, hup <-chan os.Signal, more func()) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -80,6 +88,7 @@ func attend(ctx context.Context, n *node.Node, hup <-chan os.Signal) error {
 			return err
 		case <-hup:
 			_ = n.Reload() // has logged what is wrong
+			more()
 		}
 	}
 }

@@ -295,6 +295,9 @@ func (p *Pages) setCookie(w http.ResponseWriter, name, value string, age int) {
 // fail shows the one page for everything that is not right, or that something does not work.
 func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, id := http.StatusInternalServerError, flowdefs.FailureMessage(flows.CodeInternal)
+	if errors.Is(err, flows.ErrUnavailable) {
+		status, id = http.StatusServiceUnavailable, flowdefs.FailureMessage(flows.CodeUnavailable)
+	}
 	var pr *flows.Problem
 	if errors.As(err, &pr) {
 		switch pr.Kind {

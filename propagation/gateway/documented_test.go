@@ -33,10 +33,10 @@ func TestTraefik(t *testing.T) {
 		t.Fatal(err)
 	}
 	auth := page.HTTP.Middlewares["stile"].ForwardAuth
-	if auth.Address != "http://gate:1"+gateway.PathForwarded || auth.Trust || !slices.Equal(auth.Response, gateway.Headers()) {
+	if auth.Address != "http://gate:1"+gateway.PathForwarded || auth.Trust || !slices.Equal(auth.Response, append(gateway.Headers(), "Authorization", "Cookie")) {
 		t.Errorf("%+v", auth)
 	}
-	w := newWorld(t)
+	w := newWorld(t).withCookies()
 	g := w.gateway()
 	ask := func(method, uri string, headers ...string) *http.Response {
 		r := question(http.MethodGet, auth.Address, append([]string{
@@ -54,6 +54,13 @@ func TestTraefik(t *testing.T) {
 		t.Errorf("%d %v", got.StatusCode, got.Header)
 	}
 	if got := ask("POST", "/orders", token); got.StatusCode != 403 {
+		t.Errorf("%d", got.StatusCode)
+	}
+	in := "Cookie: a=b; " + cookie + "=" + w.token(nil)
+	if got := ask("POST", "/basket", in, "Origin: "+origin); got.StatusCode != 200 || !strings.HasPrefix(got.Header.Get("Authorization"), "Bearer ") || got.Header.Get("Cookie") != "a=b" {
+		t.Errorf("%d %v", got.StatusCode, got.Header)
+	}
+	if got := ask("POST", "/basket", in, "Sec-Fetch-Site: cross-site"); got.StatusCode != 403 {
 		t.Errorf("%d", got.StatusCode)
 	}
 }
@@ -96,7 +103,7 @@ func TestDocumentedEnvoy(t *testing.T) {
 	if page.Config.FailOpen || service.Prefix != gateway.PathEnvoy {
 		t.Errorf("%+v", page)
 	}
-	for _, name := range gateway.Headers() {
+	for _, name := range append(gateway.Headers(), "Authorization", "Cookie") {
 		if !matches(service.Response.Upstream, name) {
 			t.Errorf("the application does not get %s", name)
 		}
@@ -106,7 +113,7 @@ func TestDocumentedEnvoy(t *testing.T) {
 			t.Errorf("the client does not get %s", name)
 		}
 	}
-	w := newWorld(t)
+	w := newWorld(t).withCookies()
 	g := w.gateway()
 	ask := func(method, uri string, headers ...string) int {
 		r := question(method, service.Prefix+uri)
@@ -126,6 +133,11 @@ func TestDocumentedEnvoy(t *testing.T) {
 	}{
 		{200, "GET", "/orders?page=2", []string{"Authorization: Bearer " + w.token(nil), "Cookie: a=b"}},
 		{200, "GET", "/orders", []string{"Authorization: DPoP " + bound, "DPoP: " + w.proof(bound, "GET", origin+"/orders")}},
+		{200, "POST", "/basket", []string{"Cookie: " + cookie + "=" + w.token(nil), "Origin: " + origin}},
+		{200, "POST", "/basket", []string{"Cookie: " + cookie + "=" + w.token(nil), "Sec-Fetch-Site: same-origin"}},
+		{403, "POST", "/basket", []string{"Cookie: " + cookie + "=" + w.token(nil)}},
+		{403, "GET", "/basket", []string{"Cookie: " + cookie + "=" + w.token(nil), "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors"}},
+		{200, "GET", "/basket", []string{"Cookie: " + cookie + "=" + w.token(nil), "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}},
 		{200, "GET", "/prices", []string{rp.HeaderAPIKey + ": " + w.appKey}},
 		{401, "GET", "/orders", nil},
 		{403, "POST", "/orders", []string{"Authorization: Bearer " + w.token(nil)}},

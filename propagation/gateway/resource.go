@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -27,14 +25,27 @@ type Resource struct {
 	// Audience and Rule are for ForToken.
 	Audience string
 	Rule     rp.Rule
+	// Cookie is the name of a cookie that may hold the token, for ForToken: browsers send it
+	// by themselves, so a request with it has to come from a page of Origin.
+	Cookie string
+	// Forward is ForwardToken if the application gets the token of the cookie, as a bearer
+	// token. Default: it gets the headers alone.
+	Forward string
 }
 
-// check says what is wrong with a resource.
-func (r *Resource) check() error {
-	var errs []error
+// ForwardToken hands the token of a cookie to the application.
+const ForwardToken = "token"
+
+// cookieName are the characters of names of cookies that nobody quotes or encodes.
+const cookieName = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+
+// check adds what is wrong with a resource, or with what is like one, and says whether
+// nothing is.
+func (r *Resource) check(about string, m *mistakes) bool {
+	before := len(*m)
 	need := func(ok bool, format string, args ...any) {
 		if !ok {
-			errs = append(errs, fmt.Errorf("gateway: resource %s: %s", r.Name, fmt.Sprintf(format, args...)))
+			m.add(about, r.Name, format, args...)
 		}
 	}
 	u, err := url.Parse(r.Origin)
@@ -49,15 +60,30 @@ func (r *Resource) check() error {
 	switch r.For {
 	case ForToken:
 		need(r.Audience != "", "it is for tokens, and names no audience")
-		if err := r.Rule.Check(); err != nil {
-			errs = append(errs, fmt.Errorf("gateway: resource %s: %w", r.Name, err))
-		}
+		need(r.Cookie == "" || strings.Trim(r.Cookie, cookieName) == "", "%q is no name of a cookie", r.Cookie)
+		need(r.Cookie == "" || u == nil || u.Scheme != "https" || prefixed(r.Cookie, about),
+			"the name of the cookie does not begin with %s, so pages without TLS and other hosts could set it", hostPrefix)
+		need(r.Forward == "" || r.Forward == ForwardToken && r.Cookie != "", "it forwards %q, of no cookie", r.Forward)
+		err := r.Rule.Check()
+		need(err == nil, "%v", err)
 	case ForApp, ForEveryone:
-		need(!asks, "it is for %s, and asks for tokens", r.For)
+		need(!asks && r.Cookie == "" && r.Forward == "", "it is for %s, and asks for tokens", r.For)
 	default:
 		need(false, "it is for %q", r.For)
 	}
-	return errors.Join(errs...)
+	return len(*m) == before
+}
+
+// prefixed says whether the name of a cookie keeps others from setting it, as far as can be:
+// one that an authorization server sets for all hosts of a domain is one that they all set.
+// An app's own is for one host.
+func prefixed(cookie, about string) bool {
+	for _, prefix := range []string{hostPrefix, securePrefix} {
+		if strings.HasPrefix(cookie, prefix) && len(cookie) > len(prefix) {
+			return prefix == hostPrefix || about == AboutResource
+		}
+	}
+	return false
 }
 
 // takes says whether the resource is for requests of that method.
@@ -68,28 +94,26 @@ func (r *Resource) takes(method string) bool {
 // table finds the resource of a request.
 type table map[string][]*Resource // by authority; the longest path first
 
-func newTable(all []Resource) (table, error) {
+func newTable(all []Resource, m *mistakes) table {
 	t := table{}
-	var errs []error
 	names := map[string]bool{}
 	for i := range all {
 		r := &all[i]
-		if err := r.check(); err != nil {
-			errs = append(errs, err)
+		if !r.check(AboutResource, m) {
 			continue
 		}
 		if names[r.Name] {
-			errs = append(errs, fmt.Errorf("gateway: there are two resources %s", r.Name))
+			m.add(AboutResource, r.Name, "there are two resources %s", r.Name)
 		}
 		names[r.Name] = true
 		scheme, host, _ := strings.Cut(r.Origin, "://")
 		at := authority(host, scheme)
 		for _, other := range t[at] {
 			if strings.EqualFold(other.Path, r.Path) && (other.Path != r.Path || overlap(other, r)) {
-				errs = append(errs, fmt.Errorf("gateway: resources %s and %s are for the same requests", other.Name, r.Name))
+				m.add(AboutResource, r.Name, "resources %s and %s are for the same requests", other.Name, r.Name)
 			}
 			if other.Origin != r.Origin {
-				errs = append(errs, fmt.Errorf("gateway: resources %s and %s have one host and two origins", other.Name, r.Name))
+				m.add(AboutResource, r.Name, "resources %s and %s have one host and two origins", other.Name, r.Name)
 			}
 		}
 		t[at] = append(t[at], r)
@@ -97,7 +121,7 @@ func newTable(all []Resource) (table, error) {
 	for _, rs := range t {
 		slices.SortStableFunc(rs, func(a, b *Resource) int { return len(b.Path) - len(a.Path) })
 	}
-	return t, errors.Join(errs...)
+	return t
 }
 
 // overlap says whether there is a method that both take, though neither is the more particular.

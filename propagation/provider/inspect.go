@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ type said struct {
 	Expires  int64          `json:"exp"`
 	Key      confirmation   `json:"cnf"`
 	all      map[string]any // every claim
+	told     encoded        // the answer to who asks about it, as long as it is active
 }
 
 type confirmation struct {
@@ -87,9 +89,19 @@ func (s *Server) signed(set *propagation.KeySet, text, typ string) (signed, erro
 		if json.Unmarshal(payload, &t) != nil || json.Unmarshal(payload, &t.all) != nil || t.Issuer != s.cfg.Issuer {
 			return signed{}, errNotOurs
 		}
-		return signed{t, k.ID(), k.Algorithm(), k.Public()}, nil
+		t.told, err = t.introspection()
+		return signed{t, k.ID(), k.Algorithm(), k.Public()}, err
 	}
 	return signed{}, errNotOurs
+}
+
+// introspection is every claim, and what no claim can say (RFC 7662 §2.2).
+func (t said) introspection() (encoded, error) {
+	out := maps.Clone(t.all)
+	if out["active"], out["token_type"] = true, "Bearer"; t.Key.JKT != "" {
+		out["token_type"] = "DPoP"
+	}
+	return json.Marshal(out)
 }
 
 // hint is what an ID token says that we have issued, also long ago.
@@ -139,14 +151,7 @@ func (s *Server) introspect(ctx context.Context, q *asked) (any, error) {
 		if !s.concerns(q, t) {
 			return inactive, nil
 		}
-		out := map[string]any{"active": true, "token_type": "Bearer"}
-		for name, v := range t.all {
-			out[name] = v
-		}
-		if t.Key.JKT != "" {
-			out["token_type"] = "DPoP"
-		}
-		return out, nil
+		return t.told, nil
 	case !errors.Is(err, errNotOurs) && !errors.Is(err, flows.ErrGrant):
 		return nil, err
 	}

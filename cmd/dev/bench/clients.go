@@ -26,7 +26,7 @@ import (
 	"github.com/stile-auth/stile/flows/store/memory"
 )
 
-const benchSecret = "a secret of a service that is measured" //nolint:gosec // it opens what the measurement has made
+const benchSecret = "a secret of a service that is measured"
 
 // clientRounds is how often server and floor are asked in turn; the best round of each counts.
 const clientRounds = 15
@@ -52,15 +52,11 @@ func measureClients(ctx context.Context, requests int) ([]decision, error) {
 		return nil, err
 	}
 	ask := url.Values{"grant_type": {"client_credentials"}, "scope": {"read"}}
-	tokens := make([]string, 0, requests)
-	for range requests {
-		body, err := (&caller{client: http.DefaultClient}).post(ctx, n.URL()+"/oauth2/token", ask)
-		if err != nil {
-			return nil, err
-		}
-		tokens = append(tokens, body.Token)
+	tokens, head, err := someTokens(ctx, n.URL(), ask, requests)
+	if err != nil {
+		return nil, err
 	}
-	floors := httptest.NewServer(serviceFloors(f, &f.key.PublicKey))
+	floors := httptest.NewServer(serviceFloors(f, &f.key.PublicKey, head))
 	defer floors.Close()
 	own, err := f.sign()
 	if err != nil {
@@ -99,6 +95,20 @@ func measureClients(ctx context.Context, requests int) ([]decision, error) {
 	return all, nil
 }
 
+// someTokens are tokens of a service, and what stands above the answers.
+func someTokens(ctx context.Context, server string, ask url.Values, count int) (tokens []string, head http.Header, err error) {
+	c := &caller{http.DefaultClient}
+	for range count {
+		var body tokenAnswer
+		if body, head, err = c.post(ctx, server+"/oauth2/token", ask); err != nil {
+			return nil, nil, err
+		}
+		tokens = append(tokens, body.Token)
+	}
+	head.Del("Content-Length")
+	return tokens, head, nil
+}
+
 func startServices(ctx context.Context, folder string) (*node.Node, error) {
 	text := fmt.Sprintf(`flows:
   sign-in: { steps: [{ id: password, type: password }] }
@@ -123,7 +133,7 @@ clients:
 }
 
 // serviceFloors are the bare handlers.
-func serviceFloors(f *floor, public *ecdsa.PublicKey) http.Handler {
+func serviceFloors(f *floor, public *ecdsa.PublicKey, head http.Header) http.Handler {
 	store := memory.New()
 	mux := http.NewServeMux()
 	answer := func(w http.ResponseWriter, content any) {
@@ -132,7 +142,9 @@ func serviceFloors(f *floor, public *ecdsa.PublicKey) http.Handler {
 			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
+		for name, value := range head { // an answer of the same size
+			w.Header()[name] = value
+		}
 		_, _ = w.Write(body)
 	}
 	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
@@ -183,26 +195,26 @@ type tokenAnswer struct {
 	Active bool   `json:"active"`
 }
 
-func (c *caller) post(ctx context.Context, to string, form url.Values) (tokenAnswer, error) {
+func (c *caller) post(ctx context.Context, to string, form url.Values) (tokenAnswer, http.Header, error) {
 	var out tokenAnswer
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, strings.NewReader(form.Encode()))
 	if err != nil {
-		return out, err
+		return out, nil, err
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.SetBasicAuth("service", benchSecret)
 	resp, err := c.client.Do(r)
 	if err != nil {
-		return out, err
+		return out, nil, err
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err = errors.Join(err, resp.Body.Close()); err == nil {
 		err = json.Unmarshal(body, &out)
 	}
 	if err != nil || resp.StatusCode != http.StatusOK || out.Token == "" && !out.Active {
-		return out, fmt.Errorf("bench: %s answered %s: %s (%w)", to, resp.Status, body, err)
+		return out, nil, fmt.Errorf("bench: %s answered %s: %s (%w)", to, resp.Status, body, err)
 	}
-	return out, nil
+	return out, resp.Header, nil
 }
 
 // posts is how many forms are answered in a second, one after the other on one connection.
@@ -215,7 +227,7 @@ func posts(ctx context.Context, to string, form func() url.Values, requests int)
 		if i == 1 { // connected
 			began = time.Now()
 		}
-		if _, err := c.post(ctx, to, form()); err != nil {
+		if _, _, err := c.post(ctx, to, form()); err != nil {
 			return 0, err
 		}
 	}

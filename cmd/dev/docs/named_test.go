@@ -439,7 +439,7 @@ func TestConfigurationFiles(t *testing.T) {
 func keysOf(tree map[string]any, prefix string) []string {
 	var all []string
 	for name, value := range tree {
-		if slices.Contains([]string{"providers.", "directories.", "gateway.resources.", "gateway.api_keys."}, prefix) {
+		if slices.Contains([]string{"providers.", "directories.", "gateway.resources.", "gateway.api_keys.", "gateway.apps."}, prefix) {
 			name = "<name>"
 		} else {
 			all = append(all, prefix+name)

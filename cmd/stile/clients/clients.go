@@ -23,7 +23,7 @@ import (
 const (
 	EventAdded    = "client_added"
 	EventChanged  = "client_changed"  // its text
-	EventSecret   = "client_secret"   //nolint:gosec // a word; it has a new secret, or, with the reason retired, no more than the newest
+	EventSecret   = "client_secret"   // it has a new secret, or, with the reason retired, no more than the newest
 	EventDisabled = "client_disabled" // nobody can use it
 	EventEnabled  = "client_enabled"
 	EventRemoved  = "client_removed"

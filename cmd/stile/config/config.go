@@ -237,6 +237,17 @@ type Gateway struct {
 	Remember  int                 `yaml:"remember" default:"4096" min:"0" max:"10000000" doc:"How many verified tokens are remembered for each audience: none longer than it lives. 0: each is verified each time."`
 	Resources map[string]Resource `yaml:"resources" doc:"Parts of hosts and what they ask for, by name. The longest path decides; what is in none is refused."`
 	APIKeys   map[string]APIKey   `yaml:"api_keys" doc:"Keys of applications, by name."`
+	Apps      map[string]App      `yaml:"apps" doc:"Applications in browsers whose people the gateway signs in, by name."`
+}
+
+// App is an application in browsers that has no tokens itself.
+type App struct {
+	Origin       string   `yaml:"origin" doc:"Where it is loaded from, such as https://shop.example."`
+	ClientID     string   `yaml:"client_id" doc:"The client of the definitions that the gateway is for it, with auth: client_secret_basic and the redirect URI /bff/callback at the origin."`
+	ClientSecret Secret   `yaml:"client_secret" doc:"Where the client's secret is."`
+	Audience     string   `yaml:"audience" doc:"Of its tokens: the audience of one of the client's targets."`
+	Scopes       []string `yaml:"scopes" doc:"Scopes that it asks for."`
+	Cookie       string   `yaml:"cookie" doc:"Name of the cookie that holds the tokens, sealed; resources of the origin take it that name it. With https it begins with __Host-."`
 }
 
 // Resource is a part of a host behind a proxy, and what it asks for.
@@ -252,6 +263,8 @@ type Resource struct {
 	MaxAge       time.Duration `yaml:"max_age" doc:"How old the authentication may be, in whole seconds. Default: any age."`
 	Roles        []string      `yaml:"roles" doc:"Roles that it has to have, all of them."`
 	Entitlements []string      `yaml:"entitlements" doc:"Entitlements that it has to have, all of them."`
+	Cookie       string        `yaml:"cookie" doc:"Name of a cookie that may hold the token. With https it begins with __Host- or __Secure-."`
+	Forward      string        `yaml:"forward" enum:"token" doc:"token: the application gets the token of the cookie as Authorization. Default: the headers alone."`
 }
 
 // APIKey is the key of an application.

@@ -37,8 +37,8 @@ func TestDefaults(t *testing.T) {
 		Log:            config.Log{Level: "info", Format: "json"},
 		Audit:          config.Audit{To: "store", Path: "stile-data/audit.jsonl"},
 		Shutdown:       config.Shutdown{Timeout: 15 * time.Second},
-		Gateway:        config.Gateway{Remember: 4096},
 		RelyingParties: config.RelyingParties{Network: "public"},
+		Gateway:        config.Gateway{Remember: 4096},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

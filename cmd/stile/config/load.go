@@ -160,6 +160,12 @@ func (c *Config) resolve(folder string) {
 		}
 		c.Directories[name] = d
 	}
+	for name, a := range c.Gateway.Apps {
+		if f := a.ClientSecret.File; f != "" && !filepath.IsAbs(f) {
+			a.ClientSecret.File = filepath.Join(folder, f)
+			c.Gateway.Apps[name] = a
+		}
+	}
 	for id, s := range c.Keys.Peppers {
 		if f := s.File; f != "" && !filepath.IsAbs(f) {
 			c.Keys.Peppers[id] = Secret{File: filepath.Join(folder, f)}
@@ -173,14 +179,7 @@ func (c *Config) resolve(folder string) {
 // check reports what the keys mean together. Problems stand where the value
 // stands, or at the top if it is absent.
 func (d *decoder) check(root *yaml.Node, c Config) {
-	at := func(key string) *yaml.Node {
-		for i := 0; i+1 < len(root.Content); i += 2 {
-			if root.Content[i].Value == key {
-				return root.Content[i+1]
-			}
-		}
-		return root
-	}
+	at := func(key string) *yaml.Node { return below(root, key) }
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		d.fail(at("listen"), "listen must be an address such as 127.0.0.1:8080, not %q", c.Listen)
@@ -194,6 +193,7 @@ func (d *decoder) check(root *yaml.Node, c Config) {
 	if _, _, err := net.SplitHostPort(c.Gateway.Listen); c.Gateway.Listen != "" && err != nil {
 		d.fail(at("gateway"), "gateway.listen must be an address such as 127.0.0.1:9191, not %q", c.Gateway.Listen)
 	}
+	d.checkGateway(root, c.Gateway)
 	for _, problem := range c.Store.problems() {
 		d.fail(at("store"), "%s", problem)
 	}

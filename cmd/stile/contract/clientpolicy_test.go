@@ -17,6 +17,7 @@ func TestWhatAClientRequires(t *testing.T) {
     redirect_uris: ["https://strict.example/back"]
     dpop: optional
     requires: { acr: aal2, max_age: 10m }
+    ttl: 90s
     oauth: { auth: none, grants: [authorization_code, refresh_token], scopes: [openid, offline_access] }
 `)})
 	t.Cleanup(func() { w.close(t) })
@@ -33,6 +34,9 @@ func TestWhatAClientRequires(t *testing.T) {
 	b.submit(map[string]string{"code": code})
 	token, err := p.trade(b.code())
 	must(t, err)
+	if left := time.Until(token.Expiry); left > 91*time.Second {
+		t.Errorf("the token is good for %v", left)
+	}
 	refresh := func() error {
 		next, err := p.TokenSource(t.Context(), &oauth2.Token{RefreshToken: token.RefreshToken}).Token()
 		if err == nil {

@@ -171,3 +171,55 @@ func TestStoredClientsStayInTheirBounds(t *testing.T) {
 		t.Errorf("without client_sources: %d", status)
 	}
 }
+
+// A token whose signature was verified before is looked at again all the same: when it ends, its
+// client and its session.
+func TestSeenTokensEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, t, setup{definitions: shop(sources)})
+	t.Cleanup(func() { w.close(t) })
+	secret, err := w.registrar().Add(t.Context(), "partner", []byte(partnerText))
+	must(t, err)
+	ask := func() any {
+		status, out := w.asService(t, "partner", secret, nil)
+		if status != http.StatusOK {
+			t.Fatalf("%d %v", status, out)
+		}
+		return out["access_token"]
+	}
+	token := ask()
+	for range 3 {
+		if !w.active(t, token) {
+			t.Fatal("it is not active")
+		}
+	}
+	w.clock.pass(5 * time.Minute)
+	if w.active(t, token) {
+		t.Error("it has ended")
+	}
+	token = ask()
+	for range 2 {
+		if !w.active(t, token) {
+			t.Fatal("it is not active")
+		}
+	}
+	must(t, w.registrar().Enable(t.Context(), "partner", false))
+	if w.active(t, token) {
+		t.Error("its client is disabled")
+	}
+	p := newParty(t, w, "shop", shopSecret, "https://shop.example/back", "openid")
+	b := newVisitor(t, w)
+	b.open(p.address("resource", "https://orders.example"))
+	b.signIn()
+	own, err := p.trade(b.code())
+	must(t, err)
+	for range 2 {
+		if !w.active(t, own.AccessToken) {
+			t.Fatal("it is not active")
+		}
+	}
+	must(t, w.node.Base.Store.EndSession(t.Context(), p.reads(t, own).SID))
+	if w.active(t, own.AccessToken) {
+		t.Error("its session has ended")
+	}
+}

@@ -56,8 +56,10 @@ type Base struct {
 	decoy  []byte
 	codes  []byte
 	nonces []byte
-	pings  map[string]func(context.Context) error
-	closes []func() error
+
+	cookies *seal.Sealer // what browsers keep for the gateway
+	pings   map[string]func(context.Context) error
+	closes  []func() error
 }
 
 // OpenBase opens the store and the audit trail of a configuration, and makes
@@ -86,7 +88,7 @@ func (b *Base) open(ctx context.Context, cfg config.Config, stdout io.Writer) er
 	if err != nil {
 		return err
 	}
-	b.Sealer, b.decoy, b.codes, b.nonces = keys.sealer, keys.decoy, keys.codes, keys.nonces
+	b.Sealer, b.decoy, b.codes, b.nonces, b.cookies = keys.sealer, keys.decoy, keys.codes, keys.nonces, keys.cookies
 	if b.Hasher, err = newHasher(cfg, keys.pepper); err != nil {
 		return err
 	}

@@ -101,6 +101,8 @@ type keyring struct {
 	decoy  []byte
 	codes  []byte
 	nonces []byte
+
+	cookies *seal.Sealer
 }
 
 // The labels of the derived keys. Changing one makes what it protects unreadable.
@@ -110,6 +112,8 @@ const (
 	labelDecoy  = "stile/decoy/1"
 	labelCodes  = "stile/codes/1"
 	labelNonces = "stile/nonces/1"
+
+	labelCookies = "stile/cookies/1"
 )
 
 func derive(master []byte) (keyring, error) {
@@ -119,11 +123,15 @@ func derive(master []byte) (keyring, error) {
 	decoy, err3 := seal.Derive(master, labelDecoy)
 	codes, err4 := seal.Derive(master, labelCodes)
 	nonces, err5 := seal.Derive(master, labelNonces)
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	cookies, err6 := seal.Derive(master, labelCookies)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return keyring{}, err
 	}
 	k.pepper, k.decoy, k.codes, k.nonces = pepper, decoy, codes, nonces
-	sealer, err := seal.New(seal.Key{ID: "1", Secret: sealing})
-	k.sealer = sealer
+	var err error
+	if k.sealer, err = seal.New(seal.Key{ID: "1", Secret: sealing}); err != nil {
+		return keyring{}, err
+	}
+	k.cookies, err = seal.New(seal.Key{ID: "1", Secret: cookies})
 	return k, err
 }

@@ -60,6 +60,7 @@ type Node struct {
 	outbox   *delivery.Queue // nil: nothing carries messages
 	server   *http.Server
 	gate     gate // what answers proxies
+	metrics  *prometheus.Registry
 	stopping atomic.Bool
 	failed   chan error
 	stop     context.CancelFunc // of the sweeper and the watch
@@ -74,12 +75,6 @@ type Node struct {
 
 	connected []*ldappassword.Directory // of what is active; under reloading
 	services  atomic.Pointer[ldappassword.Services]
-}
-
-// gate is the gateway: nothing if there is none.
-type gate struct {
-	listener net.Listener
-	server   *http.Server
 }
 
 // Start opens everything and serves until Shutdown. Mistakes of the definitions
@@ -132,7 +127,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.openGateway(); err != nil {
+	if err := n.openGateway(handler); err != nil {
 		return err
 	}
 	if n.server, err = httpapi.NewServer("", handler, n.opts.Logger); err != nil {
@@ -234,11 +229,11 @@ func (n *Node) api(ctx context.Context, registry *flows.Registry) (http.Handler,
 	if err := n.publishApps(documents); err != nil {
 		return nil, err
 	}
-	metrics := prometheus.NewRegistry()
+	n.metrics = prometheus.NewRegistry()
 	for _, c := range []prometheus.Collector{
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
 	} {
-		if err := metrics.Register(c); err != nil {
+		if err := n.metrics.Register(c); err != nil {
 			return nil, fmt.Errorf("node: metrics: %w", err)
 		}
 	}
@@ -248,7 +243,7 @@ func (n *Node) api(ctx context.Context, registry *flows.Registry) (http.Handler,
 	}
 	return httpapi.New(httpapi.Config{
 		Engine: n.engine, DPoP: proofs, BaseURL: n.url, Pages: pages, OAuth: server,
-		Logger: n.opts.Logger.Named("http"), Now: n.opts.Now, Metrics: metrics, WellKnown: documents, Steps: registry.Types(),
+		Logger: n.opts.Logger.Named("http"), Now: n.opts.Now, Metrics: n.metrics, WellKnown: documents, Steps: registry.Types(),
 		Logouts: sso.Logouts{Engine: n.engine, Find: n.remote},
 		Closing: n.closing, Definitions: n.active,
 		Limit: httpapi.Limit{PerSecond: float64(n.cfg.Limits.PerSecond), Burst: n.cfg.Limits.Burst},

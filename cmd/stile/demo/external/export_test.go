@@ -6,14 +6,16 @@ import (
 	"net/http/httptest"
 	"strings"
 	"time"
+
+	"github.com/stile-auth/stile/cmd/stile/demo/story"
 )
 
 // PlayWrongly plays a story in which Jane is let in where she is not.
-func PlayWrongly(ctx context.Context, opts Options) error {
+func PlayWrongly(ctx context.Context, opts story.Options) error {
 	all := scenes()
-	last := &all[1].lines[len(all[1].lines)-1]
-	last.want = answer{status: http.StatusOK}
-	return play(ctx, opts, all)
+	last := &all[1].Lines[len(all[1].Lines)-1]
+	last.Want = answer{Status: http.StatusOK}
+	return story.Play(ctx, opts, open, all)
 }
 
 // AskEntitlements says how a call with that signature is answered at that time.

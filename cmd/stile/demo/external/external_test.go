@@ -16,13 +16,14 @@ import (
 
 	"github.com/stile-auth/stile/cmd/stile/demo/app"
 	"github.com/stile-auth/stile/cmd/stile/demo/external"
+	"github.com/stile-auth/stile/cmd/stile/demo/story"
 )
 
 // The story goes as it should, and shows each answer that it is about.
 func TestStory(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	if err := external.Play(t.Context(), external.Options{Out: &out, Now: time.Now, JSON: true}); err != nil {
+	if err := external.Play(t.Context(), story.Options{Out: &out, Now: time.Now, JSON: true}); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	var shown []string
@@ -54,7 +55,7 @@ func TestStoryFails(t *testing.T) {
 	t.Parallel()
 	lost := errors.New("the line is cut")
 	for name, c := range map[string]struct {
-		play func(context.Context, external.Options) error
+		play func(context.Context, story.Options) error
 		cut  string
 		want string
 	}{
@@ -65,13 +66,13 @@ func TestStoryFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			err := c.play(t.Context(), external.Options{Out: &out, Now: time.Now, Cut: func(x app.Exchange) error {
+			err := c.play(t.Context(), story.Options{Out: &out, Now: time.Now, Cut: func(x app.Exchange) error {
 				if strings.Contains(x.URL, c.cut) {
 					return lost
 				}
 				return nil
 			}})
-			var failed *external.Error
+			var failed *story.Error
 			if !errors.As(err, &failed) || !strings.Contains(err.Error(), c.want) || !strings.Contains(out.String(), "failed: ") {
 				t.Errorf("%v\n%s", err, out.String())
 			}

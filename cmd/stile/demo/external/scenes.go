@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 
@@ -17,46 +16,46 @@ import (
 // scenes are the story, in the order in which it is told.
 func scenes() []scene {
 	jane, ada, nobody := customer{name: "jane"}, customer{name: "ada"}, customer{name: "nobody"}
-	ok, unauthorized := answer{status: http.StatusOK}, answer{status: http.StatusUnauthorized}
-	forbidden := answer{status: http.StatusForbidden, code: "insufficient_scope"}
-	refused := answer{status: http.StatusUnauthorized, code: "external_token_refused"}
-	down := answer{status: http.StatusServiceUnavailable, code: "dependency_unavailable"}
+	ok, unauthorized := answer{Status: http.StatusOK}, answer{Status: http.StatusUnauthorized}
+	forbidden := answer{Status: http.StatusForbidden, Code: "insufficient_scope"}
+	refused := answer{Status: http.StatusUnauthorized, Code: "external_token_refused"}
+	down := answer{Status: http.StatusServiceUnavailable, Code: "dependency_unavailable"}
 	return []scene{
-		{"nobody has signed in", []line{
-			{"everyone reads the news", nobody.gets("/news"), ok},
-			{"an app without a key asks for the prices", withKey("/prices", noKey), unauthorized},
-			{"an app with a key that was made up", withKey("/prices", func(*shop) string { return "made-up" }), answer{status: 401, code: "invalid_api_key"}},
-			{"any app with its key", withKey("/prices", func(s *shop) string { return s.appKey }), ok},
-			{"the app's key is no administrator's", withKey("/stock", func(s *shop) string { return s.appKey }), forbidden},
-			{"an administrator's tool with its own", withKey("/stock", func(s *shop) string { return s.clerk }), ok},
-			{"a key stands for nobody: orders", withKey("/orders", func(s *shop) string { return s.clerk }), unauthorized},
-			{"customers", nobody.gets("/customers"), unauthorized},
+		{Title: "nobody has signed in", Lines: []line{
+			{What: "everyone reads the news", Do: nobody.gets("/news"), Want: ok},
+			{What: "an app without a key asks for the prices", Do: withKey("/prices", noKey), Want: unauthorized},
+			{What: "an app with a key that was made up", Do: withKey("/prices", func(*shop) string { return "made-up" }), Want: answer{Status: 401, Code: "invalid_api_key"}},
+			{What: "any app with its key", Do: withKey("/prices", func(s *shop) string { return s.appKey }), Want: ok},
+			{What: "the app's key is no administrator's", Do: withKey("/stock", func(s *shop) string { return s.appKey }), Want: forbidden},
+			{What: "an administrator's tool with its own", Do: withKey("/stock", func(s *shop) string { return s.clerk }), Want: ok},
+			{What: "a key stands for nobody: orders", Do: withKey("/orders", func(s *shop) string { return s.clerk }), Want: unauthorized},
+			{What: "customers", Do: nobody.gets("/customers"), Want: unauthorized},
 		}},
-		{"Jane has signed on at the identity server, and her app has its token", []line{
-			{"that token is none of the shop's", jane.presents, answer{status: 401, code: "invalid_token"}},
-			{"Stile verifies it, asks what she may do, makes its own", jane.exchanges("shop"), ok},
-			{"she reads her orders", jane.gets("/orders"), ok},
-			{"she is no administrator", jane.gets("/customers"), forbidden},
+		{Title: "Jane has signed on at the identity server, and her app has its token", Lines: []line{
+			{What: "that token is none of the shop's", Do: jane.presents, Want: answer{Status: 401, Code: "invalid_token"}},
+			{What: "Stile verifies it, asks what she may do, makes its own", Do: jane.exchanges("shop"), Want: ok},
+			{What: "she reads her orders", Do: jane.gets("/orders"), Want: ok},
+			{What: "she is no administrator", Do: jane.gets("/customers"), Want: forbidden},
 		}},
-		{"Ada is an administrator, and her app has an ID token with Stile's nonce", []line{
-			{"Stile checks it by itself", ada.exchanges("office"), ok},
-			{"she reads her orders", ada.gets("/orders"), ok},
-			{"she reads the customers", ada.gets("/customers"), ok},
+		{Title: "Ada is an administrator, and her app has an ID token with Stile's nonce", Lines: []line{
+			{What: "Stile checks it by itself", Do: ada.exchanges("office"), Want: ok},
+			{What: "she reads her orders", Do: ada.gets("/orders"), Want: ok},
+			{What: "she reads the customers", Do: ada.gets("/customers"), Want: ok},
 		}},
-		{"the identity server does not vouch for the token", []line{
-			{"it was made for a game on the same phone", nobody.brings("jane", game), refused},
-			{"Jane's was used before", jane.again, refused},
-			{"it was never issued", nobody.bringsText("made-up"), refused},
-			{"and nothing was granted: orders", nobody.gets("/orders"), unauthorized},
+		{Title: "the identity server does not vouch for the token", Lines: []line{
+			{What: "it was made for a game on the same phone", Do: nobody.brings("jane", game), Want: refused},
+			{What: "Jane's was used before", Do: jane.again, Want: refused},
+			{What: "it was never issued", Do: nobody.bringsText("made-up"), Want: refused},
+			{What: "and nothing was granted: orders", Do: nobody.gets("/orders"), Want: unauthorized},
 		}},
-		{"the identity server is down", []line{
-			{"Stile cannot ask it", jane.whileDown(true), down},
-			{"nothing was granted", nobody.gets("/orders"), unauthorized},
-			{"what Jane has is good until it expires", jane.gets("/orders"), ok},
-			{"it is back, and takes the very token", jane.whileDown(false), ok},
+		{Title: "the identity server is down", Lines: []line{
+			{What: "Stile cannot ask it", Do: jane.whileDown(true), Want: down},
+			{What: "nothing was granted", Do: nobody.gets("/orders"), Want: unauthorized},
+			{What: "what Jane has is good until it expires", Do: jane.gets("/orders"), Want: ok},
+			{What: "it is back, and takes the very token", Do: jane.whileDown(false), Want: ok},
 		}},
-		{"the service that knows what people may do is down", []line{
-			{"Stile knows who she is and grants nothing", jane.withoutRights, down},
+		{Title: "the service that knows what people may do is down", Lines: []line{
+			{What: "Stile knows who she is and grants nothing", Do: jane.withoutRights, Want: down},
 		}},
 	}
 }
@@ -87,22 +86,14 @@ func withKey(path string, key func(*shop) string) func(context.Context, *world) 
 
 // send sends a request without a proof of a phone.
 func (w *world) send(req *http.Request) (answer, error) {
-	resp, err := (&http.Client{Transport: &app.Wire{Who: "app", Next: w.wire, Cut: w.opts.Cut}}).Do(req)
-	if err != nil {
-		return answer{}, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return answer{}, err
-	}
-	return answerOf(resp.StatusCode, body), nil
+	said, err := w.Send(req)
+	return answer{Status: said.Status, Code: said.Text("code"), More: said.Text("content")}, err
 }
 
 func answerOf(status int, body []byte) answer {
 	var said struct{ Code, Content string }
 	_ = json.Unmarshal(body, &said) // what cannot be read says nothing
-	return answer{status: status, code: said.Code, more: said.Content}
+	return answer{Status: status, Code: said.Code, More: said.Content}
 }
 
 // gets asks the shop with Stile's token, if there is one.
@@ -150,13 +141,13 @@ func (c *customer) exchanges(target string) func(context.Context, *world) (answe
 		got, err := a.Run(ctx, app.StartOptions{Target: target})
 		var problem *app.ProblemError
 		if errors.As(err, &problem) {
-			return answer{status: problem.Status, code: problem.Code}, nil
+			return answer{Status: problem.Status, Code: problem.Code}, nil
 		}
 		if err != nil {
 			return answer{}, err
 		}
 		c.token = got.Token
-		return answer{status: http.StatusOK, more: claims(got.Token)}, nil
+		return answer{Status: http.StatusOK, More: claims(got.Token)}, nil
 	}
 }
 

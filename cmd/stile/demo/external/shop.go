@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -30,24 +29,21 @@ const (
 // shop is the business: resources of four kinds, of which the last two have two each.
 type shop struct {
 	url           string
-	server        *http.Server
 	appKey, clerk string // keys of the app, and of an administrator's tool
 }
 
 // openShop listens first: a guard has to know by what name it is reached.
-func openShop(ctx context.Context, issuer string, now func() time.Time) (*shop, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+func (w *world) openShop(ctx context.Context) (*shop, error) {
+	l, url, err := w.Listen(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &shop{url: "http://" + l.Addr().String()}
-	routes, err := s.routes(issuer, now)
+	s := &shop{url: url}
+	routes, err := s.routes(w.Node.URL(), w.Now)
 	if err != nil {
-		return nil, fmt.Errorf("%w; %w", err, l.Close())
+		return nil, err
 	}
-	s.server = &http.Server{Handler: routes, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = s.server.Serve(l) }()
+	w.Serve(l, routes)
 	return s, nil
 }
 
@@ -90,7 +86,6 @@ func says(text string) http.Handler {
 // alone: whoever calls signs, with a secret that both know.
 type entitlements struct {
 	url    string
-	server *http.Server
 	secret []byte
 	now    func() time.Time
 	of     map[string]permissions // by subject; filled before the first call
@@ -103,15 +98,13 @@ type permissions struct {
 	Outcome     string   `json:"outcome"`
 }
 
-func openEntitlements(ctx context.Context, secret string, now func() time.Time) (*entitlements, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+func (w *world) openEntitlements(ctx context.Context, secret string) (*entitlements, error) {
+	l, url, err := w.Listen(ctx)
 	if err != nil {
 		return nil, err
 	}
-	e := &entitlements{url: "http://" + l.Addr().String() + "/", secret: []byte(secret), now: now, of: map[string]permissions{}}
-	e.server = &http.Server{Handler: e, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = e.server.Serve(l) }()
+	e := &entitlements{url: url + "/", secret: []byte(secret), now: w.Now, of: map[string]permissions{}}
+	w.Serve(l, e)
 	return e, nil
 }
 

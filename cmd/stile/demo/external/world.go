@@ -7,17 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
-	"github.com/stile-auth/stile/cmd/stile/config"
 	"github.com/stile-auth/stile/cmd/stile/demo/app"
-	"github.com/stile-auth/stile/cmd/stile/node"
+	"github.com/stile-auth/stile/cmd/stile/demo/story"
 	"github.com/stile-auth/stile/cmd/stile/users"
 	"github.com/stile-auth/stile/oidcclient/oidctest"
 )
@@ -32,24 +27,22 @@ const (
 
 // world is everybody who takes part, each on its own port.
 type world struct {
-	opts     Options
-	folder   string
+	*story.House
 	identity *oidctest.Provider // outside: it knows who people are
 	rights   *entitlements      // inside: it knows what they may do
-	node     *node.Node
 	shop     *shop
 	device   *app.Device
-	wire     *http.Transport
 }
 
-func open(ctx context.Context, opts Options) (w *world, err error) {
-	w = &world{opts: opts, wire: &http.Transport{ResponseHeaderTimeout: 30 * time.Second}}
+func open(ctx context.Context, opts story.Options) (w *world, err error) {
+	w = &world{}
+	w.House, err = story.NewHouse(opts, "external")
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("external: %w", err), w.close())
+			err = errors.Join(fmt.Errorf("external: %w", err), w.Close())
 		}
 	}()
-	if w.folder, err = os.MkdirTemp("", "stile-external-"); err != nil {
+	if err != nil {
 		return w, err
 	}
 	secret, ours := rand.Text()+rand.Text(), rand.Text()
@@ -61,10 +54,17 @@ func open(ctx context.Context, opts Options) (w *world, err error) {
 	if err != nil {
 		return w, err
 	}
-	if w.rights, err = openEntitlements(ctx, secret, opts.Now); err != nil {
+	w.Later(w.identity.Close)
+	if w.rights, err = w.openEntitlements(ctx, secret); err != nil {
 		return w, err
 	}
-	if err = w.startNode(ctx, secret, ours); err != nil {
+	flows := strings.NewReplacer("ENTITLEMENTS", w.rights.url, "SECRET", filepath.Join(w.Folder, "calls.secret")).Replace(flowsYAML)
+	err = w.Start(ctx, map[string]string{
+		"flows/flows.yaml": flows, "calls.secret": secret, "provider.secret": ours,
+		"stile.yaml": fmt.Sprintf("listen: 127.0.0.1:0\ndata_dir: data\ndefinitions: flows\n"+
+			"providers: { corporate: { issuer: %q, client_secret: { file: provider.secret }, network: loopback } }\n", w.identity.Issuer()),
+	})
+	if err != nil {
 		return w, err
 	}
 	for name, may := range map[string]permissions{
@@ -75,42 +75,21 @@ func open(ctx context.Context, opts Options) (w *world, err error) {
 			return w, err
 		}
 	}
-	if w.shop, err = openShop(ctx, w.node.URL(), opts.Now); err != nil {
+	if w.shop, err = w.openShop(ctx); err != nil {
 		return w, err
 	}
 	w.device, err = app.NewDevice(app.DeviceConfig{Now: opts.Now, Biometrics: func() bool { return true }})
 	return w, err
 }
 
-// startNode starts Stile as "stile serve" would.
-func (w *world) startNode(ctx context.Context, secret, ours string) error {
-	flows := strings.NewReplacer("ENTITLEMENTS", w.rights.url, "SECRET", filepath.Join(w.folder, "calls.secret")).Replace(flowsYAML)
-	files := map[string]string{
-		"flows/flows.yaml": flows, "calls.secret": secret, "provider.secret": ours,
-		"stile.yaml": fmt.Sprintf("listen: 127.0.0.1:0\ndata_dir: data\ndefinitions: flows\n"+
-			"providers: { corporate: { issuer: %q, client_secret: { file: provider.secret }, network: loopback } }\n", w.identity.Issuer()),
-	}
-	for name, text := range files {
-		path := filepath.Join(w.folder, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
-			return err
-		}
-	}
-	cfg, err := config.Load(filepath.Join(w.folder, "stile.yaml"))
-	if err != nil {
-		return err
-	}
-	logger := w.opts.Logger
-	if logger == nil {
-		logger = zap.NewNop()
-	}
-	w.node, err = node.Start(ctx, cfg, node.Options{Logger: logger, Now: w.opts.Now})
-	return err
+// Places implements [story.World].
+func (w *world) Places() []story.Place {
+	return []story.Place{{Name: "identity server", URL: w.identity.Issuer()}, {Name: "entitlements", URL: w.rights.url}, {Name: "Stile", URL: w.Node.URL()}, {Name: "shop", URL: w.shop.url}}
 }
 
 // register makes an account that is linked to the identity, and says what it may do.
 func (w *world) register(ctx context.Context, name string, may permissions) error {
-	registrar, err := w.node.Base.Registrar("Stile demo", w.opts.Now)
+	registrar, err := w.Node.Base.Registrar("Stile demo", w.Now)
 	if err != nil {
 		return err
 	}
@@ -135,8 +114,8 @@ func (w *world) phone(who, access string) (*app.App, error) {
 		return nil, err
 	}
 	return app.New(app.Config{
-		StileURL: w.node.URL(), ClientID: "shop-app", RedirectURI: "com.shop.app:/oauth2", Device: w.device, Browser: browser, Now: w.opts.Now,
-		HTTPClient: &http.Client{Transport: &app.Wire{Who: "app", Next: w.wire, Cut: w.opts.Cut}},
+		StileURL: w.Node.URL(), ClientID: "shop-app", RedirectURI: "com.shop.app:/oauth2", Device: w.device, Browser: browser, Now: w.Now,
+		HTTPClient: w.Client(),
 		Answers: map[string]func(json.RawMessage) (map[string]any, error){
 			"EXTERNAL_TOKEN_REQUIRED": func(data json.RawMessage) (map[string]any, error) {
 				var asked struct{ Accept, Nonce string }
@@ -151,37 +130,4 @@ func (w *world) phone(who, access string) (*app.App, error) {
 			},
 		},
 	})
-}
-
-func (w *world) close() error {
-	var errs []error
-	if w.shop != nil {
-		errs = append(errs, w.shop.server.Close())
-	}
-	if w.node != nil {
-		errs = append(errs, w.node.Shutdown(context.Background())) // also when the story was cut short
-	}
-	if w.rights != nil {
-		errs = append(errs, w.rights.server.Close())
-	}
-	if w.identity != nil {
-		errs = append(errs, w.identity.Close())
-	}
-	w.wire.CloseIdleConnections()
-	if w.folder != "" {
-		errs = append(errs, os.RemoveAll(w.folder))
-	}
-	return errors.Join(errs...)
-}
-
-// print prints the text, or the object if it is for machines. What is lost on the
-// way to a reader who has gone is no part of the story.
-func (w *world) print(text string, object map[string]any) {
-	if !w.opts.JSON {
-		_, _ = fmt.Fprint(w.opts.Out, text)
-		return
-	}
-	enc := json.NewEncoder(w.opts.Out)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(object)
 }

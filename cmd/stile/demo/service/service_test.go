@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/stile-auth/stile/cmd/stile/demo/service"
+	"github.com/stile-auth/stile/cmd/stile/demo/story"
 )
 
 // The story goes as it should, and shows each answer that it is about.
 func TestStory(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	if err := service.Play(t.Context(), service.Options{Out: &out, Now: time.Now, JSON: true}); err != nil {
+	if err := service.Play(t.Context(), story.Options{Out: &out, Now: time.Now, JSON: true}); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	var shown []string
@@ -46,8 +47,8 @@ func TestStory(t *testing.T) {
 func TestStoryFails(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	err := service.PlayWrongly(t.Context(), service.Options{Out: &out, Now: time.Now})
-	var failed *service.Error
+	err := service.PlayWrongly(t.Context(), story.Options{Out: &out, Now: time.Now})
+	var failed *story.Error
 	if !errors.As(err, &failed) || failed.Line != "reporting may not place an order" || !strings.Contains(out.String(), "403 insufficient_scope, and had to be 200") {
 		t.Errorf("%v\n%s", err, out.String())
 	}

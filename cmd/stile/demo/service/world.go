@@ -6,17 +6,10 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
-	"time"
 
-	"go.uber.org/zap"
-
-	"github.com/stile-auth/stile/cmd/stile/config"
 	"github.com/stile-auth/stile/cmd/stile/demo/directory"
-	"github.com/stile-auth/stile/cmd/stile/node"
+	"github.com/stile-auth/stile/cmd/stile/demo/story"
 )
 
 //go:embed flows.yaml
@@ -27,73 +20,57 @@ var stileYAML string
 
 // world is everybody who takes part, each on its own port.
 type world struct {
-	opts    Options
-	folder  string
-	node    *node.Node
+	*story.House
 	staff   *directory.Directory
-	shop    *server // nobody but the proxy knows where it is
-	proxy   *server
+	shop    string // nobody but the proxy knows where it is
+	proxy   string
 	secrets map[string]string // of the service accounts
 	tokens  map[string]string // that they have got
-	client  *http.Client
 }
 
-func open(ctx context.Context, opts Options) (w *world, err error) {
-	w = &world{opts: opts, secrets: map[string]string{}, tokens: map[string]string{}}
-	w.client = &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 30 * time.Second}}
+func open(ctx context.Context, opts story.Options) (w *world, err error) {
+	w = &world{secrets: map[string]string{}, tokens: map[string]string{}}
+	w.House, err = story.NewHouse(opts, "service")
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("service: %w", err), w.close())
+			err = errors.Join(fmt.Errorf("service: %w", err), w.Close())
 		}
 	}()
-	if w.folder, err = os.MkdirTemp("", "stile-service-"); err != nil {
-		return w, err
-	}
-	at, err := listen(ctx) // of the proxy: the gateway has to know by what name it is reached
 	if err != nil {
 		return w, err
 	}
-	if err = w.startNode(ctx, "http://"+at.Addr().String()); err != nil {
-		return w, errors.Join(err, at.Close())
+	password := rand.Text()
+	if err = w.startDirectory(password); err != nil {
+		return w, err
 	}
-	behind, err := listen(ctx)
+	front, at, err := w.Listen(ctx) // the gateway has to know by what name the proxy is reached
 	if err != nil {
-		return w, errors.Join(err, at.Close())
+		return w, err
 	}
-	w.shop = serve(behind, shop())
-	p, err := newProxy("http://"+w.node.GatewayAddr().String(), w.shop.url, w.client)
+	err = w.Start(ctx, map[string]string{
+		"flows/flows.yaml": flowsYAML, "stile.yaml": strings.NewReplacer("ORIGIN", at, "LDAP", w.staff.URL).Replace(stileYAML),
+		"ca.pem": string(w.staff.CA), "ldap-password": password,
+	})
 	if err != nil {
-		return w, errors.Join(err, at.Close())
+		return w, err
 	}
-	w.proxy = serve(at, p)
+	behind, shopAt, err := w.Listen(ctx)
+	if err != nil {
+		return w, err
+	}
+	w.Serve(behind, shop())
+	p, err := story.NewProxy("http://"+w.Node.GatewayAddr().String(), shopAt, w.Wire)
+	if err != nil {
+		return w, err
+	}
+	w.Serve(front, p)
+	w.shop, w.proxy = shopAt, at
 	return w, nil
 }
 
-// startNode starts Stile as "stile serve" would.
-func (w *world) startNode(ctx context.Context, origin string) error {
-	password := rand.Text()
-	if err := w.startDirectory(password); err != nil {
-		return err
-	}
-	for name, text := range map[string]string{
-		"flows/flows.yaml": flowsYAML, "stile.yaml": strings.NewReplacer("ORIGIN", origin, "LDAP", w.staff.URL).Replace(stileYAML),
-		"ca.pem": string(w.staff.CA), "ldap-password": password,
-	} {
-		path := filepath.Join(w.folder, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
-			return err
-		}
-	}
-	cfg, err := config.Load(filepath.Join(w.folder, "stile.yaml"))
-	if err != nil {
-		return err
-	}
-	logger := w.opts.Logger
-	if logger == nil {
-		logger = zap.NewNop()
-	}
-	w.node, err = node.Start(ctx, cfg, node.Options{Logger: logger, Now: w.opts.Now})
-	return err
+// Places implements [story.World].
+func (w *world) Places() []story.Place {
+	return []story.Place{{Name: "Stile", URL: w.Node.URL()}, {Name: "directory", URL: w.staff.URL}, {Name: "gateway", URL: w.Node.GatewayAddr().String()}, {Name: "proxy", URL: w.proxy}}
 }
 
 // The names of entries.
@@ -115,26 +92,8 @@ func (w *world) startDirectory(password string) (err error) {
 			"objectclass": {"account"}, "uid": {name}, "description": {scopes},
 		}})
 	}
-	w.staff, err = directory.Open(reader, entries...)
+	if w.staff, err = directory.Open(reader, entries...); err == nil {
+		w.Later(w.staff.Close)
+	}
 	return err
-}
-
-func (w *world) close() error {
-	var errs []error
-	for _, s := range []*server{w.proxy, w.shop} {
-		if s != nil {
-			errs = append(errs, s.http.Close())
-		}
-	}
-	if w.node != nil {
-		errs = append(errs, w.node.Shutdown(context.Background())) // also when the story was cut short
-	}
-	if w.staff != nil {
-		errs = append(errs, w.staff.Close())
-	}
-	w.client.CloseIdleConnections()
-	if w.folder != "" {
-		errs = append(errs, os.RemoveAll(w.folder))
-	}
-	return errors.Join(errs...)
 }

@@ -5,7 +5,7 @@
 // from soft authenticators that share no code with what verifies it: the demo's
 // phone, a WebAuthn authenticator in software, and a few lines of RFC 4226. What
 // each run must have proved is written in the chapter; a run that proves
-// anything else, or does not complete, ends the tour with an [Error].
+// anything else, or does not complete, ends the tour with a [story.Error].
 //
 // One more authenticator is one more entry in chapters.go and its flows in flows.yaml.
 package tour
@@ -15,43 +15,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/stile-auth/stile/cmd/stile/demo/app"
+	"github.com/stile-auth/stile/cmd/stile/demo/story"
 )
-
-// Options say how the tour is told. Out and Now are required.
-type Options struct {
-	Out    io.Writer
-	JSON   bool          // one JSON object a line
-	Pace   time.Duration // before each run, for an audience
-	Logger *zap.Logger   // of the server; default: nothing is logged
-	Now    func() time.Time
-	// Patience is how long a message may take. Default 20 s.
-	Patience time.Duration
-	// Cut is asked before each exchange (Status is 0) and when its answer has
-	// arrived; an error breaks it there. For tests. Optional.
-	Cut func(app.Exchange) error
-}
-
-// Error says where the tour left its path.
-type Error struct {
-	Chapter string
-	Run     string // what was to happen
-	Err     error
-}
-
-// Error names the chapter first.
-func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %v", e.Chapter, e.Run, e.Err) }
-
-// Unwrap returns what was wrong.
-func (e *Error) Unwrap() error { return e.Err }
 
 // chapter is one authenticator.
 type chapter struct {
@@ -78,10 +49,10 @@ type outing struct {
 type answer func(p *person, data json.RawMessage) (map[string]any, error)
 
 // Play starts the server, plays every chapter and ends everything. What goes
-// wrong in a chapter is an [*Error], and has been printed.
-func Play(ctx context.Context, opts Options) error { return play(ctx, opts, chapters()) }
+// wrong in a chapter is a [*story.Error], and has been printed.
+func Play(ctx context.Context, opts story.Options) error { return play(ctx, opts, chapters()) }
 
-func play(ctx context.Context, opts Options, all []chapter) (err error) {
+func play(ctx context.Context, opts story.Options, all []chapter) (err error) {
 	if opts.Out == nil || opts.Now == nil {
 		return errors.New("tour: Out and Now are required")
 	}
@@ -95,14 +66,14 @@ func play(ctx context.Context, opts Options, all []chapter) (err error) {
 	defer func() { err = errors.Join(err, w.close()) }()
 	told := map[string]bool{}
 	for _, c := range all {
-		w.print(fmt.Sprintf("\n%s: %s\n", c.name, c.what), map[string]any{"chapter": c.name, "title": c.what})
+		w.opts.Print(fmt.Sprintf("\n%s: %s\n", c.name, c.what), map[string]any{"chapter": c.name, "title": c.what})
 		if err := w.play(ctx, c, told); err != nil {
-			w.print("\nfailed: "+err.Error()+"\n", map[string]any{"ok": false, "error": err.Error()})
+			w.opts.Print("\nfailed: "+err.Error()+"\n", map[string]any{"ok": false, "error": err.Error()})
 			return err
 		}
 	}
 	rest := slices.DeleteFunc(w.types(), func(name string) bool { return told[name] })
-	w.print(fmt.Sprintf("\nAll %d authenticators were bound and used as they should.\nNot shown here: %s\n", len(all), strings.Join(rest, ", ")),
+	w.opts.Print(fmt.Sprintf("\nAll %d authenticators were bound and used as they should.\nNot shown here: %s\n", len(all), strings.Join(rest, ", ")),
 		map[string]any{"ok": true, "chapters": len(all), "shown": slices.Sorted(maps.Keys(told)), "rest": rest})
 	return nil
 }
@@ -111,29 +82,29 @@ func play(ctx context.Context, opts Options, all []chapter) (err error) {
 func (w *world) play(ctx context.Context, c chapter, told map[string]bool) error {
 	p, err := w.newPerson(ctx, c)
 	if err != nil {
-		return &Error{Chapter: c.name, Run: "somebody comes", Err: err}
+		return &story.Error{Scene: c.name, Line: "somebody comes", Err: err}
 	}
 	for _, o := range c.runs {
-		pause(ctx, w.opts.Pace)
+		w.opts.Pause(ctx)
 		got, err := w.run(ctx, p, o)
 		if err != nil {
-			return &Error{Chapter: c.name, Run: o.what, Err: err}
+			return &story.Error{Scene: c.name, Line: o.what, Err: err}
 		}
 		for _, typ := range w.stepTypes(o) {
 			told[typ] = true
 		}
 		if o.refused != "" {
-			w.print(fmt.Sprintf("  %s\n      refused   %s\n", o.what, o.refused), map[string]any{"chapter": c.name, "run": o.what, "refused": o.refused})
+			w.opts.Print(fmt.Sprintf("  %s\n      refused   %s\n", o.what, o.refused), map[string]any{"chapter": c.name, "run": o.what, "refused": o.refused})
 			continue
 		}
-		w.print(fmt.Sprintf("  %s\n      asked for %s\n      proved    acr %s, amr %s\n", o.what, strings.Join(got.Steps, ", "), got.ACR, strings.Join(got.AMR, " ")),
+		w.opts.Print(fmt.Sprintf("  %s\n      asked for %s\n      proved    acr %s, amr %s\n", o.what, strings.Join(got.Steps, ", "), got.ACR, strings.Join(got.AMR, " ")),
 			map[string]any{"chapter": c.name, "run": o.what, "steps": got.Steps, "acr": got.ACR, "amr": got.AMR})
 	}
 	for _, template := range c.told {
 		if err := w.mail.await(ctx, p.email, template); err != nil {
-			return &Error{Chapter: c.name, Run: "its owner is told", Err: err}
+			return &story.Error{Scene: c.name, Line: "its owner is told", Err: err}
 		}
-		w.print("      told      "+template+"\n", map[string]any{"chapter": c.name, "told": template})
+		w.opts.Print("      told      "+template+"\n", map[string]any{"chapter": c.name, "told": template})
 	}
 	return nil
 }
@@ -177,14 +148,4 @@ func refusal(err error, code string) error {
 		return nil
 	}
 	return fmt.Errorf("it had to be refused with %s: %w", code, err)
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }

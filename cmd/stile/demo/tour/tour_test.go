@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stile-auth/stile/cmd/stile/demo/app"
+	"github.com/stile-auth/stile/cmd/stile/demo/story"
 	"github.com/stile-auth/stile/cmd/stile/demo/tour"
 )
 
@@ -20,7 +21,7 @@ import (
 func TestTour(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	if err := tour.Play(t.Context(), tour.Options{Out: &out, Now: time.Now, JSON: true}); err != nil {
+	if err := tour.Play(t.Context(), story.Options{Out: &out, Now: time.Now, JSON: true}); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
@@ -50,14 +51,14 @@ func TestTourFails(t *testing.T) {
 	t.Parallel()
 	lost := errors.New("the line is cut")
 	for name, c := range map[string]struct {
-		play func(context.Context, tour.Options) error
-		opts tour.Options
+		play func(context.Context, story.Options) error
+		opts story.Options
 		want string
 	}{
-		"another amr":   {tour.PlayWrongly, tour.Options{}, "password: she changes it: it proved"},
-		"no refusal":    {tour.PlayLenient, tour.Options{}, "password: she types it: it completed, and had to be refused"},
-		"no connection": {tour.Play, tour.Options{Cut: func(app.Exchange) error { return lost }}, "password: she types it"},
-		"a lost code": {tour.Play, tour.Options{Cut: func(x app.Exchange) error {
+		"another amr":   {tour.PlayWrongly, story.Options{}, "password: she changes it: it proved"},
+		"no refusal":    {tour.PlayLenient, story.Options{}, "password: she types it: it completed, and had to be refused"},
+		"no connection": {tour.Play, story.Options{Cut: func(app.Exchange) error { return lost }}, "password: she types it"},
+		"a lost code": {tour.Play, story.Options{Cut: func(x app.Exchange) error {
 			if strings.Contains(x.URL, "/v1/flow/steps/code") {
 				return lost
 			}
@@ -69,7 +70,7 @@ func TestTourFails(t *testing.T) {
 			var out bytes.Buffer
 			c.opts.Out, c.opts.Now = &out, time.Now
 			err := c.play(t.Context(), c.opts)
-			var failed *tour.Error
+			var failed *story.Error
 			if !errors.As(err, &failed) || !strings.HasPrefix(err.Error(), c.want) || !strings.Contains(out.String(), "failed: "+c.want) {
 				t.Errorf("%v\n%s", err, out.String())
 			}
@@ -83,7 +84,7 @@ func TestTourWithoutNotice(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	var out bytes.Buffer
-	err := tour.PlayUntold(ctx, tour.Options{Out: &out, Now: time.Now, Patience: 200 * time.Millisecond})
+	err := tour.PlayUntold(ctx, story.Options{Out: &out, Now: time.Now, Patience: 200 * time.Millisecond})
 	if err == nil || !strings.Contains(err.Error(), "its owner is told") {
 		t.Errorf("%v\n%s", err, out.String())
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/stile-auth/stile/cmd/stile/config"
 	"github.com/stile-auth/stile/cmd/stile/demo/app"
 	"github.com/stile-auth/stile/cmd/stile/demo/makers"
+	"github.com/stile-auth/stile/cmd/stile/demo/story"
 	"github.com/stile-auth/stile/cmd/stile/node"
 	"github.com/stile-auth/stile/cmd/stile/users"
 	"github.com/stile-auth/stile/flowdefs"
@@ -36,7 +37,7 @@ const clientID = "tour"
 
 // world is the server with what is around it.
 type world struct {
-	opts   Options
+	opts   story.Options
 	folder string
 	mail   *mailbox
 	staff  *directory
@@ -62,7 +63,7 @@ type person struct {
 	now    func() time.Time
 }
 
-func open(ctx context.Context, opts Options) (w *world, err error) {
+func open(ctx context.Context, opts story.Options) (w *world, err error) {
 	w = &world{opts: opts}
 	defer func() {
 		if err != nil {
@@ -246,18 +247,6 @@ func (w *world) types() []string {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// print prints the text, or the object if it is for machines. What is lost on the
-// way to a reader who has gone is no part of the tour.
-func (w *world) print(text string, object map[string]any) {
-	if !w.opts.JSON {
-		_, _ = fmt.Fprint(w.opts.Out, text)
-		return
-	}
-	enc := json.NewEncoder(w.opts.Out)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(object)
 }
 
 func promptOf(data json.RawMessage) (app.Prompt, error) {
