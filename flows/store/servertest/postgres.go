@@ -5,6 +5,9 @@ package servertest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/url"
 	"os/exec"
@@ -111,6 +114,40 @@ func initdb(bin, dir string) error {
 
 // Address is where it listens.
 func (s *PostgresServer) Address() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
+
+// Secure makes it speak TLS with a certificate and its key (PEM).
+func (s *PostgresServer) Secure(t testing.TB, certificate, key string) {
+	t.Helper()
+	for name, text := range map[string]string{"server.crt": certificate, "server.key": key} {
+		if err := give(filepath.Join(s.process.dir, "data"), name, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Exec(t, "postgres", "ALTER SYSTEM SET ssl = on")
+	s.Exec(t, "postgres", "SELECT pg_reload_conf()")
+	if err := s.process.await(func(ctx context.Context) error { return s.shows(ctx, certificate) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shows says whether the server shows that certificate.
+func (s *PostgresServer) shows(ctx context.Context, certificate string) error {
+	cfg, err := pgx.ParseConfig(strings.Replace(s.URL("postgres"), "sslmode=disable", "sslmode=require", 1))
+	if err != nil {
+		return err
+	}
+	cfg.TLSConfig.VerifyConnection = func(state tls.ConnectionState) error {
+		if block, _ := pem.Decode([]byte(certificate)); block == nil || !bytes.Equal(block.Bytes, state.PeerCertificates[0].Raw) {
+			return errors.New("it shows another certificate")
+		}
+		return nil
+	}
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
+}
 
 // URL is how to reach a database of it, with the password.
 func (s *PostgresServer) URL(database string) string { return databaseURL(s.Address(), database) }
@@ -228,7 +265,7 @@ func (s *PostgresServer) halt(t testing.TB, word string) {
 	s.process.say(t, word)
 	if err := s.process.await(func(ctx context.Context) error {
 		if s.ping(ctx) == nil {
-			return fmt.Errorf("it still serves")
+			return errors.New("it still serves")
 		}
 		return nil
 	}); err != nil {
