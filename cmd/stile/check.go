@@ -69,7 +69,7 @@ func (c checkCmd) Run(w *world) error {
 		if err != nil {
 			return err
 		}
-		dir, suits = cfg.Definitions, func(s *flowdefs.Set) error { return node.CheckLifetimes(s, cfg) }
+		dir, suits = cfg.Definitions, func(s *flowdefs.Set) error { return node.CheckTargets(s, cfg) }
 	}
 	cat, err := node.Catalogue()
 	if err != nil {

@@ -38,7 +38,7 @@ type cli struct {
 	OpenAPI openAPICmd `cmd:"" name:"openapi" help:"Print the OpenAPI description of the API, or of what one flow asks."`
 	Keys    keysCmd    `cmd:"" help:"Keys that sign tokens. A running server reads them at its start."`
 	Users   usersCmd   `cmd:"" help:"Accounts."`
-	Clients clientsCmd `cmd:"" help:"Relying parties."`
+	Clients clientsCmd `cmd:"" help:"Clients that stand in the store, besides those of the definitions; secrets for either."`
 	Migrate migrateCmd `cmd:"" help:"Bring the schema of the store up to date. Servers of the version before may go on meanwhile."`
 	Version versionCmd `cmd:"" help:"Say which version this is."`
 }

@@ -17,7 +17,7 @@ import (
 
 type clientsCmd struct {
 	Add     clientsAddCmd     `cmd:"" help:"Add a client to the configured store, within what client_sources of the definitions allows."`
-	Change  clientsChangeCmd  `cmd:"" help:"Put another text in the place of a client's. Its secrets stay."`
+	Change  clientsChangeCmd  `cmd:"" help:"Put another text in the place of a client's. Its secrets stay; one that needs a first one gets it."`
 	Show    clientsShowCmd    `cmd:"" help:"Show a client of the store, without its secrets."`
 	List    clientsListCmd    `cmd:"" help:"List the clients of the store."`
 	Secret  clientsSecretCmd  `cmd:"" help:"Make a secret: for a client of the store, or, without an id, for the definitions. It is printed once, here."`
@@ -80,6 +80,7 @@ type clientsAddCmd struct {
 	File string `arg:"" help:"The client in JSON, in the words of the section clients; - for standard input."`
 }
 
+// clientLine is what a command about one client prints: its secret if one was made.
 type clientLine struct {
 	ID     string `json:"id"`
 	Secret string `json:"secret,omitempty"`
@@ -114,8 +115,9 @@ func (c clientsAddCmd) Run(w *world) error {
 }
 
 type clientsChangeCmd struct {
+	format
 	ID   string `arg:"" help:"Client id."`
-	File string `arg:"" help:"The client in JSON; - for standard input."`
+	File string `arg:"" help:"The client in JSON, in the words of the section clients; - for standard input."`
 }
 
 // Run changes the client. A running server goes by it at its next request.
@@ -124,7 +126,15 @@ func (c clientsChangeCmd) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	return registered(w, c.ID, func(r *clients.Registrar) error { return r.Change(w.ctx, c.ID, raw) })
+	line := clientLine{ID: c.ID}
+	err = registered(w, c.ID, func(r *clients.Registrar) (err error) {
+		line.Secret, err = r.Change(w.ctx, c.ID, raw)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return line.print(w, c.format)
 }
 
 type clientsSecretCmd struct {
@@ -167,6 +177,7 @@ type clientsShowCmd struct {
 	ID string `arg:"" help:"Client id."`
 }
 
+// shownClient is a client as show and list print it, with the hashes of its secrets.
 type shownClient struct {
 	ID      string          `json:"id"`
 	Status  string          `json:"status"`

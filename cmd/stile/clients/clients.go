@@ -112,27 +112,41 @@ func (r *Registrar) Add(ctx context.Context, id string, raw []byte) (secret stri
 	if errors.Is(err, flows.ErrConflict) {
 		err = ErrTaken
 	}
-	return secret, err
+	if err != nil {
+		return "", err
+	}
+	return secret, nil
 }
 
-// Change replaces the text of a client; its secrets stay unless the text has others. [flows.ErrNotFound].
-func (r *Registrar) Change(ctx context.Context, id string, raw []byte) error {
+// Change replaces the text of a client; its secrets stay unless the text has others. A client
+// that had none and needs one by now gets one, which is returned; else "". [flows.ErrNotFound];
+// [flows.ErrConflict] if somebody else changes it at once; [flowdefs.Problems] as of [Registrar.Add].
+func (r *Registrar) Change(ctx context.Context, id string, raw []byte) (secret string, err error) {
 	t, err := parse(raw)
 	if err != nil {
-		return err
+		return "", err
 	}
 	c, before, err := r.Show(ctx, id)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if t.secret() && t.hashes() == nil {
-		t.oauth()["secret_hash"] = before.hashes()
+		hashes := before.hashes()
+		if len(hashes) == 0 {
+			var hash string
+			secret, hash = NewSecret()
+			hashes = []any{hash}
+		}
+		t.oauth()["secret_hash"] = hashes
 	}
-	return r.change(ctx, c, t, flows.Event{Type: EventChanged})
+	if err := r.change(ctx, c, t, flows.Event{Type: EventChanged}); err != nil {
+		return "", err
+	}
+	return secret, nil
 }
 
 // Secret makes a new secret. The newest one before it stays good until [Registrar.Retire],
-// so that the client can be told meanwhile. [flows.ErrNotFound], [ErrSecretless].
+// so that the client can be told meanwhile. [flows.ErrNotFound], [ErrSecretless], [flows.ErrConflict].
 func (r *Registrar) Secret(ctx context.Context, id string) (secret string, err error) {
 	c, t, err := r.Show(ctx, id)
 	if err != nil {
@@ -147,10 +161,13 @@ func (r *Registrar) Secret(ctx context.Context, id string) (secret string, err e
 		all = append(all, before[0])
 	}
 	t.oauth()["secret_hash"] = all
-	return secret, r.change(ctx, c, t, flows.Event{Type: EventSecret})
+	if err := r.change(ctx, c, t, flows.Event{Type: EventSecret}); err != nil {
+		return "", err
+	}
+	return secret, nil
 }
 
-// Retire ends all secrets but the newest.
+// Retire ends all secrets but the newest. [flows.ErrNotFound], [ErrSecretless], [flows.ErrConflict].
 func (r *Registrar) Retire(ctx context.Context, id string) error {
 	c, t, err := r.Show(ctx, id)
 	if err != nil {
@@ -163,7 +180,7 @@ func (r *Registrar) Retire(ctx context.Context, id string) error {
 	return r.change(ctx, c, t, flows.Event{Type: EventSecret, Reason: "retired"})
 }
 
-// Enable lets a client be used, or with false nobody use it.
+// Enable lets a client be used, or with false nobody use it. [flows.ErrNotFound], [flows.ErrConflict].
 func (r *Registrar) Enable(ctx context.Context, id string, usable bool) error {
 	c, err := r.Store.StoredClient(ctx, id)
 	if err != nil {
@@ -191,7 +208,7 @@ func (r *Registrar) Remove(ctx context.Context, id string) error {
 	return r.Store.RemoveClient(ctx, id)
 }
 
-// Show returns a client, and its text with the hashes of its secrets. [flows.ErrNotFound].
+// Show returns a client, and what its text says, with the hashes of its secrets. [flows.ErrNotFound].
 func (r *Registrar) Show(ctx context.Context, id string) (flows.StoredClient, text, error) {
 	c, err := r.Store.StoredClient(ctx, id)
 	if err != nil {

@@ -57,7 +57,7 @@ func (n *Node) read() (*loaded, error) {
 		if err != nil {
 			return l, err
 		}
-		return l, CheckLifetimes(l.set, n.cfg)
+		return l, CheckTargets(l.set, n.cfg)
 	}
 	return &loaded{}, errors.New("definitions: they change faster than they can be read")
 }
@@ -102,27 +102,24 @@ func within(origin, domain string) bool {
 	return domain == "" || origin == "" || err == nil && (u.Hostname() == domain || strings.HasSuffix(u.Hostname(), "."+domain))
 }
 
-// CheckLifetimes refuses targets whose tokens would live longer than the
-// configuration lets any token live, or whose cookies no browser would take from its
-// base_url: they could never be given. All of them
-// come back as [flowdefs.Problems].
-func CheckLifetimes(set *flowdefs.Set, cfg config.Config) error {
+// CheckTargets refuses targets whose tokens would live longer than the configuration
+// lets any token live, or whose cookies no browser would take from its base_url: they
+// could never be given. All of them come back as [flowdefs.Problems].
+func CheckTargets(set *flowdefs.Set, cfg config.Config) error {
 	var problems flowdefs.Problems
 	for _, t := range set.Targets {
 		for _, p := range t.Propagate {
-			if p.Cookie != nil && !within(cfg.BaseURL, p.Cookie.Domain) {
+			refuse := func(format string, args ...any) {
 				pos := p.Pos
 				pos.File = filepath.Join(cfg.Definitions, pos.File)
-				problems = append(problems, flowdefs.Problem{Pos: pos, Message: fmt.Sprintf(
-					"target %q: no browser takes a cookie for %s from %s", t.Name, p.Cookie.Domain, cfg.BaseURL)})
+				problems = append(problems, flowdefs.Problem{Pos: pos, Message: fmt.Sprintf("target %q: ", t.Name) + fmt.Sprintf(format, args...)})
 			}
-			if p.TTL <= cfg.Tokens.MaxTTL {
-				continue
+			if p.Cookie != nil && !within(cfg.BaseURL, p.Cookie.Domain) {
+				refuse("no browser takes a cookie for %s from %s", p.Cookie.Domain, cfg.BaseURL)
 			}
-			pos := p.Pos
-			pos.File = filepath.Join(cfg.Definitions, pos.File)
-			problems = append(problems, flowdefs.Problem{Pos: pos, Message: fmt.Sprintf(
-				"target %q: propagate.ttl is %s, longer than tokens.max_ttl of the configuration, %s", t.Name, p.TTL, cfg.Tokens.MaxTTL)})
+			if p.TTL > cfg.Tokens.MaxTTL {
+				refuse("propagate.ttl is %s, longer than tokens.max_ttl of the configuration, %s", p.TTL, cfg.Tokens.MaxTTL)
+			}
 		}
 	}
 	if len(problems) == 0 {

@@ -328,7 +328,7 @@ func TestCookiesThatNoBrowserTakes(t *testing.T) {
 		check(t, err)
 		set, err := node.LoadDefinitions(cfg.Definitions, cat)
 		check(t, err)
-		err = node.CheckLifetimes(set, cfg)
+		err = node.CheckTargets(set, cfg)
 		if (err == nil) != c.taken {
 			t.Errorf("%s: %v", c.domain, err)
 		}
