@@ -236,6 +236,9 @@ func (e *Engine) renew(ctx context.Context, c Caller, q Redemption, a *authoriza
 	out := Issued{Scope: terms.Scope}
 	id := x.identity(issued)
 	id.Client, id.Session, id.Key, id.Scope = a.holder(), a.Session, c.Key, terms.Scope
+	if least := a.trades.TTL; least > 0 && (id.Longest == 0 || least < id.Longest) {
+		id.Longest = least
+	}
 	if out.Access, err = x.propagated(ctx, issued, id); err != nil {
 		if errors.Is(err, ErrSignOnAgain) {
 			err = fmt.Errorf("%w: %w", ErrGrant, err)

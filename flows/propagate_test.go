@@ -126,3 +126,36 @@ func TestTradesAskTheListAgain(t *testing.T) {
 		})
 	}
 }
+
+// A token is the redeemer's: it lasts no longer than that client's may, nor than those of the app may
+// whose run it came of.
+func TestRedeemersTokensAreShort(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		app, depot string
+		want       time.Duration
+	}{
+		"of the redeemer":    {"", "ttl: 30s, ", 30 * time.Second},
+		"of the app":         {"ttl: 40s, ", "", 40 * time.Second},
+		"the redeemer's are": {"ttl: 40s, ", "ttl: 30s, ", 30 * time.Second},
+		"the app's are":      {"ttl: 40s, ", "ttl: 50s, ", 40 * time.Second},
+		"of neither":         {"", "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newKit(t, strings.Replace(turning(`      - { type: one_time_code, audience: "https://t.example", ttl: 5m, redeemer: depot }
+`), "  app: { ", "  app: { "+c.app, 1)+`  depot: { `+c.depot+`targets: [t], dpop: optional, oauth: { auth: client_secret_basic, grants: [authorization_code], secret_hash: "0000000000000000000000000000000000000000000000000000000000000000" } }
+`)
+			tk := k.must(flows.StartRequest{Target: "t", LoginHint: "jane", CodeChallenge: strings.Repeat("A", 43)})
+			tk.ok("ok", "")
+			tk.ok("ok", "")
+			_, err := k.engine.Redeem(t.Context(), flows.Caller{}, flows.Redemption{
+				Client: "depot", Known: true, Grant: flows.Secret(tk.view.Result.Grant.Token), Code: true,
+				Once: func(string) (flows.Terms, error) { return flows.Terms{}, nil },
+			})
+			if all := k.tokens.all(); err != nil || len(all) != 1 || all[0].Longest != c.want {
+				t.Errorf("%v, %+v", err, all)
+			}
+		})
+	}
+}

@@ -266,6 +266,9 @@ func (e *Engine) resume(ctx context.Context, x *exchange, again bool) (*exchange
 		if errors.Is(err, errOtherSecret) {
 			return x, x.conflict(CodeStaleTurn)
 		}
+		if v.cookie() != nil && (r.client == nil || !slices.Contains(r.client.Origins, x.c.Origin)) {
+			return x, errNoPage()
+		}
 		x.replayed = &v
 		return x, err
 	}

@@ -189,12 +189,16 @@ func (a *active) settable(c Caller, q StartRequest, client *flowdefs.Client) err
 		return nil
 	}
 	if !slices.Contains(client.Origins, c.Origin) {
-		return &Problem{Kind: KindMalformed, Code: CodeBrowserRequired, Detail: "The target sets a cookie: its runs are for scripts of the client's origins."}
+		return errNoPage()
 	}
 	if c.Key != "" {
 		return &Problem{Kind: KindMalformed, Code: CodeProofRequired, Detail: "The target sets a cookie, which is bound to no key: start without a DPoP proof."}
 	}
 	return nil
+}
+
+func errNoPage() *Problem {
+	return &Problem{Kind: KindMalformed, Code: CodeBrowserRequired, Detail: "The target sets a cookie: its runs are for scripts of the client's origins."}
 }
 
 func (e *Engine) newRun(a *active, c Caller, q StartRequest, client *flowdefs.Client, p *program) *run {

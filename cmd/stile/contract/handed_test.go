@@ -209,3 +209,33 @@ func TestRelyingPartiesGetAccessTokensAlone(t *testing.T) {
 		})
 	}
 }
+
+// The repeat of an answer sets the cookie again for pages of the client alone, too: else somebody who
+// has signed himself in could have another page do it in whoever's browser.
+func TestRepeatedCookiesAreForPages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, t, setup{definitions: handing})
+	defer w.close(t)
+	p := shopScript(t, w)
+	p.post("/v1/flows", map[string]any{"clientId": "spa", "target": "page"}, origin(shopPage))
+	key := header("Idempotency-Key", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
+	href, body, old := p.view.NextStep.forward(), text(t, p.right()), p.handle
+	if r := p.send(http.MethodPost, href, body, key, origin(shopPage)); r.status != http.StatusOK || r.header.Get("Set-Cookie") == "" {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	for _, o := range []string{"https://other.bank.example", "https://evil.example", "null", ""} {
+		p.handle = old
+		edits := []func(*http.Request){key, origin(o)}
+		if o == "" {
+			edits = edits[:1]
+		}
+		r := p.send(http.MethodPost, href, body, edits...)
+		if !r.is(400, "browser_required") || r.header.Get("Set-Cookie") != "" || strings.Contains(r.body, `"result"`) {
+			t.Errorf("%q: %d %s %s", o, r.status, r.body, r.header.Get("Set-Cookie"))
+		}
+	}
+	p.handle = old
+	if r := p.send(http.MethodPost, href, body, key, origin(shopPage)); r.status != http.StatusOK || r.header.Get("Set-Cookie") == "" {
+		t.Errorf("its own page: %d %s", r.status, r.body)
+	}
+}
