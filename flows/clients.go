@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -80,13 +81,20 @@ func (e *Engine) findClient(ctx context.Context, a *active, r *run) error {
 	return err
 }
 
+// errBarred says that the store has a client of that id, which nobody may use. It is
+// nobody for all who ask, and no directory is asked for a namesake.
+var errBarred = fmt.Errorf("%w: the client of the store may not be used", ErrNotFound)
+
+// elsewhere says whether a directory may have the client that was not found.
+func elsewhere(err error) bool { return errors.Is(err, ErrNotFound) && !errors.Is(err, errBarred) }
+
 func (e *Engine) storedClient(ctx context.Context, a *active, id string) (Found, error) {
 	if e.cfg.Clients == nil || a.set.ClientsFrom(flowdefs.FromStore) == nil {
 		return Found{}, ErrNotFound
 	}
 	stored, err := e.cfg.Clients.StoredClient(ctx, id)
 	if err == nil && stored.Disabled {
-		err = ErrNotFound
+		err = errBarred
 	}
 	if err != nil {
 		return Found{}, err
@@ -98,7 +106,7 @@ func (e *Engine) storedClient(ctx context.Context, a *active, id string) (Found,
 	found.Client, found.Dropped, err = a.set.StoredClient(id, stored.Text)
 	if err != nil { // also what the definitions do not let be a client any more
 		e.cfg.Logger.Warn("a client of the store does not load: " + err.Error())
-		return Found{}, ErrNotFound
+		return Found{}, errBarred
 	}
 	a.stored.byID.Store(id, readClient{stored.Text, found})
 	return found, nil
@@ -109,7 +117,7 @@ func (e *Engine) Client(ctx context.Context, id string) (Found, error) {
 	a := e.active.Load()
 	found, err := e.ownClient(ctx, a, id)
 	source := a.set.ClientsFrom(flowdefs.FromDirectory)
-	if !errors.Is(err, ErrNotFound) || source == nil || e.cfg.Services == nil {
+	if !elsewhere(err) || source == nil || e.cfg.Services == nil {
 		return found, err
 	}
 	return e.cfg.Services.Client(ctx, source, id)
@@ -126,7 +134,7 @@ func (e *Engine) OwnClient(ctx context.Context, id string) (Found, error) {
 // kind [KindThrottled]: there were too many attempts, of a client that is there or not.
 func (e *Engine) Admit(ctx context.Context, caller Caller, id, method, secret string) (c Found, admitted bool, err error) {
 	a := e.active.Load()
-	if c, err = e.ownClient(ctx, a, id); !errors.Is(err, ErrNotFound) {
+	if c, err = e.ownClient(ctx, a, id); !elsewhere(err) {
 		return c, false, err
 	}
 	source := a.set.ClientsFrom(flowdefs.FromDirectory)

@@ -10,16 +10,21 @@ import (
 
 	"github.com/stile-auth/stile/flowdefs"
 	"github.com/stile-auth/stile/flows"
+	"github.com/stile-auth/stile/flows/store/memory"
 )
 
 // directory is services whose secret is "right".
 type directory struct {
-	mu    sync.Mutex
-	asked int
-	down  bool
+	mu     sync.Mutex
+	asked  int
+	looked int // for one whose secret nobody shows
+	down   bool
 }
 
 func (d *directory) Client(context.Context, *flowdefs.ClientSource, string) (flows.Found, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.looked++
 	return flows.Found{}, flows.ErrNotFound
 }
 
@@ -103,6 +108,45 @@ func TestServicesAreThrottled(t *testing.T) {
 	}
 	if fmt.Sprint(waits["batch"]) != fmt.Sprint(waits["nobody"]) || len(waits["batch"]) == 0 {
 		t.Errorf("waits of one that is there %v, of one that is not %v", waits["batch"], waits["nobody"])
+	}
+}
+
+// Whom an administrator has disabled in the store is nobody, also if the directory has somebody of
+// that name: neither with the secret of the one nor with that of the other.
+func TestDisabledClientHasNoNamesake(t *testing.T) {
+	t.Parallel()
+	k, d := newKit(t, withServices+"  partners: { from: store, grants: [client_credentials], targets: [t] }\n"), &directory{}
+	clients := memory.New()
+	k.config.Services, k.config.Clients = d, clients
+	var err error
+	if k.engine, err = flows.NewEngine(k.config); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.admit("batch", "right"); err != nil {
+		t.Fatalf("the directory's own: %v", err)
+	}
+	for name, c := range map[string]flows.StoredClient{
+		"disabled":         {Text: []byte(`{"targets":["t"],"oauth":{"auth":"client_secret_basic","grants":["client_credentials"]}}`), Disabled: true},
+		"does not load":    {Text: []byte(`{"targets":["gone"]}`)},
+		"may not be there": {Text: []byte(`{"targets":["t"],"oauth":{"auth":"none","redirect_uris":["https://a.example/"]}}`)},
+	} {
+		c.ID, c.Version = "batch", 1
+		if err := clients.PutClient(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		asked := d.asked
+		if err := k.admit("batch", "right"); !errors.Is(err, flows.ErrNotFound) || d.asked != asked {
+			t.Errorf("%s: admitted: %v, the directory was asked %d times", name, err, d.asked-asked)
+		}
+		if _, err := k.engine.Client(t.Context(), "batch"); !errors.Is(err, flows.ErrNotFound) || d.looked > 0 {
+			t.Errorf("%s: its tokens are good: %v, %d", name, err, d.looked)
+		}
+		if err := clients.RemoveClient(t.Context(), "batch"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := k.admit("batch", "right"); err != nil {
+		t.Errorf("once it is removed: %v", err)
 	}
 }
 

@@ -57,9 +57,6 @@ type spareStore struct {
 	database string
 }
 
-const emptied = `DELETE FROM runs; DELETE FROM definitions; DELETE FROM sessions; DELETE FROM session_ends; DELETE FROM root_ends; DELETE FROM counters;
-	DELETE FROM marks; DELETE FROM shared; DELETE FROM kept; DELETE FROM audit; DELETE FROM clients; DELETE FROM accounts`
-
 func openPostgres(t testing.TB, c cleaner) *postgres.Store {
 	t.Helper()
 	server := servertest.Postgres(t)
@@ -72,7 +69,7 @@ func openPostgres(t testing.TB, c cleaner) *postgres.Store {
 		s = newPostgres(t, server)
 	}
 	c.Cleanup(func() {
-		server.Exec(t, s.database, emptied)
+		server.Empty(t, s.database)
 		spare.Lock()
 		defer spare.Unlock()
 		spare.stores = append(spare.stores, s)

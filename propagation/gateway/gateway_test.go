@@ -109,7 +109,7 @@ func TestSmuggledHeaders(t *testing.T) {
 	t.Parallel()
 	g := newWorld(t).gateway()
 	for _, name := range append(gateway.Headers(), "stile-subject", "Stile_Subject", "STILE_subject", "Stile-Whatever",
-		"X-HTTP-Method-Override", "X-Http-Method-Override", "X_HTTP_Method_Override", "X-HTTP-Method", "X-Method-Override", "X-Rewrite-URL") {
+		"X-HTTP-Method-Override", "X-Http-Method-Override", "X_HTTP_Method_Override", "X-HTTP-Method", "X-Method-Override", "X-Rewrite-URL", "X-Original-URL", "X_Original_URL") {
 		if rec := answer(g, asked("GET", "/news", name+": DELETE")); rec.Code != http.StatusForbidden {
 			t.Errorf("%s: %d", name, rec.Code)
 		}

@@ -77,7 +77,7 @@ func smuggled(h http.Header) bool {
 			continue
 		}
 		switch plain := strings.ReplaceAll(strings.ToLower(name), "_", "-"); plain {
-		case "x-http-method-override", "x-http-method", "x-method-override", "x-rewrite-url":
+		case "x-http-method-override", "x-http-method", "x-method-override", "x-rewrite-url", "x-original-url":
 			return true
 		default:
 			if strings.HasPrefix(plain, headerPrefix) {

@@ -63,10 +63,10 @@ func (f *Farewell) Tell(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	parties, n := map[string][]flows.Kept{}, 0
+	parties := map[string][]flows.Kept{}
 	for _, k := range all {
-		if id := flows.PartyOf(k); id != "" && n < farewellAtOnce {
-			parties[id], n = append(parties[id], k), n+1
+		if id := flows.PartyOf(k); id != "" && len(parties[id]) < farewellAtOnce {
+			parties[id] = append(parties[id], k)
 		}
 	}
 	var mu sync.Mutex
@@ -85,9 +85,11 @@ func (f *Farewell) Tell(ctx context.Context) (int, error) {
 	return done, errors.Join(errs...)
 }
 
-// party tells one of them of several sessions. Once it has failed the rest is put off, too.
+// party tells one of them of several sessions. Once it has failed the rest is put off, too, and
+// once it has taken its time the rest waits for the next round: all the others wait for this one's end.
 func (f *Farewell) party(ctx context.Context, all []flows.Kept) (done int, err error) {
 	var errs []error
+	began := f.cfg.Now()
 	for i, kept := range all {
 		ok, err := f.one(ctx, kept)
 		if ok {
@@ -96,15 +98,30 @@ func (f *Farewell) party(ctx context.Context, all []flows.Kept) (done int, err e
 		errs = append(errs, err)
 		if err != nil && !ok {
 			for _, rest := range all[i+1:] {
-				rest.Version, rest.Until = rest.Version+1, f.cfg.Now().Add(farewellFirst).UTC()
-				if err := f.cfg.Kept.UpdateKept(ctx, rest); err != nil && !moved(err) {
-					errs = append(errs, err)
-				}
+				errs = append(errs, f.putOff(ctx, rest))
 			}
+			break
+		}
+		if f.cfg.Now().Sub(began) >= farewellLimit {
 			break
 		}
 	}
 	return done, errors.Join(errs...)
+}
+
+// putOff lets one wait that would fail. That counts as a try: what is due now does not become
+// nobody's news because its session would have expired meanwhile.
+func (f *Farewell) putOff(ctx context.Context, kept flows.Kept) error {
+	now := f.cfg.Now().UTC()
+	if p, err := flows.ReadParty(f.cfg.Sealer, kept); err != nil || kept.Tries == 0 && !now.Before(p.Expires) {
+		return nil //nolint:nilerr // the next round drops it
+	}
+	kept.Tries = min(kept.Tries+1, farewellTries) // it is tried itself before it is given up
+	kept.Version, kept.Until = kept.Version+1, now.Add(farewellFirst)
+	if err := f.cfg.Kept.UpdateKept(ctx, kept); err != nil && !moved(err) {
+		return err
+	}
+	return nil
 }
 
 // moved says that somebody else cares for it.

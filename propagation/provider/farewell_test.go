@@ -199,6 +199,77 @@ func TestFarewellSparesWhoFails(t *testing.T) {
 	}
 }
 
+// One that is slow, and fails at nothing, takes some seconds of a round: the others wait for its end.
+func TestFarewellBoundsWhoIsSlow(t *testing.T) {
+	t.Parallel()
+	g := newGoodbye(t)
+	var mu sync.Mutex
+	g.cfg.Now = func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return g.now
+	}
+	began := g.now
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		g.now = g.now.Add(4 * time.Second)
+	}))
+	defer slow.Close()
+	g.clients["slow"] = slow.URL
+	for i := range 50 {
+		g.left("slow", fmt.Sprint("s", i))
+	}
+	if n, err := g.tell(); n == 0 || err != nil || g.now.Sub(began) > 10*time.Second {
+		t.Errorf("told %d in %s, %v", n, g.now.Sub(began), err)
+	}
+}
+
+// Many sessions that ended at one relying party keep nobody else's from being looked at.
+func TestFarewellIsSharedOut(t *testing.T) {
+	t.Parallel()
+	g := newGoodbye(t)
+	heard := g.hears("shop", http.StatusOK)
+	g.hears("busy", http.StatusInternalServerError)
+	for i := range 300 {
+		g.left("busy", fmt.Sprint("s", i))
+	}
+	g.now = g.now.Add(time.Second)
+	k := flows.Kept{ID: "late", Version: 1, Owner: "s1", Provider: "relying party shop", Until: g.now}
+	plain, err := json.Marshal(flows.Party{Client: "shop", Subject: "jane", Session: "s1", Expires: g.now.Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.Data, err = g.sealer.Seal(plain, flows.KeptAAD(k)); err == nil {
+		err = g.store.PutKept(t.Context(), k)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _ = g.tell(); len(*heard) != 1 {
+		t.Errorf("the other one was told %d times", len(*heard))
+	}
+}
+
+// A session that has ended, and would have expired while its relying party was away, is told all the same,
+// whether it was the one that was tried or one that was spared.
+func TestFarewellOutlivesTheSession(t *testing.T) {
+	t.Parallel()
+	g := newGoodbye(t)
+	g.hears("shop", http.StatusServiceUnavailable)
+	for i := range 3 {
+		g.left("shop", fmt.Sprint("s", i))
+	}
+	if n, err := g.tell(); n != 0 || err == nil {
+		t.Fatalf("told %d, %v", n, err)
+	}
+	ok := g.hears("shop", http.StatusOK)
+	g.now = g.now.Add(2 * time.Hour) // their sessions were good for one
+	if n, err := g.tell(); n != 3 || err != nil || len(*ok) != 3 {
+		t.Errorf("told %v, done with %d, %v", *ok, n, err)
+	}
+}
+
 // Of many nodes one tells it.
 func TestFarewellOnManyNodes(t *testing.T) {
 	t.Parallel()

@@ -32,7 +32,7 @@ var drawn = map[string]way{
 	"browser":            {amr: "otp"},
 	"button":             {amr: "pwd"},
 	"codes-to-keep":      {amr: "otp"},
-	"club":               {amr: "pwd"},
+	"club":               {amr: "pwd", behind: "budget-planner"},
 	"coffee":             {amr: "sms"},
 	"connect":            {elsewhere: true, amr: "otp"},
 	"counter":            {amr: "pwd"},
@@ -56,7 +56,7 @@ var drawn = map[string]way{
 	"step-up":            {amr: "pwd"},
 	"taxi":               {amr: "sms"},
 	"text-message":       {amr: "sms"},
-	"two-steps":          {amr: "otp"},
+	"two-steps":          {amr: "otp", behind: "tellers-only", args: []string{"--attribute", "roles=teller"}},
 	"visitors":           {picks: []string{"password"}, amr: "pwd"},
 	"welcome":            {letter: true, amr: "otp"},
 	"workplace":          {amr: "otp"},
@@ -73,9 +73,9 @@ var notDrawn = map[string]string{
 
 const (
 	aPhone   = "it asks for a key of a phone, which an app holds"
-	behind   = "it runs behind a sign-in, and never by itself"
-	anApp    = "it takes a token that the SDK of another provider gave to an app"
+	behind   = "it runs behind a sign-in, and never by itself: another example is drawn with it"
 	noTarget = "it manages what an account has, and leads to no target"
+	anApp    = "it takes a token that the SDK of another provider gave to an app"
 )
 
 var flowName = regexp.MustCompile(`^  ([a-z][a-z-]*):`)

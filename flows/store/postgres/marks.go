@@ -24,6 +24,6 @@ func (s *Store) TakeMark(ctx context.Context, mark, owner string, now, expires t
 
 // DeleteExpiredMarks implements [flows.Marks].
 func (s *Store) DeleteExpiredMarks(ctx context.Context, now time.Time, limit int) (int, error) {
-	return s.sweep(ctx, `DELETE FROM marks WHERE mark IN
-		(SELECT mark FROM marks WHERE expires <= $1 ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED)`, now, limit)
+	return s.sweep(ctx, `DELETE FROM marks WHERE mark = ANY (ARRAY
+		(SELECT mark FROM marks WHERE expires <= $1 ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED))`, now, limit)
 }

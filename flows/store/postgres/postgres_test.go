@@ -31,7 +31,7 @@ func TestStoreBehindPgBouncer(t *testing.T) {
 	bouncer := servertest.PgBouncer(t, s)
 	storetest.Run(t, func(t *testing.T) storetest.Stores {
 		t.Helper()
-		return stores(t, postgres.Config{URL: servertest.BouncerURL(bouncer, s.Database(t, schema(t))), PgBouncer: true, Connections: 8})
+		return stores(t, postgres.Config{URL: servertest.BouncerURL(bouncer, s.Borrow(t, schema(t))), PgBouncer: true, Connections: 8})
 	})
 }
 
@@ -55,7 +55,7 @@ func stores(t *testing.T, cfg postgres.Config) storetest.Stores {
 func database(t testing.TB) string {
 	t.Helper()
 	s := servertest.Postgres(t)
-	return s.URL(s.Database(t, schema(t)))
+	return s.URL(s.Borrow(t, schema(t)))
 }
 
 // schema is a database that has nothing but the schema.

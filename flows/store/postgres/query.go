@@ -32,7 +32,7 @@ func (s *Store) repeat(ctx context.Context, a act, again func(error) bool) error
 		if !errors.As(err, &d) {
 			return err
 		}
-		if n == tries || !again(err) || ctx.Err() != nil {
+		if n == tries || tooSlow(err) || !again(err) || ctx.Err() != nil {
 			return meaning(err)
 		}
 	}
@@ -60,11 +60,15 @@ func (s *Store) once(ctx context.Context, a act) error {
 	defer done()
 	err = a(acting, conn.Conn())
 	var d driverError
-	if errors.As(err, &d) && lost(err) {
+	if errors.As(err, &d) && lost(err) && !tooSlow(err) {
 		s.pool.Reset() // the others went the same way
 	}
 	return err
 }
+
+// tooSlow says whether the time of the call is over: there is none for another try,
+// and nothing is known against the other connections.
+func tooSlow(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
 
 // exec runs one statement and returns how many rows changed.
 func (s *Store) exec(ctx context.Context, query string, args ...any) (n int64, err error) {

@@ -83,15 +83,17 @@ func (s *Store) Expired(ctx context.Context, now time.Time, limit int) ([]flows.
 
 // DeleteExpired implements [flows.Store].
 func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error) {
-	return s.sweep(ctx, `DELETE FROM runs WHERE id IN
-		(SELECT id FROM runs WHERE expires <= $1 ORDER BY expires, id LIMIT $2 FOR UPDATE SKIP LOCKED)`, now, limit)
+	return s.sweep(ctx, `DELETE FROM runs WHERE id = ANY (ARRAY
+		(SELECT id FROM runs WHERE expires <= $1 ORDER BY expires, id LIMIT $2 FOR UPDATE SKIP LOCKED))`, now, limit)
 }
 
 // sweepStep bounds what one transaction deletes, so that others need not wait long.
 const sweepStep = 200
 
 // sweep deletes by a query with an instant and a number of rows, in small steps.
-// What somebody else holds, another sweep say, it passes over.
+// What somebody else holds, another sweep say, it passes over. The rows are chosen in an
+// ARRAY, which is computed once: what stands in IN the server may compute again for each row
+// that it looks at, and each time choose others.
 func (s *Store) sweep(ctx context.Context, query string, now time.Time, limit int) (int, error) {
 	deleted := 0
 	for deleted < limit {

@@ -75,9 +75,9 @@ func TestSchema(t *testing.T) {
 		t.Errorf("again: from %d to %d, %v", from, to, err)
 	}
 	server.Exec(t, name, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, true)`)
-	fails(cfg, "4711")
+	fails(cfg, "4711", "newer one")
 	cfg.Manual = false
-	fails(cfg, "4711")
+	fails(cfg, "4711", "newer one")
 	if _, _, err := postgres.Migrate(t.Context(), cfg); !errors.Is(err, postgres.ErrSchema) {
 		t.Errorf("migrate: %v", err)
 	}
@@ -265,11 +265,11 @@ func TestHolderStops(t *testing.T) {
 	}
 }
 
-// Two that hold what the other wants: the server rolls back the one that has waited longer, and it tries again.
+// Two that hold what the other wants: the server rolls back the one that asks first, and it tries again.
 func TestDeadlock(t *testing.T) {
 	t.Parallel()
 	url := database(t)
-	s := open(t, postgres.Config{URL: url})
+	s := open(t, postgres.Config{URL: url + "&deadlock_timeout=2s", Timeout: 30 * time.Second})
 	other, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
@@ -281,7 +281,7 @@ func TestDeadlock(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := other.Exec(t.Context(), "BEGIN"); err != nil {
+	if _, err := other.Exec(t.Context(), "SET deadlock_timeout = '1h'; BEGIN"); err != nil {
 		t.Fatal(err)
 	}
 	insert("b")

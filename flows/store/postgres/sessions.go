@@ -117,13 +117,13 @@ func (s *Store) EndSession(ctx context.Context, id string) error {
 // DeleteExpiredSessions implements [flows.Sessions].
 func (s *Store) DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error) {
 	for _, query := range []string{
-		`DELETE FROM session_ends WHERE subject IN (SELECT subject FROM session_ends WHERE until <= $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)`,
-		`DELETE FROM root_ends WHERE root IN (SELECT root FROM root_ends WHERE until <= $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)`,
+		`DELETE FROM session_ends WHERE subject = ANY (ARRAY(SELECT subject FROM session_ends WHERE until <= $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED))`,
+		`DELETE FROM root_ends WHERE root = ANY (ARRAY(SELECT root FROM root_ends WHERE until <= $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED))`,
 	} {
 		if _, err := s.sweep(ctx, query, now, limit); err != nil {
 			return 0, err
 		}
 	}
-	return s.sweep(ctx, `DELETE FROM sessions WHERE secret IN
-		(SELECT secret FROM sessions WHERE expires <= $1 ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED)`, now, limit)
+	return s.sweep(ctx, `DELETE FROM sessions WHERE secret = ANY (ARRAY
+		(SELECT secret FROM sessions WHERE expires <= $1 ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED))`, now, limit)
 }

@@ -25,8 +25,8 @@ func (s *Store) Text(ctx context.Context, hash string) ([]byte, error) {
 
 // DeleteExpiredTexts implements [flows.Texts].
 func (s *Store) DeleteExpiredTexts(ctx context.Context, now time.Time, limit int) (int, error) {
-	return s.sweep(ctx, `DELETE FROM definitions WHERE hash IN
-		(SELECT hash FROM definitions WHERE until <= $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)`, now, limit)
+	return s.sweep(ctx, `DELETE FROM definitions WHERE hash = ANY (ARRAY
+		(SELECT hash FROM definitions WHERE until <= $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED))`, now, limit)
 }
 
 // Value implements [flows.Values].

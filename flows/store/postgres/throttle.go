@@ -82,6 +82,6 @@ func (s *Store) changeHeld(ctx context.Context, key string, next func(flows.Coun
 // DeleteExpiredCounters implements [flows.Throttle]. The least integer is no
 // instant: such a counter never expires.
 func (s *Store) DeleteExpiredCounters(ctx context.Context, now time.Time, limit int) (int, error) {
-	return s.sweep(ctx, `DELETE FROM counters WHERE key IN (SELECT key FROM counters
-		WHERE expires > -9223372036854775808 AND expires <= $1 ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED)`, now, limit)
+	return s.sweep(ctx, `DELETE FROM counters WHERE key = ANY (ARRAY(SELECT key FROM counters
+		WHERE expires > -9223372036854775808 AND expires <= $1 ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED))`, now, limit)
 }

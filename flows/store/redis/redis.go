@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -78,7 +79,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	timeout := cmp.Or(cfg.Timeout, defaultTimeout)
 	option := rueidis.ClientOption{
-		InitAddress: cfg.Addresses, Username: cfg.Username, Password: cfg.Password, TLSConfig: cfg.TLS, ClientName: "stile",
+		InitAddress: slices.Clone(cfg.Addresses), // the client shuffles them where they are
+		Username:    cfg.Username, Password: cfg.Password, TLSConfig: cfg.TLS, ClientName: "stile",
 		DisableCache: true, ConnWriteTimeout: timeout, RetryDelay: soon,
 	}
 	option.Dialer.Timeout = timeout

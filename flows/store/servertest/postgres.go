@@ -5,12 +5,16 @@ package servertest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/url"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -26,6 +30,9 @@ const Password = "a password of tests"
 type PostgresServer struct {
 	process *process
 	port    int
+
+	mu   sync.Mutex
+	free map[string][]string // databases that are copies of another
 }
 
 // Postgres returns the server that all tests of the process share. What it
@@ -77,7 +84,7 @@ func startPostgres(fsync string) (*PostgresServer, error) {
 	} {
 		args = append(args, "-c", setting)
 	}
-	s := &PostgresServer{port: port}
+	s := &PostgresServer{port: port, free: map[string][]string{}}
 	if s.process, err = spawn(dir, "INT", args...); err != nil {
 		return nil, err
 	}
@@ -108,6 +115,40 @@ func initdb(bin, dir string) error {
 // Address is where it listens.
 func (s *PostgresServer) Address() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
 
+// Secure makes it speak TLS with a certificate and its key (PEM).
+func (s *PostgresServer) Secure(t testing.TB, certificate, key string) {
+	t.Helper()
+	for name, text := range map[string]string{"server.crt": certificate, "server.key": key} {
+		if err := give(filepath.Join(s.process.dir, "data"), name, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Exec(t, "postgres", "ALTER SYSTEM SET ssl = on")
+	s.Exec(t, "postgres", "SELECT pg_reload_conf()")
+	if err := s.process.await(func(ctx context.Context) error { return s.shows(ctx, certificate) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shows says whether the server shows that certificate.
+func (s *PostgresServer) shows(ctx context.Context, certificate string) error {
+	cfg, err := pgx.ParseConfig(strings.Replace(s.URL("postgres"), "sslmode=disable", "sslmode=require", 1))
+	if err != nil {
+		return err
+	}
+	cfg.TLSConfig.VerifyConnection = func(state tls.ConnectionState) error {
+		if block, _ := pem.Decode([]byte(certificate)); block == nil || !bytes.Equal(block.Bytes, state.PeerCertificates[0].Raw) {
+			return errors.New("it shows another certificate")
+		}
+		return nil
+	}
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
+}
+
 // URL is how to reach a database of it, with the password.
 func (s *PostgresServer) URL(database string) string { return databaseURL(s.Address(), database) }
 
@@ -122,12 +163,8 @@ var databases atomic.Int64 //nolint:gochecknoglobals // names are used once
 // is gone after the test.
 func (s *PostgresServer) Database(t testing.TB, template string) string {
 	t.Helper()
-	name := fmt.Sprintf("t%d", databases.Add(1))
-	query := "CREATE DATABASE " + name
-	if template != "" {
-		query += " TEMPLATE " + template + " STRATEGY FILE_COPY" // several times as fast; since PostgreSQL 15
-	}
-	if err := s.exec(t.Context(), "postgres", query); err != nil {
+	name, err := s.make(t.Context(), template)
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -141,11 +178,60 @@ func (s *PostgresServer) Database(t testing.TB, template string) string {
 
 // Template makes a database to copy: it stays as long as the server does.
 func (s *PostgresServer) Template(ctx context.Context, fill func(url string) error) (string, error) {
-	name := fmt.Sprintf("t%d", databases.Add(1))
-	if err := s.exec(ctx, "postgres", "CREATE DATABASE "+name); err != nil {
+	name, err := s.make(ctx, "")
+	if err != nil {
 		return "", err
 	}
 	return name, fill(s.URL(name))
+}
+
+// emptied removes all rows but those that say which migrations there were.
+const emptied = `DO $$ DECLARE t text; BEGIN
+	FOR t IN SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'goose_db_version' LOOP
+		EXECUTE 'DELETE FROM ' || t;
+	END LOOP;
+END $$`
+
+// Borrow returns a database that is a copy of another but for rows that tests have
+// left: it is emptied after the test, and lent again. That is several times as fast as to make one.
+func (s *PostgresServer) Borrow(t testing.TB, template string) string {
+	t.Helper()
+	s.mu.Lock()
+	free := s.free[template]
+	var name string
+	if n := len(free); n > 0 {
+		name, s.free[template] = free[n-1], free[:n-1]
+	}
+	s.mu.Unlock()
+	if name == "" {
+		var err error
+		if name, err = s.make(t.Context(), template); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		s.Empty(t, name)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.free[template] = append(s.free[template], name)
+	})
+	return name
+}
+
+// Empty removes all rows of a database.
+func (s *PostgresServer) Empty(t testing.TB, database string) {
+	t.Helper()
+	s.Exec(t, database, emptied)
+}
+
+// make makes a database, empty or a copy.
+func (s *PostgresServer) make(ctx context.Context, template string) (string, error) {
+	name := fmt.Sprintf("t%d", databases.Add(1))
+	query := "CREATE DATABASE " + name
+	if template != "" {
+		query += " TEMPLATE " + template + " STRATEGY FILE_COPY" // several times as fast; since PostgreSQL 15
+	}
+	return name, s.exec(ctx, "postgres", query)
 }
 
 // Exec runs SQL in a database.
@@ -179,7 +265,7 @@ func (s *PostgresServer) halt(t testing.TB, word string) {
 	s.process.say(t, word)
 	if err := s.process.await(func(ctx context.Context) error {
 		if s.ping(ctx) == nil {
-			return fmt.Errorf("it still serves")
+			return errors.New("it still serves")
 		}
 		return nil
 	}); err != nil {

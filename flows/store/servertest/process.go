@@ -33,7 +33,10 @@ start() { "$@" </dev/null & p=$!; }
 start "$@"
 while read -r word; do case $word in
 	stop) kill -s "$signal" $p; wait $p;;
-	crash) kill -s STOP $p; kill -s KILL $p $(ps -o pid= --ppid $p); wait $p;; # its children too, which would notice later
+	crash) # its children too, which would notice later and hold what the next one needs
+		kill -s STOP $p; all=$(ps -o pid= --ppid $p)
+		kill -s KILL $p $all; wait $p
+		for c in $all; do while ps -o stat= -p $c | grep -qv '^Z'; do sleep 0.01; done; done;;
 	pause) kill -s STOP $p;;
 	resume) kill -s CONT $p;;
 	start) start "$@";;

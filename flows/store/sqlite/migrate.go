@@ -28,20 +28,22 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("sqlite: migrations: %w", err)
 	}
-	current, target, err := p.GetVersions(ctx)
-	if err != nil {
-		return fault(err)
+	for {
+		current, target, err := p.GetVersions(ctx)
+		if err != nil {
+			return fault(err)
+		}
+		if current > target {
+			return fmt.Errorf("%w: it has version %d, the program %d", ErrSchema, current, target)
+		}
+		_, upErr := p.Up(ctx)
+		if upErr == nil {
+			return nil
+		}
+		// Another process that starts at the same moment may have been faster, by one
+		// migration or by all: then what is left is tried again.
+		if now, _, err := p.GetVersions(ctx); err != nil || now <= current {
+			return fault(upErr)
+		}
 	}
-	if current > target {
-		return fmt.Errorf("%w: it has version %d, the program %d", ErrSchema, current, target)
-	}
-	_, upErr := p.Up(ctx)
-	if upErr == nil {
-		return nil
-	}
-	// Another process that starts at the same moment may have been faster.
-	if current, target, err = p.GetVersions(ctx); err == nil && current == target {
-		return nil
-	}
-	return fault(upErr)
 }

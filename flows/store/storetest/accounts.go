@@ -20,6 +20,7 @@ func accountCases() []testCase {
 		{"status", accountStatus},
 		{"attributes", accountAttributes},
 		{"paging", accountPaging},
+		{"odd values", accountOdd},
 		{"cancelled", accountCancelled},
 		{"reopen", accountReopen},
 	}

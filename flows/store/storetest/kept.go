@@ -13,6 +13,7 @@ func keptCases() []testCase {
 		{"one winner", keptRace},
 		{"forsaken", keptForsaken},
 		{"reopen", keptReopen},
+		{"order", keptOrder},
 		{"cancelled", keptCancelled},
 	}
 }

@@ -18,6 +18,8 @@ func markCases() []testCase {
 		{"race", markRace},
 		{"same owner race", markSameOwnerRace},
 		{"delete expired", markDeleteExpired},
+		{"odd values", markOdd},
+		{"many expired", markManyExpired},
 		{"cancelled", markCancelled},
 		{"reopen", markReopen},
 	}

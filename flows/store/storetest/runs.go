@@ -34,6 +34,7 @@ func runCases() []testCase {
 		{"swap chains", runSwapChains},
 		{"expired", runExpired},
 		{"delete expired", runDeleteExpired},
+		{"many expired", runManyExpired},
 		{"cancelled", runCancelled},
 		{"reopen", runReopen},
 	}

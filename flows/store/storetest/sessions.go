@@ -27,6 +27,7 @@ func sessionCases() []testCase {
 		{"end with a root while they begin", sessionRootEndsAtOnce},
 		{"ends of roots", rootEnds},
 		{"delete expired", sessionDeleteExpired},
+		{"odd values", sessionOdd},
 		{"cancelled", sessionCancelled},
 		{"reopen", sessionReopen},
 	}

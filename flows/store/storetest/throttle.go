@@ -20,6 +20,7 @@ func throttleCases() []testCase {
 		{"panic", throttlePanic},
 		{"expiry instant", throttleExpiryInstant},
 		{"delete expired", throttleDeleteExpired},
+		{"odd values", throttleOdd},
 		{"cancelled", throttleCancelled},
 		{"reopen", throttleReopen},
 	}

@@ -13,6 +13,7 @@ func valueCases() []testCase {
 		{"round trip", valueRoundTrip},
 		{"compare and swap", valueVersions},
 		{"race", valueRace},
+		{"odd values", valueOdd},
 		{"cancelled", valueCancelled},
 		{"reopen", valueReopen},
 	}
