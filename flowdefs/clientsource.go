@@ -193,7 +193,7 @@ func (s *ClientSource) Bound(c *Client) (bounded *Client, dropped int, err error
 	return &out, dropped, nil
 }
 
-var errNoSource = errors.New("flowdefs: the definitions have no client_sources from the store")
+var errNoSource = errors.New("flowdefs: the definitions let no client stand in the store: they have no client_sources with from: store")
 
 // StoredClient reads a client of the store, in the words of the section clients, as the
 // definitions let it be. All mistakes of its text come back together as [Problems], whose file is its id.

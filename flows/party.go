@@ -26,8 +26,9 @@ type Party struct {
 // partyPrefix stands before the client's id in [Kept.Provider]: no provider has a name with spaces.
 const partyPrefix = "relying party "
 
-// ForsakenAhead is how many of those that nobody has any more are looked at for the kind
-// that somebody cares for.
+// ForsakenAhead is how many of what ended sessions have left behind ([Leftovers.Forsaken]) are
+// looked at in one go. Relying parties to be told and tokens of providers to be revoked are
+// in one list, and each has somebody who cares for that kind alone.
 const ForsakenAhead = 1000
 
 // PartyOf is the client that is to be told of the end of the session that k belongs to,

@@ -27,7 +27,7 @@ const (
 type cli struct {
 	Config string `short:"c" placeholder:"FILE" help:"Configuration file. Default: stile.yaml in the current folder if there is one."`
 
-	Demo    demoCmd    `cmd:"" help:"Play the whole story on real parts: provider, API, app and server in one process."`
+	Demo    demoCmd    `cmd:"" help:"Play a story on real parts, all in one process: provider, API, app and server."`
 	Serve   serveCmd   `cmd:"" help:"Serve flows. Without configuration: the built-in examples, with SQLite in ./stile-data."`
 	Check   checkCmd   `cmd:"" help:"Load definitions and report every mistake with its place."`
 	Test    testCmd    `cmd:"" help:"Play the scenarios beside definitions, on the engine and over HTTP."`
@@ -36,7 +36,7 @@ type cli struct {
 	Diff    diffCmd    `cmd:"" help:"Say what a change of definitions allows more and less."`
 	Graph   graphCmd   `cmd:"" help:"Draw a flow from the program that the machine runs."`
 	OpenAPI openAPICmd `cmd:"" name:"openapi" help:"Print the OpenAPI description of the API, or of what one flow asks."`
-	Keys    keysCmd    `cmd:"" help:"Keys that sign tokens. A running server reads them at its start."`
+	Keys    keysCmd    `cmd:"" help:"Keys that sign tokens. Running servers follow within fifteen seconds."`
 	Users   usersCmd   `cmd:"" help:"Accounts."`
 	Clients clientsCmd `cmd:"" help:"Clients that stand in the store, besides those of the definitions; secrets for either."`
 	Migrate migrateCmd `cmd:"" help:"Bring the schema of the store up to date. Servers of the version before may go on meanwhile."`

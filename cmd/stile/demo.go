@@ -22,10 +22,10 @@ import (
 )
 
 type demoCmd struct {
-	Keep   bool          `help:"Leave everything running afterwards, and print how to drive a flow by hand."`
+	Keep   bool          `help:"Leave everything running afterwards, and print how to drive a flow by hand (bank, step-up)."`
 	JSON   bool          `name:"json" help:"Print a transcript for machines, one JSON object a line."`
 	Pace   time.Duration `placeholder:"DURATION" help:"Wait this long before each step, for an audience (at most 5s)."`
-	Story  string        `enum:"bank,step-up,authenticators,external-identity,service-account,relying-party,single-page-app,catalog" default:"bank" help:"What is played: ${enum}."`
+	Story  string        `enum:"bank,step-up,authenticators,external-identity,service-account,relying-party,single-page-app,catalog" default:"bank" help:"What is played: bank (the whole story), step-up (an API asks for more), authenticators (each is bound and used), external-identity (another server's token becomes one with permissions), service-account (services without users), relying-party (an application that knows OpenID Connect alone), single-page-app (a page with tokens, then without), catalog (what takes the place of the password grant)."`
 	Factor string        `enum:"pin,code,biometric" default:"pin" help:"What the user chooses in the third run: ${enum}."`
 }
 
@@ -66,10 +66,10 @@ var stories = map[string]func(context.Context, story.Options) error{ //nolint:go
 	"single-page-app":   page.Play,
 }
 
-// tell tells one of them. It has told what went wrong.
+// tell tells one of stories. The teller has told what went wrong in it.
 func (c demoCmd) tell(w *world, play func(context.Context, story.Options) error, logger *zap.Logger) error {
 	if c.Keep {
-		return &usageError{"--keep goes with the other stories: this one leaves nothing to go on with"}
+		return &usageError{"--keep goes with the stories bank and step-up: this one leaves nothing to go on with"}
 	}
 	err := play(w.ctx, story.Options{Out: w.out, JSON: c.JSON, Pace: c.Pace, Logger: logger, Now: w.now})
 	var failed *story.Error

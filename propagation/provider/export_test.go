@@ -20,5 +20,5 @@ func (m *Seen) Get(text string, set *propagation.KeySet) string {
 	return t.Subject
 }
 
-// Most is how many are remembered.
-const Most = most
+// MostSeen is how many are remembered.
+const MostSeen = mostSeen

@@ -8,8 +8,8 @@ import (
 	"github.com/stile-auth/stile/propagation"
 )
 
-// most is how many access tokens are remembered once their signature is verified: some MB.
-const most = 4096
+// mostSeen is how many access tokens are remembered once their signature is verified: some MB.
+const mostSeen = 4096
 
 // seen remembers whose signature was verified, and nothing else: time, session, account
 // and client are looked at each time. It has two halves, and when the young one is
@@ -57,7 +57,7 @@ func (m *seen) put(id [sha256.Size]byte, t signed) {
 }
 
 func (m *seen) keep(id [sha256.Size]byte, t signed) {
-	if len(m.young) >= most/2 || m.young == nil {
+	if len(m.young) >= mostSeen/2 || m.young == nil {
 		m.old, m.young = m.young, map[[sha256.Size]byte]signed{}
 	}
 	m.young[id] = t

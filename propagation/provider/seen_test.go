@@ -48,19 +48,19 @@ func TestSeenIsBounded(t *testing.T) {
 	key, set := keySet(t)
 	var m provider.Seen
 	m.Put("often", key)
-	for i := range 3 * provider.Most {
+	for i := range 3 * provider.MostSeen {
 		m.Put(fmt.Sprint(i), key)
 		if i%1000 == 0 && m.Get("often", set) == "" {
 			t.Fatalf("what comes often is forgotten after %d", i)
 		}
 	}
 	n := 0
-	for i := range 3 * provider.Most {
-		if m.Get(fmt.Sprint(3*provider.Most-1-i), set) != "" {
+	for i := range 3 * provider.MostSeen {
+		if m.Get(fmt.Sprint(3*provider.MostSeen-1-i), set) != "" {
 			n++
 		}
 	}
-	if n > provider.Most || n < provider.Most/2-1 {
+	if n > provider.MostSeen || n < provider.MostSeen/2-1 {
 		t.Errorf("it remembers %d", n)
 	}
 }

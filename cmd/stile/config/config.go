@@ -53,9 +53,9 @@ type Store struct {
 // RunStore says where what does not last is kept, if not with everything else.
 type RunStore struct {
 	Type      string        `yaml:"type" default:"same" enum:"same,redis" doc:"same: with everything else; redis: in Redis or Valkey."`
-	Keeps     []string      `yaml:"keeps" enum:"runs,counters,marks" doc:"What is kept there. Default: all three."`
+	Keeps     []string      `yaml:"keeps" enum:"runs,counters,marks" doc:"What is kept there: runs, counters, marks. Default: all three."`
 	Addresses []string      `yaml:"addresses" doc:"HOST:PORT of the server, of some nodes of the cluster, or of the sentinels."`
-	Mode      string        `yaml:"mode" default:"single" enum:"single,cluster,sentinel" doc:"What answers at addresses."`
+	Mode      string        `yaml:"mode" default:"single" enum:"single,cluster,sentinel" doc:"What answers at addresses: single, a server; cluster, its nodes; sentinel, sentinels."`
 	Master    string        `yaml:"master" doc:"The name by which the sentinels know the server."`
 	Username  string        `yaml:"username" doc:"Name to authenticate with. Default: none."`
 	Password  Secret        `yaml:"password" doc:"Where the password is."`

@@ -127,19 +127,19 @@ type divided struct {
 	flows.Texts
 	flows.Values
 	sessions
-	divideds
+	dividedCounters
 	flows.Recorder
 }
 
-// divideds are the counters, which may be in two places.
-type divideds struct {
+// dividedCounters are counters and marks, which may be in two places.
+type dividedCounters struct {
 	flows.Throttle
 	flows.Marks
 }
 
 // apart is a store of which r keeps some.
 func apart(s Store, r *redis.Store, keeps []string) Store {
-	out := divided{Store: s, Texts: s, Values: s, sessions: s, divideds: divideds{Throttle: s, Marks: s}, Recorder: s}
+	out := divided{Store: s, Texts: s, Values: s, sessions: s, dividedCounters: dividedCounters{Throttle: s, Marks: s}, Recorder: s}
 	kept := func(word string) bool { return len(keeps) == 0 || slices.Contains(keeps, word) }
 	if kept("runs") {
 		out.Store = r

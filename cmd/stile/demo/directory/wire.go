@@ -40,7 +40,7 @@ func (d *Directory) talk(c net.Conn) {
 			return err == nil
 		}
 		going := false
-		switch int(op.Tag) {
+		switch uint64(op.Tag) {
 		case opBind:
 			var code int64
 			code, bound = d.bind(op)
@@ -97,7 +97,7 @@ func (d *Directory) search(op *ber.Packet, bound string, say func(*ber.Packet) b
 // fits holds an entry against a filter. What it does not know nothing fits.
 func fits(f *ber.Packet, e Entry) bool {
 	one := func(f *ber.Packet) bool { return fits(f, e) }
-	switch int(f.Tag) {
+	switch uint64(f.Tag) {
 	case filterAnd:
 		return !slices.ContainsFunc(f.Children, func(f *ber.Packet) bool { return !one(f) })
 	case filterOr:
