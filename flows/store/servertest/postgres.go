@@ -28,8 +28,8 @@ const Password = "a password of tests"
 
 // PostgresServer is a running PostgreSQL.
 type PostgresServer struct {
-	process *process
-	port    int
+	running
+	port int
 
 	mu   sync.Mutex
 	free map[string][]string // databases that are copies of another
@@ -85,6 +85,7 @@ func startPostgres(fsync string) (*PostgresServer, error) {
 		args = append(args, "-c", setting)
 	}
 	s := &PostgresServer{port: port, free: map[string][]string{}}
+	s.ready = s.ping
 	if s.process, err = spawn(dir, "INT", args...); err != nil {
 		return nil, err
 	}
@@ -253,34 +254,6 @@ func (s *PostgresServer) exec(ctx context.Context, database, script string) erro
 }
 
 func (s *PostgresServer) ping(ctx context.Context) error { return s.exec(ctx, "postgres", "SELECT 1") }
-
-// Stop ends it like an operator does: transactions are rolled back.
-func (s *PostgresServer) Stop(t testing.TB) { t.Helper(); s.halt(t, "stop") }
-
-// Crash kills it.
-func (s *PostgresServer) Crash(t testing.TB) { t.Helper(); s.halt(t, "crash") }
-
-func (s *PostgresServer) halt(t testing.TB, word string) {
-	t.Helper()
-	s.process.say(t, word)
-	if err := s.process.await(func(ctx context.Context) error {
-		if s.ping(ctx) == nil {
-			return errors.New("it still serves")
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// Start starts it again, with its data.
-func (s *PostgresServer) Start(t testing.TB) {
-	t.Helper()
-	s.process.say(t, "start")
-	if err := s.process.await(s.ping); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // PgBouncer starts a PgBouncer in transaction mode in front of a server and
 // returns its address. It has a few connections to each database only.

@@ -17,9 +17,9 @@ import (
 
 // RedisServer is a running Redis.
 type RedisServer struct {
-	process *process
-	port    int
-	bus     int // of a node of a cluster
+	running
+	port int
+	bus  int // of a node of a cluster
 }
 
 // Redis returns the server that all tests of the process share. Each takes keys
@@ -72,6 +72,7 @@ func startRedisOn(port int, settings string, more ...string) (*RedisServer, erro
 		path, filepath.Join(dir, "settings"), "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--daemonize", "no",
 	}, more...)
 	s := &RedisServer{port: port}
+	s.ready = s.ping
 	if s.process, err = spawn(dir, "TERM", args...); err != nil {
 		return nil, err
 	}
@@ -137,32 +138,4 @@ func (s *RedisServer) ask(ctx context.Context, words ...string) (string, error) 
 		return string(text), nil
 	}
 	return strings.TrimLeft(line, "+:"), nil
-}
-
-// Stop ends it like an operator does.
-func (s *RedisServer) Stop(t testing.TB) { t.Helper(); s.halt(t, "stop") }
-
-// Crash kills it.
-func (s *RedisServer) Crash(t testing.TB) { t.Helper(); s.halt(t, "crash") }
-
-func (s *RedisServer) halt(t testing.TB, word string) {
-	t.Helper()
-	s.process.say(t, word)
-	if err := s.process.await(func(ctx context.Context) error {
-		if s.ping(ctx) == nil {
-			return errors.New("it still serves")
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// Start starts it again, with what it has on its disk.
-func (s *RedisServer) Start(t testing.TB) {
-	t.Helper()
-	s.process.say(t, "start")
-	if err := s.process.await(s.ping); err != nil {
-		t.Fatal(err)
-	}
 }
